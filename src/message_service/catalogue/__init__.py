@@ -1,0 +1,1 @@
+"""The database declared as data, and what compares, applies and checks it."""

@@ -1,0 +1,1 @@
+"""The one place that owns the driver: client, capabilities, scope, error translation."""

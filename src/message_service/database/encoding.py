@@ -1,0 +1,27 @@
+"""What BSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import bson
+from bson.errors import BSONError
+
+from message_service import errors
+
+
+def encoded_size(field: str, values: Mapping[str, Any]) -> int:
+    """Return the BSON size of caller-given values, in bytes.
+
+    Raises:
+        InvalidInput: BSON cannot hold one of them.
+    """
+    try:
+        return len(bson.encode(values))
+    except (BSONError, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise errors.InvalidInput(
+            field,
+            f"cannot be stored ({error})",
+            "Use strings, whole numbers below 2^63, floats, dates, lists and objects",
+        ) from None

@@ -1,0 +1,48 @@
+"""A query as data: what it asks, which index answers it, what it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Filter = dict[str, Any]
+Sort = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One declared query.
+
+    Every read and every filtered write goes through one of these, so that its plan can be checked
+    in tests, at start-up and live, and so that no filter is built from outside.
+
+    Attributes:
+        name: Stable name; sent as the command's comment.
+        collection: The collection asked.
+        purpose: What it is for, one line.
+        index: Name of the index that must answer it.
+        build: Builds the filter from named values. `tenant_id` is added by the scope.
+        sort: Sort keys, in order.
+        projection: Fields returned; None for whole documents.
+        examined_ratio: Most documents examined per document returned ...
+        examined_slack: ... plus this many.
+        scatter: Why it may be sent to every shard; None when the filter carries the shard key.
+        hinted: Whether the index is forced, so that the planner cannot flip.
+        example: Values for `build` that show its shape, for plan checks and the reference.
+        stages: Aggregation stages after the match; empty for a find.
+    """
+
+    name: str
+    collection: str
+    purpose: str
+    index: str
+    build: Callable[..., Filter]
+    example: Mapping[str, Any]
+    sort: Sort = ()
+    projection: Mapping[str, Any] | None = None
+    examined_ratio: float = 1.0
+    examined_slack: int = 0
+    scatter: str | None = None
+    hinted: bool = True
+    stages: tuple[Mapping[str, Any], ...] = ()

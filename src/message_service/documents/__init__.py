@@ -1,0 +1,31 @@
+"""What is stored: one module per collection, embedded models beside it."""
+
+from message_service.documents.analytics import MessageAnalytics
+from message_service.documents.conversation import Branch, Conversation
+from message_service.documents.fields import StoredDocument
+from message_service.documents.job import Job
+from message_service.documents.message import Message, MessageVersion
+from message_service.documents.search_entry import SearchEntry
+
+ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
+    Message,
+    MessageVersion,
+    Conversation,
+    Branch,
+    MessageAnalytics,
+    SearchEntry,
+    Job,
+)
+"""Every document class; the catalogue derives one validator from each."""
+
+__all__ = [
+    "ALL_DOCUMENTS",
+    "Branch",
+    "Conversation",
+    "Job",
+    "Message",
+    "MessageAnalytics",
+    "MessageVersion",
+    "SearchEntry",
+    "StoredDocument",
+]

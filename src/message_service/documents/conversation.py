@@ -1,0 +1,121 @@
+"""The collections `conversations` and `conversation_branches`, which the source design lacks.
+
+A branch is a pointer: its parent branch and the sequence number where it leaves it. The main
+branch needs no document.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from message_service.documents.fields import (
+    MAX_TEXT_CODE_POINTS,
+    BranchName,
+    CharacterId,
+    ConversationId,
+    Count,
+    Digest,
+    Embedded,
+    MessageId,
+    Moment,
+    Name,
+    StoredDocument,
+    TenantId,
+    UserId,
+)
+from message_service.documents.message import Role
+
+MAIN_BRANCH = "main"
+
+
+class ConversationState(StrEnum):
+    """Whether a conversation takes messages."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class LastMessage(Embedded):
+    """A glance at the newest message, for lists."""
+
+    message_id: MessageId
+    role: Role
+    preview: Annotated[str, StringConstraints(max_length=200)]
+    created_at: Moment
+
+
+class Summary(Embedded):
+    """A text standing for a branch's messages up to a sequence number, for prompt windows."""
+
+    branch: BranchName = MAIN_BRANCH
+    text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
+    up_to_sequence: Count
+    token_count: Count
+    updated_at: Moment
+
+
+class ImportSource(Embedded):
+    """Where an imported conversation came from, and how far the import got."""
+
+    format: Name
+    external_id: Name
+    fingerprint: Digest
+    message_count: Count
+    completed: bool
+
+
+class Conversation(StoredDocument):
+    """One conversation of one tenant.
+
+    `last_sequence_number` and `last_message` follow the messages within moments; the messages
+    themselves are the truth (their numbers are given by the insert, not by this document).
+    """
+
+    tenant_id: TenantId
+    conversation_id: ConversationId
+    user_id: UserId
+    character_id: CharacterId | None = None
+    title: Annotated[str, StringConstraints(max_length=500)] | None = None
+    state: ConversationState = ConversationState.ACTIVE
+    active_branch: BranchName = MAIN_BRANCH
+    last_sequence_number: Count = 0
+    last_message: LastMessage | None = None
+    last_activity_at: Moment
+    months: (
+        Annotated[list[Annotated[str, StringConstraints(pattern=r"^\d{6}$")]], Field()] | None
+    ) = None
+    summaries: list[Summary] | None = None
+    custom_metadata: dict[str, Any] | None = None
+    import_source: ImportSource | None = None
+    created_at: Moment
+    updated_at: Moment
+    revision: Count = 1
+
+    class Settings:
+        """Beanie's settings."""
+
+        name = "conversations"
+
+
+class Branch(StoredDocument):
+    """A branch other than main: where it leaves which branch.
+
+    `fork_sequence` is the last sequence number shared with the parent (0: nothing is shared).
+    """
+
+    tenant_id: TenantId
+    conversation_id: ConversationId
+    branch: BranchName
+    parent_branch: BranchName
+    fork_sequence: Count
+    fork_message_id: MessageId | None = None
+    title: Name | None = None
+    created_at: Moment
+
+    class Settings:
+        """Beanie's settings."""
+
+        name = "conversation_branches"

@@ -1,0 +1,314 @@
+"""The collection `messages`: one document per message, field by field of the source design.
+
+Additions to the design: `tenant_id`, `revision` (guards edits; the design's `version` is the
+schema's), `pinned`, `tombstone`, `previous_status`, `content.token_count` and `content.tokenizer`,
+`client_metadata.content_fingerprint`, the stamps of deletion, edit and archiving,
+and `delete_at` (set only once an archive is verified; the TTL index looks at nothing else).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from message_service.documents.fields import (
+    MAX_TEXT_CODE_POINTS,
+    BranchName,
+    CharacterId,
+    ConversationId,
+    Count,
+    Digest,
+    Embedded,
+    Labels,
+    MessageId,
+    Milliseconds,
+    Moment,
+    Money,
+    Name,
+    Note,
+    OpenEmbedded,
+    Score,
+    StoredDocument,
+    TenantId,
+    UserId,
+)
+
+SCHEMA_VERSION = 1
+"""Version of the document layout, stored in every message as `version`."""
+
+
+class Role(StrEnum):
+    """Who speaks. `tool` is added to the design's three: tool results are messages too."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+    TOOL = "tool"
+
+
+class MessageType(StrEnum):
+    """What kind of message. `tombstone` closes a sequence number whose message was lost."""
+
+    STANDARD = "standard"
+    TEMPLATE = "template"
+    SYSTEM = "system"
+    ERROR = "error"
+    TOMBSTONE = "tombstone"
+
+
+class MessageStatus(StrEnum):
+    """Where a message stands."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    FLAGGED = "flagged"
+    DELETED = "deleted"
+
+
+class RetentionPolicy(StrEnum):
+    """How long a message is kept."""
+
+    STANDARD = "standard"
+    EXTENDED = "extended"
+    PERMANENT = "permanent"
+
+
+class DataClassification(StrEnum):
+    """How sensitive a message is."""
+
+    STANDARD = "standard"
+    SENSITIVE = "sensitive"
+    CONFIDENTIAL = "confidential"
+
+
+class BackupStatus(StrEnum):
+    """The design's per-document backup state; ours lives in the backup's manifest."""
+
+    BACKED_UP = "backed_up"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+class Content(Embedded):
+    """The text and what is derived from it."""
+
+    text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
+    sanitized_text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)] | None = None
+    detected_language: Name | None = None
+    content_hash: Digest | None = None
+    word_count: Count | None = None
+    character_count: Count | None = None
+    estimated_reading_time_seconds: Count | None = None
+    token_count: Count | None = None
+    tokenizer: Name | None = None
+    edited_by: Name | None = None
+
+
+class LlmMetadata(Embedded):
+    """Which model spoke, and how it was asked."""
+
+    provider: Name | None = None
+    model: Name | None = None
+    model_version: Name | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    max_tokens: Count | None = None
+    top_p: Score | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop_sequences: Labels | None = None
+    request_id: Name | None = None
+    finish_reason: Name | None = None
+
+
+class TokenUsage(Embedded):
+    """Tokens and their price, exact."""
+
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    prompt_cost: Money | None = None
+    completion_cost: Money | None = None
+    total_cost: Money | None = None
+    cost_currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    billing_tier: Name | None = None
+
+
+class ContextMetadata(Embedded):
+    """The context window a reply was made from."""
+
+    context_window_size: Count | None = None
+    messages_in_context: Count | None = None
+    context_tokens: Count | None = None
+    context_hash: Digest | None = None
+    context_compression_ratio: Annotated[float, Field(ge=0)] | None = None
+    effective_context_length: Count | None = None
+
+
+class ProcessingMetadata(Embedded):
+    """How the message was processed; durations as reported by the caller."""
+
+    processing_time_ms: Milliseconds | None = None
+    queue_time_ms: Milliseconds | None = None
+    llm_processing_time_ms: Milliseconds | None = None
+    post_processing_time_ms: Milliseconds | None = None
+    total_latency_ms: Milliseconds | None = None
+    retry_count: Count | None = None
+    error_count: Count | None = None
+    worker_id: Name | None = None
+    processing_node: Name | None = None
+
+
+class SafetyMetadata(Embedded):
+    """The safety verdict."""
+
+    content_filtered: bool | None = None
+    safety_score: Score | None = None
+    detected_issues: Labels | None = None
+    moderation_flags: Labels | None = None
+    filter_version: Name | None = None
+    manual_review_required: bool | None = None
+    approved_by_moderator: Name | None = None
+
+
+class Timestamps(Embedded):
+    """The stations of a message; only `created_at` is always there."""
+
+    created_at: Moment
+    received_at: Moment | None = None
+    queued_at: Moment | None = None
+    processing_started_at: Moment | None = None
+    processed_at: Moment | None = None
+    llm_response_at: Moment | None = None
+    completed_at: Moment | None = None
+    last_modified_at: Moment | None = None
+    edited_at: Moment | None = None
+    deleted_at: Moment | None = None
+    archived_at: Moment | None = None
+
+
+class ClientMetadata(Embedded):
+    """Who sent it, from where; `client_msg_id` is the idempotency key."""
+
+    client_msg_id: Name | None = None
+    content_fingerprint: Digest | None = None
+    client_version: Name | None = None
+    user_agent: Note | None = None
+    ip_address: Name | None = None
+    platform: Name | None = None
+    session_id: Name | None = None
+    request_headers: dict[str, Any] | None = None
+
+
+class CustomMetadata(OpenEmbedded):
+    """What the application and the enrichers say about the message; open to more fields."""
+
+    intent: Name | None = None
+    sentiment: Name | None = None
+    confidence: Score | None = None
+    topics: Labels | None = None
+    urgency: Name | None = None
+    complexity_score: Score | None = None
+    user_satisfaction: Score | None = None
+    follow_up_required: bool | None = None
+    tagged_by_user: Labels | None = None
+    bookmarked: bool | None = None
+    shared: bool | None = None
+
+
+class Relationships(Embedded):
+    """Links to other messages of the conversation, and the branch the message lies on."""
+
+    parent_message_id: MessageId | None = None
+    reply_to_message_id: MessageId | None = None
+    related_message_ids: Annotated[list[MessageId], Field(max_length=1_000)] | None = None
+    thread_id: Name | None = None
+    conversation_branch: BranchName = "main"
+
+
+class UserFeedback(Embedded):
+    """What the reader thought of a message."""
+
+    rating: Name
+    comment: Note | None = None
+    tags: Labels | None = None
+    given_by: Name | None = None
+    given_at: Moment | None = None
+
+
+class QualityMetadata(Embedded):
+    """Evaluators' scores and the user's feedback."""
+
+    coherence_score: Score | None = None
+    relevance_score: Score | None = None
+    helpfulness_score: Score | None = None
+    factual_accuracy: Score | None = None
+    language_quality: Score | None = None
+    creativity_score: Score | None = None
+    user_feedback: UserFeedback | None = None
+
+
+class Tombstone(Embedded):
+    """Why a sequence number holds no message."""
+
+    reason: Name
+    closed_at: Moment
+
+
+class Message(StoredDocument):
+    """One message of one conversation of one tenant."""
+
+    tenant_id: TenantId
+    message_id: MessageId
+    conversation_id: ConversationId
+    user_id: UserId
+    character_id: CharacterId | None = None
+    content: Content
+    role: Role
+    message_type: MessageType = MessageType.STANDARD
+    status: MessageStatus = MessageStatus.ACTIVE
+    previous_status: MessageStatus | None = None
+    sequence_number: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    llm_metadata: LlmMetadata | None = None
+    token_usage: TokenUsage | None = None
+    context_metadata: ContextMetadata | None = None
+    processing_metadata: ProcessingMetadata | None = None
+    safety_metadata: SafetyMetadata | None = None
+    timestamps: Timestamps
+    client_metadata: ClientMetadata | None = None
+    custom_metadata: CustomMetadata | None = None
+    relationships: Relationships = Field(default_factory=Relationships)
+    quality_metadata: QualityMetadata | None = None
+    pinned: bool | None = None
+    tombstone: Tombstone | None = None
+    version: Count = SCHEMA_VERSION
+    revision: Count = 1
+    partition_key: ConversationId
+    data_classification: DataClassification = DataClassification.STANDARD
+    retention_policy: RetentionPolicy = RetentionPolicy.STANDARD
+    archived_to_cold_storage: bool = False
+    backup_status: BackupStatus | None = None
+    checksum: Digest | None = None
+    delete_at: Moment | None = None
+
+    class Settings:
+        """Beanie's settings."""
+
+        name = "messages"
+
+
+class MessageVersion(StoredDocument):
+    """What a message said before an edit (`message_versions`)."""
+
+    tenant_id: TenantId
+    conversation_id: ConversationId
+    message_id: MessageId
+    revision: Count
+    content: Content
+    replaced_at: Moment
+
+    class Settings:
+        """Beanie's settings."""
+
+        name = "message_versions"

@@ -1,0 +1,82 @@
+"""The collection `message_search_index`: one entry per searchable message."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from message_service.documents.fields import (
+    MAX_TEXT_CODE_POINTS,
+    ConversationId,
+    Embedded,
+    Labels,
+    MessageId,
+    Moment,
+    Name,
+    Score,
+    StoredDocument,
+    TenantId,
+    UserId,
+)
+from message_service.documents.message import MessageType, Role
+
+_Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
+_Terms = Annotated[list[str], Field(max_length=MAX_TEXT_CODE_POINTS)]
+
+
+class IndexedContent(Embedded):
+    """The text in the forms a query may meet it."""
+
+    full_text: _Text
+    normalized_text: _Text | None = None
+    stemmed_text: _Text | None = None
+    tokens: _Terms | None = None
+    bigrams: _Terms | None = None
+    trigrams: _Terms | None = None
+    entities: Labels | None = None
+    keywords: Labels | None = None
+
+
+class SearchMetadata(Embedded):
+    """What results are filtered by.
+
+    `language` lies beside indexed text and would be taken for a text-index override; the index
+    declares another override field (see `docs/deviations.md`).
+    """
+
+    language: Name | None = None
+    sentiment: Name | None = None
+    topics: Labels | None = None
+    intent: Name | None = None
+    role: Role | None = None
+    message_type: MessageType | None = None
+
+
+class SearchWeights(Embedded):
+    """What ranking adds to text relevance."""
+
+    importance_score: Score | None = None
+    recency_score: Score | None = None
+    engagement_score: Score | None = None
+    quality_score: Score | None = None
+
+
+class SearchEntry(StoredDocument):
+    """One searchable message."""
+
+    tenant_id: TenantId
+    message_id: MessageId
+    conversation_id: ConversationId
+    user_id: UserId
+    indexed_content: IndexedContent
+    search_metadata: SearchMetadata | None = None
+    search_weights: SearchWeights | None = None
+    created_at: Moment
+    last_indexed_at: Moment | None = None
+    index_version: Name | None = None
+
+    class Settings:
+        """Beanie's settings."""
+
+        name = "message_search_index"

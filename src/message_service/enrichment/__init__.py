@@ -1,0 +1,1 @@
+"""What is worked out from a message's text: pure functions, versioned."""

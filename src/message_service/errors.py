@@ -1,0 +1,240 @@
+"""Every error the service raises, in one tree.
+
+    MessageServiceError
+    ├── InvalidInput            the caller's value is wrong: `field` names it, `fix` says what to do
+    │   ├── InvalidId
+    │   ├── InvalidCursor
+    │   ├── TextTooLong
+    │   └── InvalidImport
+    ├── NotFound                no such thing in this tenant (never tells whether another has it)
+    ├── Conflict                the stored state forbids the change
+    │   ├── IdempotencyConflict same client message id, other content
+    │   ├── AlreadyExists
+    │   ├── VersionConflict     somebody changed it since it was read
+    │   └── ConversationClosed
+    ├── ContextBudgetTooSmall
+    ├── CatalogueError          the database does not match what is declared
+    │   ├── IllegalManifest
+    │   ├── DriftFound
+    │   └── SchemaTooNew
+    ├── Unavailable             the database cannot be reached or cannot answer now; retryable
+    │   └── OutcomeUnknown      a write was sent and no answer came
+    ├── Unsupported             the server lacks something we need (version, replica set, platform)
+    ├── PermissionDenied
+    ├── StorageFull
+    ├── DocumentRefused         the server's validator refused a document
+    ├── LocalServerError        the local mongod could not be found, started or stopped
+    └── Internal                a driver error nobody expected
+
+Each class carries what an HTTP answer or a CLI line needs, so that entry points only format:
+`code` (stable, snake case), `http_status`, `exit_code`, `retryable`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class MessageServiceError(Exception):
+    """Base of every error raised by this package.
+
+    Attributes:
+        code: Stable machine-readable name.
+        http_status: Status an HTTP answer carries.
+        exit_code: Exit code of the command line.
+        retryable: Whether the same call may succeed later without a change.
+        details: Safe facts about the failure (never secrets, never another tenant's data).
+    """
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = details
+
+
+class InvalidInput(MessageServiceError):
+    """A value given by the caller is not acceptable.
+
+    Attributes:
+        field: Dotted name of the offending field or parameter.
+        fix: One sentence saying what would be accepted.
+    """
+
+    code = "invalid_input"
+    http_status = 422
+    exit_code = 2
+
+    def __init__(self, field: str, problem: str, fix: str, **details: Any) -> None:
+        super().__init__(f"{field}: {problem}. {fix}", field=field, fix=fix, **details)
+        self.field = field
+        self.problem = problem
+        self.fix = fix
+
+
+class InvalidId(InvalidInput):
+    """An identifier does not match its grammar."""
+
+    code = "invalid_id"
+
+
+class InvalidCursor(InvalidInput):
+    """A page cursor was altered, or belongs to another query or tenant."""
+
+    code = "invalid_cursor"
+
+
+class TextTooLong(InvalidInput):
+    """Message text is over the limit of code points or bytes."""
+
+    code = "text_too_long"
+    http_status = 413
+
+
+class InvalidImport(InvalidInput):
+    """An import file cannot be read as the format it was said to be."""
+
+    code = "invalid_import"
+
+
+class NotFound(MessageServiceError):
+    """The thing does not exist in this tenant."""
+
+    code = "not_found"
+    http_status = 404
+    exit_code = 3
+
+    def __init__(self, kind: str, identifier: str) -> None:
+        super().__init__(f"{kind} {identifier!r} not found", kind=kind, id=identifier)
+
+
+class Conflict(MessageServiceError):
+    """The stored state forbids the change."""
+
+    code = "conflict"
+    http_status = 409
+    exit_code = 4
+
+
+class IdempotencyConflict(Conflict):
+    """The client message id was used before with other content."""
+
+    code = "idempotency_conflict"
+
+
+class AlreadyExists(Conflict):
+    """Something with this identifier exists already."""
+
+    code = "already_exists"
+
+
+class VersionConflict(Conflict):
+    """The stored revision is not the one the caller read."""
+
+    code = "version_conflict"
+
+
+class ConversationClosed(Conflict):
+    """The conversation does not take messages in its present state."""
+
+    code = "conversation_closed"
+
+
+class ContextBudgetTooSmall(MessageServiceError):
+    """Not even the newest message (with the pins and summary asked for) fits the token budget."""
+
+    code = "context_budget_too_small"
+    http_status = 422
+    exit_code = 2
+
+
+class CatalogueError(MessageServiceError):
+    """The database does not match the declared catalogue, or the catalogue is impossible."""
+
+    code = "catalogue_error"
+    exit_code = 5
+
+
+class IllegalManifest(CatalogueError):
+    """The declared catalogue could not exist on a sharded cluster."""
+
+    code = "illegal_manifest"
+
+
+class DriftFound(CatalogueError):
+    """The live database differs from the declared catalogue."""
+
+    code = "drift_found"
+
+
+class SchemaTooNew(CatalogueError):
+    """The database was written by a newer release than this one."""
+
+    code = "schema_too_new"
+
+
+class Unavailable(MessageServiceError):
+    """The database cannot be reached, has no primary, or did not answer in time."""
+
+    code = "unavailable"
+    http_status = 503
+    exit_code = 6
+    retryable = True
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was sent and its fate could not be learned before the deadline.
+
+    Repeating the call with the same message id or client message id is safe.
+    """
+
+    code = "outcome_unknown"
+
+
+class Unsupported(MessageServiceError):
+    """The server or machine lacks something the service needs."""
+
+    code = "unsupported"
+    http_status = 501
+    exit_code = 7
+
+
+class PermissionDenied(MessageServiceError):
+    """The database user may not do this."""
+
+    code = "permission_denied"
+    http_status = 403
+    exit_code = 8
+
+
+class StorageFull(MessageServiceError):
+    """The database or the disk has no room left."""
+
+    code = "storage_full"
+    http_status = 507
+    exit_code = 9
+    retryable = True
+
+
+class DocumentRefused(MessageServiceError):
+    """The server's validator refused a document this release thought valid."""
+
+    code = "document_refused"
+    exit_code = 5
+
+
+class LocalServerError(MessageServiceError):
+    """The local mongod could not be found, started or stopped."""
+
+    code = "local_server_error"
+    exit_code = 10
+
+
+class Internal(MessageServiceError):
+    """A driver error with no better name; the cause is chained."""
+
+    code = "internal"

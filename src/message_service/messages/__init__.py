@@ -1,0 +1,1 @@
+"""Messages and conversations: append, read, change, branch."""

@@ -1,0 +1,357 @@
+"""Group commit: concurrent appends share a round trip, and the insert itself gives the number.
+
+A message takes the number after the highest one known; the unique index (conversation, tenant,
+number) lets one writer have it, and the others read the tail and try the next. So a number exists
+only with its document: no counter to fall out of step, no hole when a process dies, and number n is
+never visible before n-1. Within a process the appends of a conversation run through one lane, one
+round trip at a time; what arrives meanwhile goes together with the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.database.store import Refused, Store
+from message_service.messages import integrity
+from message_service.messages.conversation_state import ConversationState, ConversationStates
+from message_service.messages.incoming import Prepared, Row
+
+_MAX_BATCH_CHARACTERS = 4_000_000
+_RETRY_PAUSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of one message.
+
+    Attributes:
+        message_id: Its id (of the first one stored, for a duplicate).
+        conversation_id: Its conversation.
+        sequence_number: Its number in the conversation, from 1.
+        branch: The branch it lies on.
+        created_at: When it was said.
+        duplicate: Whether it was stored before under the same client message id.
+    """
+
+    message_id: str
+    conversation_id: str
+    sequence_number: int
+    branch: str
+    created_at: datetime
+    duplicate: bool
+
+
+Outcome = Appended | errors.MessageServiceError
+
+
+@dataclass(slots=True)
+class _Submission:
+    """Messages of one conversation that must keep their order."""
+
+    state: ConversationState
+    items: Sequence[Prepared]
+    outcomes: list[Outcome | None]
+    done: asyncio.Future[list[Outcome]]
+    deadline: float
+
+    def pending(self) -> list[int]:
+        return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+
+Written = Callable[[ConversationState, Row], None]
+"""Told of each message written; must not block."""
+
+
+class Appender:
+    """Writes messages in numbered order.
+
+    Args:
+        store: The database.
+        states: What is remembered of conversations.
+        written: Called for every message written.
+        lanes: Round trips in flight at once.
+        batch: Most messages one round trip carries.
+        deadline: Seconds a write is retried through failover.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        states: ConversationStates,
+        written: Written,
+        *,
+        lanes: int,
+        batch: int,
+        deadline: float,
+    ) -> None:
+        self._deadline = deadline
+        self._lanes = [_Lane(store, states, written, batch) for _ in range(lanes)]
+
+    async def append(self, state: ConversationState, items: Sequence[Prepared]) -> list[Outcome]:
+        """Write messages of one conversation in order, and return what became of each.
+
+        Cancelling the caller does not take back what is under way.
+
+        Raises:
+            OutcomeUnknown: Their fate could not be learned before the deadline.
+            Unavailable: The database could not be reached before the deadline.
+        """
+        loop = asyncio.get_running_loop()
+        submission = _Submission(
+            state=state,
+            items=items,
+            outcomes=[None] * len(items),
+            done=loop.create_future(),
+            deadline=loop.time() + self._deadline,
+        )
+        lane = self._lanes[hash(state.conversation_id) % len(self._lanes)]
+        lane.enqueue(submission)
+        return await submission.done
+
+    async def drain(self) -> None:
+        """Wait until nothing is under way."""
+        for lane in self._lanes:
+            await lane.drain()
+
+
+class _Lane:
+    """One shared round trip at a time."""
+
+    def __init__(
+        self, store: Store, states: ConversationStates, written: Written, batch: int
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._written = written
+        self._batch = batch
+        self._queue: deque[_Submission] = deque()
+        self._runner: asyncio.Task[None] | None = None
+
+    def enqueue(self, submission: _Submission) -> None:
+        self._queue.append(submission)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+
+    async def drain(self) -> None:
+        while self._runner is not None and not self._runner.done():
+            await asyncio.wait([self._runner])
+
+    async def _run(self) -> None:
+        while self._queue:
+            group = self._take()
+            try:
+                await _Round(self._store, self._states, self._written, group, self._batch).write()
+            except Exception as error:
+                for submission in group:
+                    if not submission.done.done():
+                        submission.done.set_exception(error)
+                continue
+            unfinished: list[_Submission] = []
+            for submission in group:
+                if submission.pending():
+                    unfinished.append(submission)
+                elif not submission.done.done():
+                    submission.done.set_result(
+                        [outcome for outcome in submission.outcomes if outcome is not None]
+                    )
+            self._queue.extendleft(reversed(unfinished))
+
+    def _take(self) -> list[_Submission]:
+        """Take what one round trip may carry, at least one submission."""
+        group: list[_Submission] = []
+        count = characters = 0
+        while self._queue and count < self._batch and characters < _MAX_BATCH_CHARACTERS:
+            submission = self._queue.popleft()
+            group.append(submission)
+            waiting = submission.pending()[: self._batch]
+            count += len(waiting)
+            characters += sum(
+                submission.items[place].document["content"]["character_count"] for place in waiting
+            )
+        return group
+
+
+@dataclass(slots=True)
+class _Entry:
+    submission: _Submission
+    place: int
+    document: Row
+
+    @property
+    def item(self) -> Prepared:
+        return self.submission.items[self.place]
+
+    def settle(self, outcome: Outcome) -> None:
+        self.submission.outcomes[self.place] = outcome
+
+
+@dataclass(slots=True)
+class _Round:
+    """One attempt to write a group; what it leaves unsettled is tried again."""
+
+    store: Store
+    states: ConversationStates
+    written: Written
+    group: list[_Submission]
+    limit: int
+    entries: list[_Entry] = field(default_factory=list["_Entry"])
+
+    async def write(self) -> None:
+        self._number()
+        if not self.entries:
+            return
+        conversations = {id(entry.submission.state) for entry in self.entries}
+        # In order, a refusal leaves nothing behind it, so that no number is skipped. When no
+        # conversation has two messages here there is nothing behind, and order need not be kept.
+        ordered = len(conversations) < len(self.entries)
+        try:
+            refused = await self.store.insert(
+                "messages",
+                [entry.document for entry in self.entries],
+                ordered=ordered,
+                comment="messages.append",
+            )
+        except errors.Unavailable as error:
+            await self._learn_fate(error)
+            return
+        await self._settle(refused, ordered)
+
+    def _number(self) -> None:
+        """Give every waiting message the number it will try to take."""
+        tails: dict[int, int] = {}
+        for submission in self.group:
+            state = submission.state
+            for place in submission.pending():
+                if len(self.entries) >= self.limit:
+                    return
+                prepared = submission.items[place]
+                document = prepared.document
+                if state.archived and document["message_type"] != "tombstone":
+                    submission.outcomes[place] = errors.ConversationClosed(
+                        f"conversation {state.conversation_id!r} is archived; "
+                        "set its state to 'active' to append to it"
+                    )
+                    continue
+                number = tails.get(id(state), state.tail) + 1
+                tails[id(state)] = number
+                document["sequence_number"] = number
+                document["relationships"]["conversation_branch"] = (
+                    prepared.branch or state.active_branch
+                )
+                document["checksum"] = integrity.checksum(document)
+                self.entries.append(_Entry(submission, place, document))
+
+    async def _settle(self, refused: list[Refused], ordered: bool) -> None:
+        by_position = {refusal.position: refusal for refusal in refused}
+        end = min(by_position) if ordered and by_position else len(self.entries)
+        for position, entry in enumerate(self.entries[:end]):
+            if position not in by_position:
+                self._done(entry)
+        stale: dict[int, ConversationState] = {}
+        for position, refusal in by_position.items():
+            entry = self.entries[position]
+            if "sequence_number" in refusal.fields:
+                stale[id(entry.submission.state)] = entry.submission.state
+            else:
+                await self._refused(entry, refusal)
+        if stale:
+            await asyncio.gather(*(self.states.refresh(state) for state in stale.values()))
+
+    def _done(self, entry: _Entry) -> None:
+        state = entry.submission.state
+        number: int = entry.document["sequence_number"]
+        state.tail = max(state.tail, number)
+        entry.settle(_appended(entry.document, duplicate=False))
+        self.written(state, entry.document)
+
+    async def _refused(self, entry: _Entry, refusal: Refused) -> None:
+        """Settle a message that met another index than the numbers', or the validator."""
+        if not isinstance(refusal.error, errors.AlreadyExists):
+            entry.settle(refusal.error)
+            return
+        state = entry.submission.state
+        scope = self.store.scope(state.tenant_id)
+        key = entry.item.client_msg_id
+        if key is not None:
+            [*found] = await scope.find(
+                queries.MESSAGES_BY_CLIENT_IDS,
+                conversation_id=state.conversation_id,
+                client_msg_ids=[key],
+            )
+            if found:
+                entry.settle(duplicate_or_conflict(entry.item, found[0]))
+                return
+        message_id = entry.document["message_id"]
+        stored = await scope.find_one(
+            queries.MESSAGE_BY_ID, conversation_id=state.conversation_id, message_id=message_id
+        )
+        if stored is not None and stored["_id"] == entry.document["_id"]:
+            # Our own write of an earlier attempt whose answer was lost.
+            entry.settle(_appended(stored, duplicate=False))
+            self.written(state, stored)
+            return
+        entry.settle(errors.AlreadyExists(f"message {message_id!r} exists already"))
+
+    async def _learn_fate(self, error: errors.Unavailable) -> None:
+        """After a write without an answer, find out what is in; fail what is past its deadline."""
+        await asyncio.sleep(_RETRY_PAUSE)
+        states = {id(e.submission.state): e.submission.state for e in self.entries}
+        for state in states.values():
+            mine = [entry for entry in self.entries if entry.submission.state is state]
+            try:
+                stored = await self.store.scope(state.tenant_id).find(
+                    queries.MESSAGES_BY_IDS,
+                    committed=True,
+                    conversation_id=state.conversation_id,
+                    message_ids=[entry.document["message_id"] for entry in mine],
+                )
+                await self.states.refresh(state)
+            except errors.Unavailable:
+                stored = []
+            by_object: dict[Any, Row] = {row["_id"]: row for row in stored}
+            for entry in mine:
+                row = by_object.get(entry.document.get("_id"))
+                if row is not None:
+                    entry.settle(_appended(row, duplicate=False))
+                    self.written(state, row)
+        now = asyncio.get_running_loop().time()
+        for entry in self.entries:
+            late = entry.submission.deadline < now
+            if late and entry.submission.outcomes[entry.place] is None:
+                entry.settle(
+                    errors.OutcomeUnknown(
+                        "no answer from MongoDB before the deadline; "
+                        f"the last failure was: {error.message}. "
+                        "Repeating the call with the same client message id is safe",
+                        message_id=entry.document["message_id"],
+                    )
+                )
+
+
+def duplicate_or_conflict(item: Prepared, stored: Row) -> Outcome:
+    """Return the first result for a repeated request, or the conflict for another content."""
+    if stored.get("client_metadata", {}).get("content_fingerprint") == item.fingerprint:
+        return _appended(stored, duplicate=True)
+    return errors.IdempotencyConflict(
+        f"client message id {item.client_msg_id!r} was used before with other content",
+        message_id=stored["message_id"],
+        sequence_number=stored["sequence_number"],
+    )
+
+
+def _appended(document: Row, *, duplicate: bool) -> Appended:
+    return Appended(
+        message_id=document["message_id"],
+        conversation_id=document["conversation_id"],
+        sequence_number=document["sequence_number"],
+        branch=document["relationships"]["conversation_branch"],
+        created_at=document["timestamps"]["created_at"],
+        duplicate=duplicate,
+    )

@@ -1,0 +1,164 @@
+"""Branches: pointers to where one line of a conversation leaves another. No message is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.documents.conversation import MAIN_BRANCH, Branch
+from message_service.ids import IdFactory, IdKind, check_branch, check_id
+from message_service.messages.conversation_state import ConversationStates
+
+
+@dataclass(frozen=True, slots=True)
+class BranchInfo:
+    """One branch of a conversation.
+
+    Attributes:
+        name: Its name; `main` always exists.
+        parent: The branch it leaves; None for main.
+        fork_sequence: The last number it shares with its parent; 0 when it shares nothing.
+        fork_message_id: That message.
+        title: What people call it.
+        created_at: When it was made; None for main.
+        active: Whether the conversation shows it.
+    """
+
+    name: str
+    parent: str | None
+    fork_sequence: int
+    fork_message_id: str | None
+    title: str | None
+    created_at: datetime | None
+    active: bool
+
+
+class Branches:
+    """One tenant's branches.
+
+    Args:
+        scope: The tenant's scope.
+        states: What is remembered of conversations.
+        clock: The present moment.
+        new_id: Makes names for branches that get none.
+    """
+
+    def __init__(
+        self, scope: Scope, states: ConversationStates, clock: Clock, new_id: IdFactory
+    ) -> None:
+        self._scope = scope
+        self._states = states
+        self._clock = clock
+        self._ids = new_id
+
+    async def create(
+        self,
+        conversation_id: str,
+        from_message_id: str | None,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+    ) -> BranchInfo:
+        """Start a branch after a message.
+
+        To regenerate an answer or edit a question, branch from the message before it.
+
+        Args:
+            conversation_id: The conversation.
+            from_message_id: The last message shared; None to share nothing.
+            name: The branch's name; made up when not given.
+            title: What people call it.
+
+        Raises:
+            NotFound: No such conversation or message in this tenant.
+            AlreadyExists: The conversation has a branch of that name that forks elsewhere
+                (the same call twice is harmless).
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        chosen = (
+            f"alt-{self._ids.new(IdKind.MESSAGE)[-26:]}"
+            if name is None
+            else check_branch("name", name)
+        )
+        if title is not None and len(title) > 256:
+            raise errors.InvalidInput("title", "is too long", "Use at most 256 characters")
+        if chosen == MAIN_BRANCH:
+            raise errors.AlreadyExists("every conversation has a branch 'main' already")
+        state = await self._states.get(self._scope.tenant_id, conversation_id)
+        parent, fork = MAIN_BRANCH, 0
+        if from_message_id is not None:
+            check_id(IdKind.MESSAGE, "from_message_id", from_message_id)
+            row = await self._scope.find_one(
+                queries.MESSAGE_BY_ID,
+                conversation_id=conversation_id,
+                message_id=from_message_id,
+            )
+            if row is None:
+                raise errors.NotFound("message", from_message_id)
+            parent = row["relationships"]["conversation_branch"]
+            fork = row["sequence_number"]
+        branch = Branch(
+            tenant_id=self._scope.tenant_id,
+            conversation_id=conversation_id,
+            branch=chosen,
+            parent_branch=parent,
+            fork_sequence=fork,
+            fork_message_id=from_message_id,
+            title=title,
+            created_at=self._clock.now(),
+        )
+        await self._store(branch)
+        state.branches = {**(state.branches or {}), chosen: (parent, fork)}
+        await self._states.know_branch(state, parent)
+        return _info(branch, state.active_branch)
+
+    async def list(self, conversation_id: str) -> list[BranchInfo]:
+        """Return a conversation's branches, main first, then by name.
+
+        Raises:
+            NotFound: No such conversation in this tenant.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        conversation = await self._scope.find_one(
+            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        )
+        if conversation is None:
+            raise errors.NotFound("conversation", conversation_id)
+        active: str = conversation["active_branch"]
+        rows = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        main = BranchInfo(MAIN_BRANCH, None, 0, None, None, None, active == MAIN_BRANCH)
+        return [main, *(_info(Branch.model_validate(row), active) for row in rows)]
+
+    async def _store(self, branch: Branch) -> None:
+        document = branch.to_bson()
+        if await self._scope.insert_one(
+            "conversation_branches", document, comment="conversation_branches.create"
+        ):
+            return
+        rows = await self._scope.find(queries.BRANCHES, conversation_id=branch.conversation_id)
+        for row in rows:
+            if (
+                row["branch"] == branch.branch
+                and row["parent_branch"] == branch.parent_branch
+                and row["fork_sequence"] == branch.fork_sequence
+            ):
+                return
+        raise errors.AlreadyExists(
+            f"the conversation has a branch {branch.branch!r} that forks elsewhere"
+        )
+
+
+def _info(branch: Branch, active: str) -> BranchInfo:
+    return BranchInfo(
+        name=branch.branch,
+        parent=branch.parent_branch,
+        fork_sequence=branch.fork_sequence,
+        fork_message_id=branch.fork_message_id,
+        title=branch.title,
+        created_at=branch.created_at,
+        active=branch.branch == active,
+    )

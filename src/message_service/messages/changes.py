@@ -1,0 +1,291 @@
+"""Changes to stored messages: edit, delete, undelete, feedback, pin.
+
+Each is one targeted update guarded by the message's revision, so that two changes at once cannot
+undo one another. An edit stores what the message said before, first; if the process dies between
+the two writes, the extra version is that of the present text and is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.documents.message import MessageVersion, UserFeedback
+from message_service.documents.validation import checked
+from message_service.ids import IdKind, check_id
+from message_service.messages.incoming import content_of
+from message_service.messages.rows import Row, StoredMessage
+
+_ATTEMPTS = 10
+_THUMBS = {"up": 1.0, "down": 0.0}
+_STARS = {"1": 0.0, "2": 0.25, "3": 0.5, "4": 0.75, "5": 1.0}
+
+
+class MessageChanges:
+    """Changes one tenant's messages.
+
+    Args:
+        scope: The tenant's scope.
+        clock: The present moment.
+    """
+
+    def __init__(self, scope: Scope, clock: Clock) -> None:
+        self._scope = scope
+        self._clock = clock
+
+    async def edit(
+        self,
+        conversation_id: str,
+        message_id: str,
+        text: str,
+        *,
+        expected_revision: int | None = None,
+        edited_by: str | None = None,
+        language: str | None = None,
+        token_count: int | None = None,
+        tokenizer: str | None = None,
+    ) -> StoredMessage:
+        """Replace a message's text and keep what it said before.
+
+        Args:
+            conversation_id: The conversation.
+            message_id: The message.
+            text: The new text; the same text changes nothing.
+            expected_revision: The revision the caller read; None edits whatever is there.
+            edited_by: Who edits, for the record.
+            language: Language of the new text, if known.
+            token_count: Tokens of the new text, if known.
+            tokenizer: What counted them.
+
+        Raises:
+            NotFound: No such message.
+            VersionConflict: It was changed since `expected_revision`.
+            Conflict: It is deleted.
+            TextTooLong: See `append`.
+        """
+        content = content_of(text, language=language, token_count=token_count, tokenizer=tokenizer)
+        if edited_by is not None:
+            content["edited_by"] = edited_by
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            if stored["status"] == "deleted":
+                raise errors.Conflict(
+                    f"message {message_id!r} is deleted; undelete it before editing it"
+                )
+            if stored["content"]["content_hash"] == content["content_hash"]:
+                return None
+            now = self._clock.now()
+            version = checked(
+                MessageVersion,
+                {
+                    "tenant_id": self._scope.tenant_id,
+                    "conversation_id": conversation_id,
+                    "message_id": message_id,
+                    "revision": stored["revision"],
+                    "content": stored["content"],
+                    "replaced_at": now,
+                },
+            )
+            # A version of this revision may be there already: from an edit that died half way.
+            await self._scope.insert_one(
+                "message_versions", version.to_bson(), comment="message_versions.keep"
+            )
+            return {
+                "$set": {
+                    "content": content,
+                    "timestamps.edited_at": now,
+                    "timestamps.last_modified_at": now,
+                }
+            }
+
+        return await self._change(conversation_id, message_id, expected_revision, change)
+
+    async def versions(self, conversation_id: str, message_id: str) -> list[MessageVersion]:
+        """Return what a message said before each edit, oldest first.
+
+        Raises:
+            NotFound: No such message.
+        """
+        stored = await self._read(conversation_id, message_id)
+        rows = await self._scope.find(
+            queries.VERSIONS,
+            conversation_id=conversation_id,
+            message_id=message_id,
+            before_revision=stored["revision"],
+        )
+        # A version equal to what came after it was kept by an edit that died half way.
+        following = [row["content"]["content_hash"] for row in rows[1:]]
+        following.append(stored["content"]["content_hash"])
+        return [
+            MessageVersion.model_validate(row)
+            for row, after in zip(rows, following, strict=True)
+            if row["content"]["content_hash"] != after
+        ]
+
+    async def delete(
+        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
+    ) -> StoredMessage:
+        """Hide a message: it keeps its number and can be undeleted. Twice is once.
+
+        Raises:
+            NotFound: No such message.
+            VersionConflict: It was changed since `expected_revision`.
+        """
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            if stored["status"] == "deleted":
+                return None
+            now = self._clock.now()
+            return {
+                "$set": {
+                    "status": "deleted",
+                    "previous_status": stored["status"],
+                    "timestamps.deleted_at": now,
+                    "timestamps.last_modified_at": now,
+                }
+            }
+
+        return await self._change(conversation_id, message_id, expected_revision, change)
+
+    async def undelete(
+        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
+    ) -> StoredMessage:
+        """Show a deleted message again, with the status it had. Twice is once.
+
+        Raises:
+            NotFound: No such message.
+            Conflict: It is a tombstone.
+            VersionConflict: It was changed since `expected_revision`.
+        """
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            if stored["message_type"] == "tombstone":
+                raise errors.Conflict("a tombstone holds no message that could be shown")
+            if stored["status"] != "deleted":
+                return None
+            return {
+                "$set": {
+                    "status": stored.get("previous_status", "active"),
+                    "timestamps.last_modified_at": self._clock.now(),
+                },
+                "$unset": {"previous_status": "", "timestamps.deleted_at": ""},
+            }
+
+        return await self._change(conversation_id, message_id, expected_revision, change)
+
+    async def feedback(
+        self,
+        conversation_id: str,
+        message_id: str,
+        rating: str | int,
+        *,
+        comment: str | None = None,
+        tags: Sequence[str] | None = None,
+        given_by: str | None = None,
+    ) -> StoredMessage:
+        """Record what the reader thought; a later call replaces an earlier one.
+
+        The rating also fills `custom_metadata.user_satisfaction` (0 to 1).
+
+        Args:
+            conversation_id: The conversation.
+            message_id: The message.
+            rating: "up", "down", or 1 to 5.
+            comment: In the reader's words, up to 10,000 characters.
+            tags: Short labels.
+            given_by: Who gave it.
+
+        Raises:
+            NotFound: No such message.
+            InvalidInput: The rating is none of these.
+        """
+        satisfaction = {**_THUMBS, **_STARS}.get(str(rating))
+        if satisfaction is None:
+            raise errors.InvalidInput("rating", "is not a rating", "Use 'up', 'down', or 1 to 5")
+        now = self._clock.now()
+        given = checked(
+            UserFeedback,
+            {
+                "rating": str(rating),
+                "comment": comment,
+                "tags": None if tags is None else list(tags),
+                "given_by": given_by,
+                "given_at": now,
+            },
+        ).model_dump(exclude_none=True)
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            return {
+                "$set": {
+                    "quality_metadata.user_feedback": given,
+                    "custom_metadata.user_satisfaction": satisfaction,
+                    "timestamps.last_modified_at": now,
+                }
+            }
+
+        return await self._change(conversation_id, message_id, None, change)
+
+    async def pin(
+        self, conversation_id: str, message_id: str, *, pinned: bool = True
+    ) -> StoredMessage:
+        """Pin a message (prompt windows and retention keep it), or unpin it.
+
+        Raises:
+            NotFound: No such message.
+        """
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            if bool(stored.get("pinned")) == pinned:
+                return None
+            moment = {"timestamps.last_modified_at": self._clock.now()}
+            if pinned:
+                return {"$set": {"pinned": True, **moment}}
+            return {"$unset": {"pinned": ""}, "$set": moment}
+
+        return await self._change(conversation_id, message_id, None, change)
+
+    async def _read(self, conversation_id: str, message_id: str) -> Row:
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_id(IdKind.MESSAGE, "message_id", message_id)
+        row = await self._scope.find_one(
+            queries.MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+        )
+        if row is None:
+            raise errors.NotFound("message", message_id)
+        return row
+
+    async def _change(
+        self,
+        conversation_id: str,
+        message_id: str,
+        expected_revision: int | None,
+        change: Callable[[Row], Awaitable[Mapping[str, Any] | None]],
+    ) -> StoredMessage:
+        """Read, decide, and write if nobody was faster; else again."""
+        for _ in range(_ATTEMPTS):
+            stored = await self._read(conversation_id, message_id)
+            if expected_revision is not None and stored["revision"] != expected_revision:
+                raise errors.VersionConflict(
+                    f"message {message_id!r} is at revision {stored['revision']}, "
+                    f"not {expected_revision}; read it again",
+                    revision=stored["revision"],
+                )
+            update = await change(stored)
+            if update is None:
+                return StoredMessage(stored)
+            changed = await self._scope.find_and_update(
+                queries.MESSAGE_AT_REVISION,
+                {**update, "$inc": {"revision": 1}},
+                conversation_id=conversation_id,
+                message_id=message_id,
+                revision=stored["revision"],
+            )
+            if changed is not None:
+                return StoredMessage(changed)
+        raise errors.VersionConflict(
+            f"message {message_id!r} is being changed by others all the time; try again"
+        )

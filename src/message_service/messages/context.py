@@ -1,0 +1,286 @@
+"""The prompt window: the newest messages of a branch that fit a token budget.
+
+Two reads: the token counts, newest first, from the index alone (no document is touched), then
+exactly the messages of the window. The window begins on a fixed grid of sequence numbers: while a
+conversation grows its first message stays the same until the budget forces a step, so the prompt's
+prefix is the same bytes from turn to turn and a provider's prompt cache hits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.database.store import Scope
+from message_service.documents.message import MessageStatus
+from message_service.enrichment.text_statistics import TOKENIZER
+from message_service.ids import IdKind, check_branch, check_id
+from message_service.messages import integrity
+from message_service.messages.conversation_state import FULL_SPAN, ConversationStates
+from message_service.messages.history import clip
+from message_service.messages.rows import Row, StoredMessage
+
+MESSAGE_OVERHEAD = 4
+"""Tokens a chat template adds to each message (role and separators), as commonly counted."""
+
+MAX_MESSAGES = 5_000
+"""Most messages a window may hold."""
+
+_SEGMENTS_AT_ONCE = 32
+_LIKELY_TOKENS = 40
+_ACTIVE = (MessageStatus.ACTIVE.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextWindow:
+    """What to send to a model.
+
+    Attributes:
+        messages: Pinned messages that lie before the window, then the window, each in order.
+        summary: Text standing for what lies before the window, if one is stored and asked for.
+        pinned: How many of `messages` are pinned ones from before the window.
+        token_count: Tokens of all this, overheads included.
+        tokenizer: Which counter the numbers come from; "mixed" when from several.
+        budget: The budget given.
+        first_sequence: Number of the window's first message; 0 when it is empty.
+        last_sequence: Number of its last.
+        left_out: Whether the branch has older messages outside the window.
+        digest: Digest of the exact contents, to tell one window from another.
+    """
+
+    messages: list[StoredMessage]
+    summary: str | None
+    pinned: int
+    token_count: int
+    tokenizer: str
+    budget: int
+    first_sequence: int
+    last_sequence: int
+    left_out: bool
+    digest: str
+
+
+class ContextReader:
+    """Builds prompt windows for one tenant.
+
+    Args:
+        scope: The tenant's scope.
+        states: What is remembered of conversations.
+    """
+
+    def __init__(self, scope: Scope, states: ConversationStates) -> None:
+        self._scope = scope
+        self._states = states
+
+    async def window(
+        self,
+        conversation_id: str,
+        *,
+        token_budget: int,
+        branch: str | None = None,
+        max_messages: int = MAX_MESSAGES,
+        step: int | None = None,
+        include_pinned: bool = True,
+        include_summary: bool = True,
+    ) -> ContextWindow:
+        """Return the prompt window of a branch.
+
+        Args:
+            conversation_id: The conversation.
+            token_budget: Most tokens, overhead of 4 a message included.
+            branch: The branch; None for the active one.
+            max_messages: Most messages of the window, 1 to 5,000.
+            step: The window begins right after a multiple of this number; larger steps keep the
+                prefix longer and the window shorter. None chooses by the budget, 1 switches the
+                grid off.
+            include_pinned: Keep pinned messages of the branch that lie before the window.
+            include_summary: Keep the branch's stored summary.
+
+        Raises:
+            NotFound: No such conversation or branch in this tenant.
+            ContextBudgetTooSmall: The newest message, with pins and summary, is over the budget.
+            InvalidInput: An argument is out of range.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        _check_range("token_budget", token_budget, 1, 2**31)
+        _check_range("max_messages", max_messages, 1, MAX_MESSAGES)
+        grid = step_of(token_budget) if step is None else step
+        _check_range("step", grid, 1, MAX_MESSAGES)
+        if branch is not None:
+            check_branch("branch", branch)
+        state, conversation, pins = await asyncio.gather(
+            self._states.get(self._scope.tenant_id, conversation_id, branch=branch),
+            self._scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id),
+            self._pins(conversation_id, wanted=include_pinned),
+        )
+        if conversation is None:
+            raise errors.NotFound("conversation", conversation_id)
+        chosen = branch or conversation["active_branch"]
+        await self._states.know_branch(state, chosen)
+        segments = state.segments(chosen)
+        summary = _summary(conversation, chosen) if include_summary else None
+        fixed = [pin for pin in pins if _on_branch(pin, segments)]
+        reserved = sum(_cost(pin) for pin in fixed)
+        if summary is not None:
+            reserved += summary["token_count"] + MESSAGE_OVERHEAD
+        # Pins count as reserved even when they turn out to lie inside the window: which do is not
+        # known before its start is, and counting them keeps the start independent of that.
+        start, complete = await self._start(
+            conversation_id, segments, token_budget - reserved, max_messages, grid, fixed
+        )
+        if start is None:
+            if not complete:
+                raise errors.ContextBudgetTooSmall(
+                    f"token_budget: {token_budget} tokens do not hold the newest message"
+                    + (f" beside {reserved} of pinned messages and summary" if reserved else "")
+                    + ". Raise it, or leave out pins and summary",
+                    field="token_budget",
+                )
+            return _window([], fixed, summary, token_budget, left_out=False)
+        rows = await self._rows(conversation_id, clip(segments, start - 1, FULL_SPAN))
+        before = [pin for pin in fixed if pin["sequence_number"] < start]
+        return _window(rows, before, summary, token_budget, left_out=not complete)
+
+    async def _pins(self, conversation_id: str, *, wanted: bool) -> list[Row]:
+        if not wanted:
+            return []
+        return await self._scope.find(queries.PINNED, conversation_id=conversation_id)
+
+    async def _start(
+        self,
+        conversation_id: str,
+        segments: Sequence[queries.Segment],
+        budget: int,
+        max_messages: int,
+        grid: int,
+        fixed: Sequence[Row],
+    ) -> tuple[int | None, bool]:
+        """Return the first number of the window, and whether it reaches the branch's beginning."""
+        if budget <= 0:
+            return None, False
+        paid = {pin["sequence_number"] for pin in fixed}
+        numbers: list[int] = []
+        spent = 0
+        async for number, tokens in self._counts(conversation_id, segments, budget):
+            if number not in paid:
+                spent += tokens + MESSAGE_OVERHEAD
+            if spent > budget or len(numbers) == max_messages:
+                return _on_grid(numbers, grid), False
+            numbers.append(number)
+        return (numbers[-1] if numbers else None), True
+
+    async def _counts(
+        self, conversation_id: str, segments: Sequence[queries.Segment], budget: int
+    ) -> AsyncIterator[tuple[int, int]]:
+        """Yield numbers and token counts, newest first, in reads sized by the budget."""
+        chunk = min(max(64, budget // _LIKELY_TOKENS), 2_000)
+        below = FULL_SPAN
+        while left := clip(segments, 0, below)[:_SEGMENTS_AT_ONCE]:
+            rows = await self._scope.find(
+                queries.WINDOW_TOKENS,
+                limit=chunk,
+                conversation_id=conversation_id,
+                segments=left,
+                statuses=_ACTIVE,
+            )
+            for row in rows:
+                yield row["sequence_number"], row["content"]["token_count"]
+            # Fewer than asked for: these stretches are read to their beginning.
+            below = rows[-1]["sequence_number"] if len(rows) == chunk else left[-1][1] + 1
+
+    async def _rows(self, conversation_id: str, segments: Sequence[queries.Segment]) -> list[Row]:
+        rows: list[Row] = []
+        ascending = list(reversed(segments))
+        for start in range(0, len(ascending), _SEGMENTS_AT_ONCE):
+            rows += await self._scope.find(
+                queries.WINDOW_MESSAGES,
+                conversation_id=conversation_id,
+                segments=ascending[start : start + _SEGMENTS_AT_ONCE],
+                statuses=_ACTIVE,
+            )
+        return rows
+
+
+def step_of(token_budget: int) -> int:
+    """Return the grid for a budget: about an eighth of the messages it holds, a power of two.
+
+    Taken from the budget alone (at 64 tokens a message), so that it never moves by itself.
+    """
+    eighth = max(1, token_budget // 64 // 8)
+    return min(1 << (eighth.bit_length() - 1), 1_024)
+
+
+def _on_grid(numbers: Sequence[int], grid: int) -> int | None:
+    """Return the oldest number that opens a new cell of the grid; failing that the oldest.
+
+    `numbers` are descending. A number opens a cell when the one before it on the branch lies in an
+    earlier cell; the oldest number's predecessor is not in the window, so only its own place tells.
+    """
+    if not numbers:
+        return None
+    oldest = numbers[-1]
+    if (oldest - 1) % grid == 0:
+        return oldest
+    for newer, older in zip(reversed(numbers[:-1]), reversed(numbers[1:]), strict=True):
+        if (newer - 1) // grid > (older - 1) // grid:
+            return newer
+    return oldest
+
+
+def _on_branch(row: Row, segments: Sequence[queries.Segment]) -> bool:
+    branch = row["relationships"]["conversation_branch"]
+    number = row["sequence_number"]
+    return row["status"] in _ACTIVE and any(
+        branch == name and above < number <= up_to for name, above, up_to in segments
+    )
+
+
+def _summary(conversation: Row, branch: str) -> Row | None:
+    for summary in conversation.get("summaries", ()):
+        if summary["branch"] == branch:
+            return summary
+    return None
+
+
+def _cost(row: Row) -> int:
+    return row["content"]["token_count"] + MESSAGE_OVERHEAD
+
+
+def _window(
+    rows: Sequence[Row],
+    pinned: Sequence[Row],
+    summary: Row | None,
+    budget: int,
+    *,
+    left_out: bool,
+) -> ContextWindow:
+    shown = [*pinned, *rows]
+    tokenizers = {row["content"].get("tokenizer", TOKENIZER) for row in shown} or {TOKENIZER}
+    tokens = sum(_cost(row) for row in shown)
+    if summary is not None:
+        tokens += summary["token_count"] + MESSAGE_OVERHEAD
+    return ContextWindow(
+        messages=[StoredMessage(row) for row in shown],
+        summary=None if summary is None else summary["text"],
+        pinned=len(pinned),
+        token_count=tokens,
+        tokenizer=tokenizers.pop() if len(tokenizers) == 1 else "mixed",
+        budget=budget,
+        first_sequence=rows[0]["sequence_number"] if rows else 0,
+        last_sequence=rows[-1]["sequence_number"] if rows else 0,
+        left_out=left_out,
+        digest=integrity.digest(
+            None if summary is None else summary["text"],
+            *(f"{row['message_id']}:{row['content']['content_hash']}" for row in shown),
+        ),
+    )
+
+
+def _check_range(field: str, value: int, lowest: int, highest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidInput(
+            field, "is out of range", f"Use a whole number from {lowest:,} to {highest:,}"
+        )

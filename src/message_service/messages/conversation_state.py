@@ -1,0 +1,159 @@
+"""What a process remembers of a conversation between appends.
+
+Remembering is safe without limit of age, because a message's number is taken by its own insert:
+when anybody else has written since, the insert meets the unique index, and the state is read anew.
+Changes that appenders must respect (the active branch, archiving) take a number too, by a
+tombstone that says so, and are noticed in the same way. See decision 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.database.store import Store
+from message_service.documents.conversation import MAIN_BRANCH
+
+FULL_SPAN = 2**62
+"""Above every sequence number."""
+
+
+@dataclass(slots=True)
+class ConversationState:
+    """One conversation as last seen.
+
+    Attributes:
+        tail: The highest sequence number known to be taken.
+        branches: By name, the parent branch and the last number shared with it.
+        months: Months (`202501`) already recorded on the conversation.
+        read_at: Loop time when this was read.
+    """
+
+    tenant_id: str
+    conversation_id: str
+    user_id: str
+    character_id: str | None
+    archived: bool
+    active_branch: str
+    tail: int
+    read_at: float
+    branches: dict[str, tuple[str, int]] | None = None
+    months: set[str] = field(default_factory=set[str])
+
+    def segments(self, branch: str) -> list[queries.Segment]:
+        """Return the stretches that make up a branch, newest first.
+
+        Raises:
+            NotFound: There is no such branch.
+        """
+        found: list[queries.Segment] = []
+        up_to = FULL_SPAN
+        while branch != MAIN_BRANCH:
+            if self.branches is None or branch not in self.branches:
+                raise errors.NotFound("branch", branch)
+            parent, fork = self.branches[branch]
+            # Nothing on a branch is numbered at or below its fork: bounding keeps the walk short.
+            if up_to > fork:
+                found.append((branch, fork, up_to))
+            branch, up_to = parent, min(up_to, fork)
+        found.append((MAIN_BRANCH, 0, up_to))
+        return found
+
+
+class ConversationStates:
+    """The remembered conversations of one process, least recently used dropped first.
+
+    Args:
+        store: The database.
+        capacity: How many are remembered.
+    """
+
+    def __init__(self, store: Store, capacity: int) -> None:
+        self._store = store
+        self._capacity = capacity
+        self._states: OrderedDict[tuple[str, str], ConversationState] = OrderedDict()
+
+    async def get(
+        self,
+        tenant_id: str,
+        conversation_id: str,
+        *,
+        branch: str | None = None,
+        max_age: float | None = None,
+    ) -> ConversationState:
+        """Return a conversation's state, read now if it is not remembered.
+
+        Args:
+            tenant_id: The tenant.
+            conversation_id: The conversation.
+            branch: A branch the state must know of, when it exists.
+            max_age: Read anew when the memory is older than this, in seconds.
+
+        Raises:
+            NotFound: The tenant has no such conversation.
+        """
+        key = (tenant_id, conversation_id)
+        state = self._states.get(key)
+        if state is None:
+            state = await self._read(tenant_id, conversation_id)
+            self.remember(state)
+        else:
+            self._states.move_to_end(key)
+            if max_age is not None and asyncio.get_running_loop().time() - state.read_at > max_age:
+                await self.refresh(state)
+        await self.know_branch(state, branch or state.active_branch)
+        return state
+
+    def remember(self, state: ConversationState) -> None:
+        """Remember a state (of a conversation just created, or just read)."""
+        self._states[(state.tenant_id, state.conversation_id)] = state
+        while len(self._states) > self._capacity:
+            self._states.popitem(last=False)
+
+    async def refresh(self, state: ConversationState) -> None:
+        """Read a state anew, in place: whoever holds it sees the change."""
+        fresh = await self._read(state.tenant_id, state.conversation_id)
+        state.user_id = fresh.user_id
+        state.character_id = fresh.character_id
+        state.archived = fresh.archived
+        state.active_branch = fresh.active_branch
+        state.tail = fresh.tail
+        state.read_at = fresh.read_at
+        await self.know_branch(state, state.active_branch)
+
+    async def know_branch(self, state: ConversationState, branch: str) -> None:
+        """Make sure `branch` is among the state's branches if it exists."""
+        if branch == MAIN_BRANCH or (state.branches is not None and branch in state.branches):
+            return
+        rows = await self._store.scope(state.tenant_id).find(
+            queries.BRANCHES, conversation_id=state.conversation_id
+        )
+        state.branches = {
+            row["branch"]: (row["parent_branch"], row["fork_sequence"]) for row in rows
+        }
+
+    async def _read(self, tenant_id: str, conversation_id: str) -> ConversationState:
+        scope = self._store.scope(tenant_id)
+        read_at = asyncio.get_running_loop().time()
+        # The tail first: a change to the conversation is written before the number announcing it,
+        # so whoever has seen that number reads the change.
+        tail = await scope.find_one(
+            queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
+        )
+        row = await scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id)
+        if row is None:
+            raise errors.NotFound("conversation", conversation_id)
+        return ConversationState(
+            tenant_id=tenant_id,
+            conversation_id=conversation_id,
+            user_id=row["user_id"],
+            character_id=row.get("character_id"),
+            archived=row["state"] != "active",
+            active_branch=row["active_branch"],
+            tail=tail["sequence_number"] if tail else 0,
+            read_at=read_at,
+            months=set(row.get("months", ())),
+        )

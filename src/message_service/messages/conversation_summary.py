@@ -1,0 +1,131 @@
+"""Keeps the conversation's last number, last message and months behind the messages.
+
+The messages are the truth; this is for lists. Updates are gathered and written a few times a
+second, so that they cost little beside the appends, and only ever move forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Change, Store
+from message_service.messages.conversation_state import ConversationState
+from message_service.messages.incoming import Row
+
+_PAUSE = 0.25
+_PREVIEW = 200
+
+
+class ConversationSummaries:
+    """Gathers what was written and updates the conversations concerned.
+
+    Args:
+        store: The database.
+        clock: The present moment, for `updated_at`.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: dict[tuple[str, str], tuple[ConversationState, Row]] = {}
+        self._months: dict[tuple[str, str], set[str]] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._write_lock = asyncio.Lock()
+
+    def note(self, state: ConversationState, document: Row) -> None:
+        """Take note of a message that was written."""
+        key = (state.tenant_id, state.conversation_id)
+        known = self._waiting.get(key)
+        if known is None or known[1]["sequence_number"] < document["sequence_number"]:
+            self._waiting[key] = (state, document)
+        month = document["timestamps"]["created_at"].strftime("%Y%m")
+        if month not in state.months:
+            state.months.add(month)
+            self._months.setdefault(key, set()).add(month)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+
+    async def flush(self) -> None:
+        """Write everything noted so far.
+
+        Raises:
+            Unavailable: The database cannot be reached; the notes are kept.
+        """
+        async with self._write_lock:
+            waiting, self._waiting = self._waiting, {}
+            months, self._months = self._months, {}
+            if not waiting:
+                return
+            try:
+                await self._write(waiting, months)
+            except errors.MessageServiceError:
+                # Newer notes win over the ones put back.
+                self._waiting = {**waiting, **self._waiting}
+                for key, values in months.items():
+                    self._months.setdefault(key, set()).update(values)
+                raise
+
+    async def close(self) -> None:
+        """Write what is left and stop."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
+        await self.flush()
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(_PAUSE)
+            try:
+                await self.flush()
+            except errors.Unavailable:
+                continue  # the notes are kept, and the next round tries again
+
+    async def _write(
+        self,
+        waiting: dict[tuple[str, str], tuple[ConversationState, Row]],
+        months: dict[tuple[str, str], set[str]],
+    ) -> None:
+        now = self._clock.now()
+        moves: list[Change] = []
+        for (tenant_id, conversation_id), (_, document) in waiting.items():
+            number = document["sequence_number"]
+            moves.append(
+                Change(
+                    tenant_id,
+                    {"conversation_id": conversation_id, "number": number},
+                    {"$set": {**_glance(document), "updated_at": now}},
+                )
+            )
+        await self._store.update_each(queries.CONVERSATION_BEHIND, moves)
+        additions = [
+            Change(
+                tenant_id,
+                {"conversation_id": conversation_id},
+                {"$addToSet": {"months": {"$each": sorted(values)}}},
+            )
+            for (tenant_id, conversation_id), values in months.items()
+        ]
+        if additions:
+            await self._store.update_each(queries.CONVERSATION_BY_ID, additions)
+
+
+def _glance(document: Row) -> dict[str, Any]:
+    """What the conversation shows of its newest message."""
+    number: dict[str, Any] = {"last_sequence_number": document["sequence_number"]}
+    if document["message_type"] == "tombstone":
+        return number
+    created_at = document["timestamps"]["created_at"]
+    return {
+        **number,
+        "last_message": {
+            "message_id": document["message_id"],
+            "role": document["role"],
+            "preview": document["content"]["text"][:_PREVIEW],
+            "created_at": created_at,
+        },
+        "last_activity_at": created_at,
+    }

@@ -1,0 +1,366 @@
+"""Conversations: create, list, get, change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.documents.conversation import (
+    MAIN_BRANCH,
+    Conversation,
+    ConversationState,
+    Summary,
+)
+from message_service.documents.validation import checked
+from message_service.enrichment import text_statistics
+from message_service.ids import IdFactory, IdKind, check_branch, check_id
+from message_service.messages import conversation_state
+from message_service.messages.appender import Appender
+from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.messages.cursors import CursorSigner
+from message_service.messages.history import check_limit
+from message_service.messages.incoming import Prepared, check_free_form
+from message_service.messages.numbering import tombstone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ATTEMPTS = 10
+_NOT_GIVEN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """One page of conversations, latest activity first.
+
+    Attributes:
+        items: The conversations.
+        next: Cursor of the page after this one; None at the end.
+    """
+
+    items: list[Conversation]
+    next: str | None
+
+
+class Conversations:
+    """One tenant's conversations.
+
+    Args:
+        scope: The tenant's scope.
+        states: What is remembered of conversations.
+        appender: Announces changes that appenders must respect.
+        summaries: Keeps what conversations show of their messages.
+        signer: Signs cursors.
+        clock: The present moment.
+        new_id: Makes ids.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        states: conversation_state.ConversationStates,
+        appender: Appender,
+        summaries: ConversationSummaries,
+        signer: CursorSigner,
+        clock: Clock,
+        new_id: IdFactory,
+    ) -> None:
+        self._scope = scope
+        self._states = states
+        self._appender = appender
+        self._summaries = summaries
+        self._signer = signer
+        self._clock = clock
+        self._ids = new_id
+
+    async def create(
+        self,
+        user_id: str,
+        *,
+        conversation_id: str | None = None,
+        character_id: str | None = None,
+        title: str | None = None,
+        custom_metadata: Mapping[str, Any] | None = None,
+        created_at: datetime | None = None,
+        exist_ok: bool = False,
+    ) -> Conversation:
+        """Create a conversation.
+
+        Args:
+            user_id: Its owner.
+            conversation_id: Its id; made up when not given.
+            character_id: The character spoken with.
+            title: Up to 500 characters.
+            custom_metadata: The application's own fields, up to 16 kB.
+            created_at: When it began, if not now.
+            exist_ok: Return the stored one when the id is taken by a conversation of this user.
+
+        Raises:
+            AlreadyExists: The id is taken.
+            InvalidInput: A value is wrong.
+        """
+        if custom_metadata is not None:
+            check_free_form("custom_metadata", custom_metadata)
+        now = self._clock.now()
+        conversation = checked(
+            Conversation,
+            {
+                "tenant_id": self._scope.tenant_id,
+                "conversation_id": (
+                    self._ids.new(IdKind.CONVERSATION)
+                    if conversation_id is None
+                    else conversation_id
+                ),
+                "user_id": user_id,
+                "character_id": character_id,
+                "title": title,
+                "custom_metadata": None if custom_metadata is None else dict(custom_metadata),
+                "created_at": created_at or now,
+                "updated_at": now,
+                "last_activity_at": created_at or now,
+            },
+        )
+        inserted = await self._scope.insert_one(
+            "conversations", conversation.to_bson(), comment="conversations.create"
+        )
+        if inserted:
+            return conversation
+        if exist_ok:
+            stored = await self.get(conversation.conversation_id)
+            if stored.user_id == user_id:
+                return stored
+        raise errors.AlreadyExists(
+            f"conversation {conversation.conversation_id!r} exists already",
+            conversation_id=conversation.conversation_id,
+        )
+
+    async def get(self, conversation_id: str) -> Conversation:
+        """Return a conversation, with what this process has appended to it so far.
+
+        Raises:
+            NotFound: No such conversation in this tenant.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        await self._summaries.flush()
+        row = await self._scope.find_one(
+            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        )
+        if row is None:
+            raise errors.NotFound("conversation", conversation_id)
+        return Conversation.model_validate(row)
+
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        character_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> ConversationPage:
+        """Return conversations, latest activity first.
+
+        Args:
+            user_id: Only this user's.
+            character_id: Only this character's; not together with `user_id`.
+            limit: Most conversations, 1 to 1,000.
+            cursor: From an earlier page of the same listing.
+
+        Raises:
+            InvalidCursor: The cursor was altered or is another listing's.
+            InvalidInput: Another argument is wrong.
+        """
+        check_limit(limit)
+        query, subject = queries.CONVERSATIONS_RECENT, dict[str, Any]()
+        if user_id is not None and character_id is not None:
+            raise errors.InvalidInput(
+                "character_id", "cannot be combined with user_id", "Give one of the two"
+            )
+        if user_id is not None:
+            subject["user_id"] = check_id(IdKind.USER, "user_id", user_id)
+            query = queries.CONVERSATIONS_BY_USER
+        if character_id is not None:
+            subject["character_id"] = check_id(IdKind.CHARACTER, "character_id", character_id)
+            query = queries.CONVERSATIONS_BY_CHARACTER
+        listing = ("conversations", self._scope.tenant_id, user_id, character_id)
+        before: tuple[datetime, str] | None = None
+        if cursor is not None:
+            milliseconds, tie = self._signer.read(listing, cursor)
+            before = (_EPOCH + timedelta(milliseconds=milliseconds), tie)
+        await self._summaries.flush()
+        rows = await self._scope.find(query, limit=limit + 1, before=before, **subject)
+        shown = rows[:limit]
+        sign = partial(self._signer.sign, listing)
+        following: str | None = None
+        if len(rows) > limit:
+            last = shown[-1]
+            moment = (last["last_activity_at"] - _EPOCH) // timedelta(milliseconds=1)
+            following = sign((moment, last["conversation_id"]))
+        return ConversationPage([Conversation.model_validate(row) for row in shown], following)
+
+    async def patch(
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = _NOT_GIVEN,
+        character_id: str | None = _NOT_GIVEN,
+        custom_metadata: Mapping[str, Any] | None = _NOT_GIVEN,
+        state: ConversationState | str = _NOT_GIVEN,
+        active_branch: str = _NOT_GIVEN,
+        expected_revision: int | None = None,
+    ) -> Conversation:
+        """Change a conversation; what is not given stays.
+
+        Switching the active branch or the state takes a sequence number (a tombstone saying so):
+        that is how other processes notice before their next message.
+
+        Args:
+            conversation_id: The conversation.
+            title: New title; None removes it.
+            character_id: New character; None removes it.
+            custom_metadata: New fields in place of all old ones; None removes them.
+            state: "active" or "archived" (takes no messages).
+            active_branch: The branch to show and append to.
+            expected_revision: The revision the caller read; None changes whatever is there.
+
+        Raises:
+            NotFound: No such conversation or branch in this tenant.
+            VersionConflict: It was changed since `expected_revision`.
+            InvalidInput: A value is wrong.
+        """
+        given: dict[str, Any] = {
+            name: value
+            for name, value in (
+                ("title", title),
+                ("character_id", character_id),
+                ("custom_metadata", custom_metadata),
+                ("state", state),
+                ("active_branch", active_branch),
+            )
+            if value is not _NOT_GIVEN
+        }
+        if given.get("custom_metadata") is not None:
+            check_free_form("custom_metadata", given["custom_metadata"])
+        if "active_branch" in given:
+            await self._check_branch(conversation_id, given["active_branch"])
+        for _ in range(_ATTEMPTS):
+            stored = await self.get(conversation_id)
+            if expected_revision is not None and stored.revision != expected_revision:
+                raise errors.VersionConflict(
+                    f"conversation {conversation_id!r} is at revision {stored.revision}, "
+                    f"not {expected_revision}; read it again",
+                    revision=stored.revision,
+                )
+            changed = await self._write(stored, given)
+            if changed is not None:
+                await self._announce(stored, changed)
+                return changed
+        raise errors.VersionConflict(
+            f"conversation {conversation_id!r} is being changed by others all the time; try again"
+        )
+
+    async def set_summary(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        up_to_sequence: int,
+        branch: str = MAIN_BRANCH,
+        token_count: int | None = None,
+    ) -> Conversation:
+        """Store the text that stands for a branch's messages up to a number in prompt windows.
+
+        Args:
+            conversation_id: The conversation.
+            text: The summary.
+            up_to_sequence: The last message it covers.
+            branch: The branch it is of.
+            token_count: Its tokens, if known.
+
+        Raises:
+            NotFound: No such conversation or branch in this tenant.
+            InvalidInput: A value is wrong.
+        """
+        await self._check_branch(conversation_id, branch)
+        summary = checked(
+            Summary,
+            {
+                "branch": branch,
+                "text": text,
+                "up_to_sequence": up_to_sequence,
+                "token_count": (
+                    text_statistics.measure(text).token_count
+                    if token_count is None
+                    else token_count
+                ),
+                "updated_at": self._clock.now(),
+            },
+        )
+        for _ in range(_ATTEMPTS):
+            stored = await self.get(conversation_id)
+            others = [kept for kept in stored.summaries or () if kept.branch != branch]
+            changed = await self._write(stored, {"summaries": [*others, summary]})
+            if changed is not None:
+                return changed
+        raise errors.VersionConflict(
+            f"conversation {conversation_id!r} is being changed by others all the time; try again"
+        )
+
+    async def _check_branch(self, conversation_id: str, branch: str) -> None:
+        check_branch("branch", branch)
+        state = await self._states.get(self._scope.tenant_id, conversation_id, branch=branch)
+        state.segments(branch)
+
+    async def _write(self, stored: Conversation, given: Mapping[str, Any]) -> Conversation | None:
+        """Write the fields given if the conversation is as `stored`; None when it is not."""
+        # Validated as a whole, written as a difference.
+        wanted = checked(
+            Conversation, {**stored.model_dump(exclude={"id", "revision_id"}), **given}
+        ).to_bson()
+        changes: dict[str, Any] = {
+            name: wanted[name] for name in given if wanted.get(name) is not None
+        }
+        changes["updated_at"] = self._clock.now()
+        update: dict[str, Any] = {"$set": changes, "$inc": {"revision": 1}}
+        removed = {name: "" for name in given if wanted.get(name) is None}
+        if removed:
+            update["$unset"] = removed
+        row = await self._scope.find_and_update(
+            queries.CONVERSATION_AT_REVISION,
+            update,
+            conversation_id=stored.conversation_id,
+            revision=stored.revision,
+        )
+        if row is None:
+            return None
+        row.pop("_id")
+        return Conversation.model_validate(row)
+
+    async def _announce(self, before: Conversation, after: Conversation) -> None:
+        """Take a number for a change that appenders must notice."""
+        said: list[str] = []
+        if before.active_branch != after.active_branch:
+            said.append(f"active branch set to {after.active_branch}")
+        if before.state != after.state:
+            said.append(f"state set to {after.state}")
+        if not said:
+            return
+        state = await self._states.get(self._scope.tenant_id, after.conversation_id)
+        await self._states.refresh(state)
+        document = tombstone(
+            tenant_id=self._scope.tenant_id,
+            conversation_id=after.conversation_id,
+            user_id=after.user_id,
+            message_id=self._ids.new(IdKind.MESSAGE),
+            branch=after.active_branch,
+            reason="; ".join(said)[:256],
+            clock=self._clock,
+        )
+        marker = Prepared(document, None, None, after.active_branch, ())
+        [outcome] = await self._appender.append(state, [marker])
+        if isinstance(outcome, errors.MessageServiceError):
+            raise outcome

@@ -1,0 +1,76 @@
+"""Page cursors: opaque to callers, signed, bound to the query and tenant they were made for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from message_service import errors
+
+_SIGNATURE_BYTES = 16
+
+
+class CursorSigner:
+    """Makes and reads cursors.
+
+    Args:
+        secret: Shared by every process of one database.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def sign(self, subject: Sequence[Any], position: Sequence[Any]) -> str:
+        """Return a cursor standing at `position` of the listing that `subject` names.
+
+        Args:
+            subject: Everything that makes this listing another than the next (tenant, query,
+                arguments); not stored, but signed.
+            position: JSON values that say where to go on.
+        """
+        body = json.dumps(position, separators=(",", ":")).encode()
+        return _encode(self._signature(subject, body) + body)
+
+    def read(self, subject: Sequence[Any], cursor: str) -> list[Any]:
+        """Return the position a cursor stands at.
+
+        Raises:
+            InvalidCursor: It was altered, cut, or made for another listing or tenant.
+        """
+        try:
+            raw = base64.b64decode(_pad(cursor), altchars=b"-_", validate=True)
+            if _encode(raw) != cursor:
+                raise _invalid()  # unused bits of the last character were changed
+        except (binascii.Error, ValueError, TypeError, AttributeError):
+            raise _invalid() from None
+        signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._signature(subject, body)):
+            raise _invalid()
+        position: list[Any] = json.loads(body)
+        return position
+
+    def _signature(self, subject: Sequence[Any], body: bytes) -> bytes:
+        named = json.dumps(subject, separators=(",", ":")).encode()
+        mac = hmac.new(self._secret, named + b"\0" + body, hashlib.sha256)
+        return mac.digest()[:_SIGNATURE_BYTES]
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _pad(cursor: str) -> bytes:
+    return cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+
+
+def _invalid() -> errors.InvalidCursor:
+    return errors.InvalidCursor(
+        "cursor",
+        "was altered, or belongs to another listing",
+        "Use a cursor as the page returned it, with the same arguments, or start without one",
+    )

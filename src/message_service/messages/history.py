@@ -1,0 +1,362 @@
+"""Reading a conversation: pages in both directions, around a message, and a user's messages.
+
+Pages are keyset pages on the sequence number, which orders a conversation without ties, so other
+writers can neither repeat nor hide a message, and the millionth page costs what the first does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+from bson import ObjectId
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import check_datetime
+from message_service.database.store import Scope
+from message_service.documents.message import MessageStatus
+from message_service.ids import IdKind, check_branch, check_id
+from message_service.messages.conversation_state import (
+    FULL_SPAN,
+    ConversationState,
+    ConversationStates,
+)
+from message_service.messages.cursors import CursorSigner
+from message_service.messages.rows import Page, Row, Sign, StoredMessage
+
+MAX_PAGE = 1_000
+"""Most messages one page holds."""
+
+ALL_BRANCHES = "*"
+"""Stands for every branch of a conversation together."""
+
+Direction = Literal["forward", "backward"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SEGMENTS_AT_ONCE = 32
+
+
+class HistoryReader:
+    """Reads one tenant's messages in order.
+
+    Args:
+        scope: The tenant's scope.
+        states: What is remembered of conversations.
+        signer: Signs cursors.
+        staleness: How old a remembered active branch may be, in seconds.
+    """
+
+    def __init__(
+        self, scope: Scope, states: ConversationStates, signer: CursorSigner, staleness: float
+    ) -> None:
+        self._scope = scope
+        self._states = states
+        self._signer = signer
+        self._staleness = staleness
+
+    async def page(
+        self,
+        conversation_id: str,
+        *,
+        branch: str | None = None,
+        direction: Direction = "forward",
+        limit: int = 50,
+        cursor: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
+        full: bool = False,
+    ) -> Page:
+        """Return one page of a conversation.
+
+        Args:
+            conversation_id: The conversation.
+            branch: A branch (with what it shares with its parents); None for the active one,
+                `"*"` for all together.
+            direction: Oldest first or newest first.
+            limit: Most messages, 1 to 1,000.
+            cursor: From an earlier page of the same listing.
+            after: Only numbers above this one.
+            before: Only numbers below this one.
+            statuses: Which messages to show.
+            full: Whole documents instead of the fields a page shows.
+
+        Raises:
+            NotFound: No such conversation or branch in this tenant.
+            InvalidCursor: The cursor was altered or is another listing's.
+            InvalidInput: Another argument is wrong.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_limit(limit)
+        if direction not in ("forward", "backward"):
+            raise errors.InvalidInput(
+                "direction", "is not a direction", "Use 'forward' or 'backward'"
+            )
+        shown = check_statuses(statuses)
+        if branch not in (None, ALL_BRANCHES):
+            check_branch("branch", branch)
+        state = await self._states.get(
+            self._scope.tenant_id,
+            conversation_id,
+            branch=None if branch == ALL_BRANCHES else branch,
+            max_age=self._staleness if branch is None else None,
+        )
+        chosen = branch or state.active_branch
+        above = _bound("after", after, 0)
+        below = _bound("before", before, FULL_SPAN)
+        listing = ("history", self._scope.tenant_id, conversation_id, chosen, shown)
+        if cursor is not None:
+            position: int = self._signer.read((*listing, direction), cursor)[0]
+            if direction == "forward":
+                above = max(above, position)
+            else:
+                below = min(below, position)
+        rows = await self._read(state, chosen, direction, above, below, shown, limit + 1, full)
+        return self._page(rows, limit, direction, listing, above, below)
+
+    async def around(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        before: int = 25,
+        after: int = 25,
+        branch: str | None = None,
+        statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
+        full: bool = False,
+    ) -> Page:
+        """Return the messages around one, oldest first; `next` and `previous` go on from there.
+
+        Args:
+            conversation_id: The conversation.
+            message_id: The message in the middle (shown whatever its status).
+            before: Most messages before it, up to 1,000.
+            after: Most messages after it, up to 1,000.
+            branch: The branch to show; None for the one the message lies on.
+            statuses: Which neighbours to show.
+            full: Whole documents instead of the fields a page shows.
+
+        Raises:
+            NotFound: No such conversation or message in this tenant.
+        """
+        check_limit(before, "before", lowest=0)
+        check_limit(after, "after", lowest=0)
+        shown = check_statuses(statuses)
+        middle = await self.get(conversation_id, message_id)
+        chosen = branch or middle.branch
+        state = await self._states.get(
+            self._scope.tenant_id,
+            conversation_id,
+            branch=None if chosen == ALL_BRANCHES else chosen,
+        )
+        number = middle.sequence_number
+
+        async def side(direction: Direction, count: int) -> list[Row]:
+            above, below = (number, FULL_SPAN) if direction == "forward" else (0, number)
+            return await self._read(state, chosen, direction, above, below, shown, count + 1, full)
+
+        earlier, later = await asyncio.gather(side("backward", before), side("forward", after))
+        shown_rows = [*reversed(earlier[:before]), middle.raw, *later[:after]]
+        listing = ("history", self._scope.tenant_id, conversation_id, chosen, shown)
+        return Page(
+            items=[StoredMessage(row) for row in shown_rows],
+            has_more=len(later) > after,
+            position=(shown_rows[-1]["sequence_number"],),
+            start=(shown_rows[0]["sequence_number"],),
+            sign=self._signing(listing, "forward"),
+            sign_reverse=self._signing(listing, "backward"),
+        )
+
+    async def get(self, conversation_id: str, message_id: str) -> StoredMessage:
+        """Return one whole message, whatever its status.
+
+        Raises:
+            NotFound: No such message in this tenant's conversation.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_id(IdKind.MESSAGE, "message_id", message_id)
+        row = await self._scope.find_one(
+            queries.MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+        )
+        if row is None:
+            raise errors.NotFound("message", message_id)
+        return StoredMessage(row)
+
+    async def by_user(
+        self,
+        user_id: str,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        since: datetime | None = None,
+    ) -> Page:
+        """Return a user's messages over all conversations, newest first, deleted ones left out.
+
+        Args:
+            user_id: The user.
+            limit: Most messages, 1 to 1,000.
+            cursor: From an earlier page of the same listing.
+            since: Only messages said at or after this moment.
+
+        Raises:
+            InvalidCursor: The cursor was altered or is another listing's.
+            InvalidInput: Another argument is wrong.
+        """
+        check_id(IdKind.USER, "user_id", user_id)
+        check_limit(limit)
+        oldest = None if since is None else check_datetime("since", since)
+        listing = (
+            "by_user",
+            self._scope.tenant_id,
+            user_id,
+            None if oldest is None else oldest.isoformat(),
+        )
+        before: tuple[datetime, ObjectId] | None = None
+        if cursor is not None:
+            milliseconds, tie = self._signer.read(listing, cursor)
+            if milliseconds is not None:
+                before = (_moment(milliseconds), ObjectId(tie))
+        rows = await self._scope.find(
+            queries.USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
+        )
+        shown = rows[:limit]
+        end: Sequence[Any] = (None, None)
+        if shown:
+            end = (_milliseconds(shown[-1]["timestamps"]["created_at"]), str(shown[-1]["_id"]))
+        elif before is not None:
+            end = (_milliseconds(before[0]), str(before[1]))
+        return Page(
+            items=[StoredMessage(row) for row in shown],
+            has_more=len(rows) > limit,
+            position=end,
+            start=end,
+            sign=partial(self._signer.sign, listing),
+        )
+
+    async def _read(
+        self,
+        state: ConversationState,
+        branch: str,
+        direction: Direction,
+        above: int,
+        below: int,
+        statuses: Sequence[str],
+        limit: int,
+        full: bool,
+    ) -> list[Row]:
+        """Read up to `limit` messages numbered strictly between `above` and `below`."""
+        if branch == ALL_BRANCHES:
+            query = (
+                queries.CONVERSATION_FORWARD
+                if direction == "forward"
+                else queries.CONVERSATION_BACKWARD
+            )
+            return await self._scope.find(
+                query,
+                limit=limit,
+                whole=full,
+                conversation_id=state.conversation_id,
+                above=above,
+                below=below,
+                statuses=statuses,
+            )
+        query = queries.BRANCH_FORWARD if direction == "forward" else queries.BRANCH_BACKWARD
+        segments = clip(state.segments(branch), above, below)
+        if direction == "forward":
+            segments.reverse()
+        rows: list[Row] = []
+        # A branch of very many stretches is read some stretches at a time.
+        for start in range(0, len(segments), _SEGMENTS_AT_ONCE):
+            rows += await self._scope.find(
+                query,
+                limit=limit - len(rows),
+                whole=full,
+                conversation_id=state.conversation_id,
+                segments=segments[start : start + _SEGMENTS_AT_ONCE],
+                statuses=statuses,
+            )
+            if len(rows) >= limit:
+                break
+        return rows
+
+    def _page(
+        self,
+        rows: list[Row],
+        limit: int,
+        direction: Direction,
+        listing: Sequence[Any],
+        above: int,
+        below: int,
+    ) -> Page:
+        shown = rows[:limit]
+        unmoved = above if direction == "forward" else below
+        opposite: Direction = "backward" if direction == "forward" else "forward"
+        return Page(
+            items=[StoredMessage(row) for row in shown],
+            has_more=len(rows) > limit,
+            position=(shown[-1]["sequence_number"] if shown else unmoved,),
+            start=(shown[0]["sequence_number"] if shown else unmoved,),
+            sign=self._signing(listing, direction),
+            sign_reverse=self._signing(listing, opposite),
+        )
+
+    def _signing(self, listing: Sequence[Any], direction: Direction) -> Sign:
+        return partial(self._signer.sign, (*listing, direction))
+
+
+def clip(segments: Sequence[queries.Segment], above: int, below: int) -> list[queries.Segment]:
+    """Return the parts of a branch's stretches strictly between two numbers."""
+    clipped: list[queries.Segment] = []
+    for name, start, up_to in segments:
+        low, high = max(start, above), min(up_to, below - 1)
+        if high > low:
+            clipped.append((name, low, high))
+    return clipped
+
+
+def check_limit(limit: int, field: str = "limit", *, lowest: int = 1) -> None:
+    """Check the size of a page.
+
+    Raises:
+        InvalidInput: It is not a whole number within bounds.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not lowest <= limit <= MAX_PAGE:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidInput(
+            field, "is out of range", f"Use a whole number from {lowest} to {MAX_PAGE:,}"
+        )
+
+
+def check_statuses(statuses: Sequence[MessageStatus | str]) -> list[str]:
+    """Return statuses as stored, each once, in order.
+
+    Raises:
+        InvalidInput: None is given, or one is not a status.
+    """
+    try:
+        chosen = sorted({MessageStatus(status).value for status in statuses})
+    except ValueError:
+        chosen = []
+    if not chosen:
+        known = ", ".join(status.value for status in MessageStatus)
+        raise errors.InvalidInput("statuses", "are not message statuses", f"Use some of: {known}")
+    return chosen
+
+
+def _bound(field: str, given: int | None, default: int) -> int:
+    if given is None:
+        return default
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidInput(field, "is not a sequence number", "Use a whole number from 0 up")
+    return min(given, FULL_SPAN)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -1,0 +1,184 @@
+"""Proof that a conversation is complete, and the closing of holes.
+
+Numbers are taken by inserts, so appending leaves no hole. One can still come from outside: a
+document removed by hand, a restore of an older copy, a failover that took back what was never
+acknowledged. Each is closed by a tombstone that says why, so that whoever follows the numbers knows
+that nothing more will come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.ids import IdFactory, IdKind, check_id
+from message_service.messages import integrity
+from message_service.messages.incoming import SCHEMA_VERSION, Row
+
+_HOLES_LISTED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What a conversation holds.
+
+    Attributes:
+        conversation_id: The conversation.
+        last: The highest number.
+        count: How many numbers hold a document.
+        holes: Numbers below `last` that hold none (the first 1,000).
+        missing: How many holes there are.
+        duplicates: Numbers held twice; always empty while the unique index stands.
+        digest: Digest over numbers, ids and texts in order: equal digests, equal conversations.
+    """
+
+    conversation_id: str
+    last: int
+    count: int
+    holes: tuple[int, ...]
+    missing: int
+    duplicates: tuple[int, ...]
+    digest: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every number from 1 to the last holds exactly one document."""
+        return not self.missing and not self.duplicates
+
+
+class Numbering:
+    """Checks one tenant's conversations.
+
+    Args:
+        scope: The tenant's scope.
+        clock: The present moment.
+        new_id: Makes ids for tombstones.
+    """
+
+    def __init__(self, scope: Scope, clock: Clock, new_id: IdFactory) -> None:
+        self._scope = scope
+        self._clock = clock
+        self._ids = new_id
+
+    async def check(self, conversation_id: str) -> Completeness:
+        """Walk a conversation's numbers in bounded memory.
+
+        Raises:
+            NotFound: No such conversation in this tenant.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        running = hashlib.sha256()
+        holes: list[int] = []
+        duplicates: list[int] = []
+        last = count = missing = 0
+        async for row in self._scope.stream(
+            queries.CONVERSATION_NUMBERS, batch=5_000, conversation_id=conversation_id
+        ):
+            number: int = row["sequence_number"]
+            if number == last:
+                duplicates.append(number)
+            if number > last + 1:
+                missing += number - last - 1
+                holes.extend(range(last + 1, min(number, last + 1 + _HOLES_LISTED - len(holes))))
+            running.update(
+                f"{number}\x1f{row['message_id']}\x1f{row['content'].get('content_hash')}\n".encode()
+            )
+            last = number
+            count += 1
+        if count == 0:
+            found = await self._scope.find_one(
+                queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+            )
+            if found is None:
+                raise errors.NotFound("conversation", conversation_id)
+        return Completeness(
+            conversation_id=conversation_id,
+            last=last,
+            count=count,
+            holes=tuple(holes),
+            missing=missing,
+            duplicates=tuple(duplicates),
+            digest=f"sha256:{running.hexdigest()}",
+        )
+
+    async def close_holes(self, conversation_id: str, *, reason: str) -> int:
+        """Close every hole with a tombstone, and return how many were closed.
+
+        Safe beside writers: who takes the number first has it.
+
+        Args:
+            conversation_id: The conversation.
+            reason: Why they are empty, up to 256 characters; stored in each tombstone.
+
+        Raises:
+            NotFound: No such conversation in this tenant.
+        """
+        if not reason or len(reason) > 256:
+            raise errors.InvalidInput(
+                "reason", "is empty or too long", "Say in 1 to 256 characters why they are empty"
+            )
+        found = await self._scope.find_one(
+            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        )
+        if found is None:
+            raise errors.NotFound("conversation", conversation_id)
+        closed = 0
+        while holes := (await self.check(conversation_id)).holes:
+            for number in holes:
+                document = tombstone(
+                    tenant_id=self._scope.tenant_id,
+                    conversation_id=conversation_id,
+                    user_id=found["user_id"],
+                    message_id=self._ids.new(IdKind.MESSAGE),
+                    branch="main",
+                    reason=reason,
+                    clock=self._clock,
+                )
+                document["sequence_number"] = number
+                document["checksum"] = integrity.checksum(document)
+                closed += await self._scope.insert_one(
+                    "messages", document, comment="messages.close_hole"
+                )
+        return closed
+
+
+def tombstone(
+    *,
+    tenant_id: str,
+    conversation_id: str,
+    user_id: str,
+    message_id: str,
+    branch: str,
+    reason: str,
+    clock: Clock,
+) -> Row:
+    """Return the document that holds a number for no message; its number is still to be set."""
+    now = clock.now()
+    return {
+        "tenant_id": tenant_id,
+        "message_id": message_id,
+        "conversation_id": conversation_id,
+        "user_id": user_id,
+        "content": {
+            "text": "",
+            "content_hash": integrity.content_hash(b""),
+            "character_count": 0,
+            "token_count": 0,
+        },
+        "role": "system",
+        "message_type": "tombstone",
+        "status": "deleted",
+        "timestamps": {"created_at": now, "deleted_at": now},
+        "relationships": {"conversation_branch": branch},
+        "tombstone": {"reason": reason, "closed_at": now},
+        "version": SCHEMA_VERSION,
+        "revision": 1,
+        "partition_key": conversation_id,
+        "data_classification": "standard",
+        "retention_policy": "standard",
+        "archived_to_cold_storage": False,
+    }

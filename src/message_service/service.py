@@ -1,0 +1,210 @@
+"""Where the parts are put together: settings in, a ready service out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.monitoring import CommandListener
+
+from message_service.catalogue import apply, schema_state
+from message_service.clock import Clock, SystemClock
+from message_service.database.client import Row, build_client, open_database
+from message_service.database.local_server import LocalServerManager
+from message_service.database.server_info import ServerInfo, read_server_info
+from message_service.database.store import Store
+from message_service.database.translate import translated
+from message_service.documents.validation import checked
+from message_service.ids import IdFactory, check_tenant
+from message_service.messages.appender import Appender
+from message_service.messages.conversation_state import ConversationStates
+from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.messages.conversations import Conversations
+from message_service.messages.cursors import CursorSigner
+from message_service.messages.messages import Messages
+from message_service.settings import Settings
+
+DEFAULT_TENANT = "default"
+
+
+class Tenant:
+    """One tenant's view of the service: nothing of another tenant is reachable through it.
+
+    Attributes:
+        tenant_id: Its name.
+        conversations: Its conversations.
+        messages: Its messages.
+    """
+
+    def __init__(self, tenant_id: str, conversations: Conversations, messages: Messages) -> None:
+        self.tenant_id = tenant_id
+        self.conversations = conversations
+        self.messages = messages
+
+
+class MessageService:
+    """The message store, connected.
+
+    Use `await MessageService.connect(...)`, and `async with` or `close()`. The calls of the tenant
+    `default` are at hand as `service.conversations` and `service.messages`; others through
+    `service.tenant("acme")`. A service belongs to the event loop it was connected in.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: AsyncMongoClient[Row],
+        database: AsyncDatabase[Row],
+        server: ServerInfo,
+        cursor_secret: bytes,
+        clock: Clock,
+        new_id: IdFactory,
+    ) -> None:
+        self.settings = settings
+        self.server = server
+        self._client = client
+        self._database = database
+        self._clock = clock
+        self._ids = new_id
+        self._store = Store(database)
+        self._signer = CursorSigner(cursor_secret)
+        self._states = ConversationStates(self._store, settings.cache_conversations)
+        self._summaries = ConversationSummaries(self._store, clock)
+        self._appender = Appender(
+            self._store,
+            self._states,
+            self._summaries.note,
+            lanes=settings.append_lanes,
+            batch=settings.append_batch,
+            deadline=settings.write_deadline,
+        )
+        self._tenants: dict[str, Tenant] = {}
+
+    @classmethod
+    async def connect(
+        cls,
+        uri: str | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        random: Callable[[int], bytes] = os.urandom,
+        listeners: list[CommandListener] | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """Connect, check the server, and bring a new database to the declared catalogue.
+
+        Args:
+            uri: MongoDB connection string; None takes it from the settings, and without one
+                starts the local server.
+            settings: Settings; None reads them from `MESSAGE_SERVICE_*` variables.
+            clock: Source of the present moment.
+            random: Source of random bytes.
+            listeners: Driver command listeners.
+            **overrides: Single settings, for example `database="chat"`.
+
+        Raises:
+            InvalidInput: The connection string or a setting is wrong.
+            Unavailable: No server answers.
+            Unsupported: The server is too old or not a replica set.
+            SchemaTooNew: The database was written by a newer release.
+            LocalServerError: The local server could not be started.
+        """
+        chosen = _settings(settings, overrides)
+        moment = clock or SystemClock()
+        address = uri or (None if chosen.uri is None else chosen.uri.get_secret_value())
+        if address is None:
+            manager = LocalServerManager(chosen.local_server_dir, chosen.mongod)
+            address = (await manager.start()).uri
+        client = build_client(chosen, address, listeners)
+        try:
+            server = await read_server_info(client)
+            database = open_database(client, chosen.database)
+            await apply.ensure(database, moment)
+            secret = await schema_state.cursor_secret(database, random)
+        except BaseException:
+            await client.close()
+            raise
+        return cls(chosen, client, database, server, secret, moment, IdFactory(moment, random))
+
+    @property
+    def store(self) -> Store:
+        """The database, for the packages of the service; callers use tenants."""
+        return self._store
+
+    @property
+    def conversations(self) -> Conversations:
+        """The conversations of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).conversations
+
+    @property
+    def messages(self) -> Messages:
+        """The messages of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).messages
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Return a tenant's view.
+
+        Raises:
+            InvalidId: Not a tenant name.
+        """
+        known = self._tenants.get(tenant_id) if isinstance(tenant_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        if known is not None:
+            return known
+        scope = self._store.scope(check_tenant(tenant_id))
+        tenant = Tenant(
+            tenant_id,
+            Conversations(
+                scope,
+                self._states,
+                self._appender,
+                self._summaries,
+                self._signer,
+                self._clock,
+                self._ids,
+            ),
+            Messages(
+                scope,
+                self._states,
+                self._appender,
+                self._signer,
+                self._clock,
+                self._ids,
+                staleness=self.settings.conversation_staleness,
+            ),
+        )
+        self._tenants[tenant_id] = tenant
+        return tenant
+
+    async def drain(self) -> None:
+        """Wait until everything appended is written and shown on its conversation."""
+        await self._appender.drain()
+        await self._summaries.flush()
+
+    async def close(self) -> None:
+        """Finish what is under way and disconnect."""
+        try:
+            await self._appender.drain()
+            await self._summaries.close()
+        finally:
+            with translated():
+                await self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _settings(settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+    base = settings if settings is not None else checked(Settings, {})
+    return checked(Settings, {**base.model_dump(), **overrides}) if overrides else base
