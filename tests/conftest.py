@@ -1,19 +1,68 @@
-"""One real mongod for the whole run, a fresh database for each test."""
+"""One real mongod for the whole run, a fresh database for each test.
+
+A listener watches every command the tests' services send; the run fails when one would go to every
+shard of a cluster without being declared to.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from message_service.database.client import Row, build_client, open_database
 from message_service.database.local_server import LocalServerManager
-from message_service.settings import Settings
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
+
+from message_service import MessageService
+from message_service.catalogue.targeting import untargeted
+from message_service.clock import SystemClock
+from message_service.database.client import Row, build_client, open_database
+from message_service.ids import IdFactory, IdKind
+from message_service.settings import Settings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+class TargetingListener(CommandListener):
+    """Collects commands that break the targeting rule."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.broken: set[str] = set()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.seen += 1
+        problem = untargeted(event.command_name, event.command)
+        if problem is not None:
+            self.broken.add(problem)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+TARGETING = TargetingListener()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if TARGETING.broken:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"targeting: {TARGETING.seen} commands watched")
+    for problem in sorted(TARGETING.broken):
+        terminalreporter.write_line(f"UNTARGETED: {problem}", red=True)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +75,7 @@ async def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[s
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings(min_pool_size=0, _env_file=None)
+    return Settings(min_pool_size=0, conversation_staleness=0)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +90,22 @@ async def database(client: AsyncMongoClient[Row]) -> AsyncIterator[AsyncDatabase
     database = open_database(client, f"test_{secrets.token_hex(6)}")
     yield database
     await client.drop_database(database.name)
+
+
+@pytest.fixture
+async def service(
+    mongo_uri: str, settings: Settings, database: AsyncDatabase[Row]
+) -> AsyncIterator[MessageService]:
+    """A service on a fresh database, watched by the targeting listener."""
+    async with await MessageService.connect(
+        mongo_uri, settings=settings, listeners=[TARGETING], database=database.name
+    ) as service:
+        yield service
+
+
+@pytest.fixture
+def new_id() -> Callable[[IdKind], str]:
+    return IdFactory(SystemClock()).new
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,27 @@
-"""Message Service."""
+"""Message Service: the message store for LLM and character-chat applications on MongoDB."""
+
+from message_service.documents.conversation import Conversation
+from message_service.documents.message import Message
+from message_service.messages.appender import Appended
+from message_service.messages.branches import BranchInfo
+from message_service.messages.context import ContextWindow
+from message_service.messages.incoming import NewMessage
+from message_service.messages.numbering import Completeness
+from message_service.messages.rows import Page, StoredMessage
+from message_service.service import MessageService, Tenant
+from message_service.settings import Settings
+
+__all__ = [
+    "Appended",
+    "BranchInfo",
+    "Completeness",
+    "ContextWindow",
+    "Conversation",
+    "Message",
+    "MessageService",
+    "NewMessage",
+    "Page",
+    "Settings",
+    "StoredMessage",
+    "Tenant",
+]

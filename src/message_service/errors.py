@@ -23,6 +23,7 @@
     ├── PermissionDenied
     ├── StorageFull
     ├── DocumentRefused         the server's validator refused a document
+    ├── ImportIncomplete        part of an import could not be read or stored
     ├── LocalServerError        the local mongod could not be found, started or stopped
     └── Internal                a driver error nobody expected
 
@@ -225,6 +226,13 @@ class DocumentRefused(MessageServiceError):
 
     code = "document_refused"
     exit_code = 5
+
+
+class ImportIncomplete(MessageServiceError):
+    """Part of an import could not be read or stored; the rest is in."""
+
+    code = "import_incomplete"
+    exit_code = 11
 
 
 class LocalServerError(MessageServiceError):

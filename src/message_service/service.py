@@ -20,6 +20,7 @@ from message_service.database.store import Store
 from message_service.database.translate import translated
 from message_service.documents.validation import checked
 from message_service.ids import IdFactory, check_tenant
+from message_service.interchange.transfer import Transfer
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
@@ -38,12 +39,20 @@ class Tenant:
         tenant_id: Its name.
         conversations: Its conversations.
         messages: Its messages.
+        transfer: Import and export.
     """
 
-    def __init__(self, tenant_id: str, conversations: Conversations, messages: Messages) -> None:
+    def __init__(
+        self,
+        tenant_id: str,
+        conversations: Conversations,
+        messages: Messages,
+        transfer: Transfer,
+    ) -> None:
         self.tenant_id = tenant_id
         self.conversations = conversations
         self.messages = messages
+        self.transfer = transfer
 
 
 class MessageService:
@@ -155,27 +164,26 @@ class MessageService:
         if known is not None:
             return known
         scope = self._store.scope(check_tenant(tenant_id))
-        tenant = Tenant(
-            tenant_id,
-            Conversations(
-                scope,
-                self._states,
-                self._appender,
-                self._summaries,
-                self._signer,
-                self._clock,
-                self._ids,
-            ),
-            Messages(
-                scope,
-                self._states,
-                self._appender,
-                self._signer,
-                self._clock,
-                self._ids,
-                staleness=self.settings.conversation_staleness,
-            ),
+        messages = Messages(
+            scope,
+            self._states,
+            self._appender,
+            self._signer,
+            self._clock,
+            self._ids,
+            staleness=self.settings.conversation_staleness,
         )
+        conversations = Conversations(
+            scope,
+            self._states,
+            self._appender,
+            self._summaries,
+            self._signer,
+            self._clock,
+            self._ids,
+        )
+        transfer = Transfer(scope, self._states, messages, self._clock)
+        tenant = Tenant(tenant_id, conversations, messages, transfer)
         self._tenants[tenant_id] = tenant
         return tenant
 

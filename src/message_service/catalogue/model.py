@@ -59,7 +59,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view; `replaced_when_changed` views hold nothing and can be redefined at will."""
+    """One view; it holds nothing, so it is redefined in place when its declaration changes."""
 
     name: str
     on: str

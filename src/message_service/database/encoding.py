@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import bson
+from bson import ObjectId
 from bson.errors import BSONError
 
 from message_service import errors
@@ -25,3 +26,8 @@ def encoded_size(field: str, values: Mapping[str, Any]) -> int:
             f"cannot be stored ({error})",
             "Use strings, whole numbers below 2^63, floats, dates, lists and objects",
         ) from None
+
+
+def object_id(text: str) -> ObjectId:
+    """Return the `_id` that `text` spells (24 hexadecimal digits, from our own signed cursor)."""
+    return ObjectId(text)

@@ -174,9 +174,11 @@ class Scope:
         found = await self.find(query, limit=1, committed=committed, **values)
         return found[0] if found else None
 
-    async def stream(self, query: Query, *, batch: int = 500, **values: Any) -> AsyncIterator[Row]:
+    async def stream(
+        self, query: Query, *, batch: int = 500, whole: bool = False, **values: Any
+    ) -> AsyncIterator[Row]:
         """Yield the documents a query finds, holding one batch in memory."""
-        cursor = self._cursor(query, 0, False, False, values).batch_size(batch)
+        cursor = self._cursor(query, 0, False, whole, values).batch_size(batch)
         try:
             while True:
                 with translated():
@@ -197,6 +199,31 @@ class Scope:
             cursor = await self._store.collection(query.collection).aggregate(pipeline, **options)
             return await cursor.to_list()
 
+    async def explain(self, query: Query, *, limit: int = 0, **values: Any) -> Row:
+        """Run a query under the server's `explain` and return its execution statistics."""
+        chosen = self.filter(query, values)
+        command: Row
+        if query.stages:
+            command = {
+                "aggregate": query.collection,
+                "pipeline": [{"$match": chosen}, *query.stages],
+                "cursor": {},
+            }
+        else:
+            command = {"find": query.collection, "filter": chosen}
+            if query.sort:
+                command["sort"] = dict(query.sort)
+            if query.projection is not None:
+                command["projection"] = dict(query.projection)
+            if limit:
+                command["limit"] = limit
+        if query.hinted:
+            command["hint"] = query.index
+        with translated():
+            return await self._store.database.command(
+                {"explain": command, "verbosity": "executionStats", "comment": query.name}
+            )
+
     async def insert_one(self, collection: str, document: Row, *, comment: str) -> bool:
         """Insert one document of this tenant; False when a unique index refused it."""
         refused = await self._store.insert(
@@ -208,6 +235,25 @@ class Scope:
         if refused and not isinstance(refused[0].error, errors.AlreadyExists):
             raise refused[0].error
         return not refused
+
+    async def insert_many(
+        self, collection: str, documents: Sequence[Row], *, comment: str
+    ) -> list[int]:
+        """Insert documents of this tenant; return the places of those that exist already.
+
+        Raises:
+            DocumentRefused: The server's validator refused one; the others are in.
+        """
+        refused = await self._store.insert(
+            collection,
+            [{**document, "tenant_id": self.tenant_id} for document in documents],
+            ordered=False,
+            comment=comment,
+        )
+        for refusal in refused:
+            if not isinstance(refusal.error, errors.AlreadyExists):
+                raise refusal.error
+        return [refusal.position for refusal in refused]
 
     async def update_one(self, query: Query, update: Update, **values: Any) -> bool:
         """Change the one document a query finds; False when it finds none."""

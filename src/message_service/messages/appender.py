@@ -61,6 +61,10 @@ class _Submission:
     done: asyncio.Future[list[Outcome]]
     deadline: float
 
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.state.tenant_id, self.state.conversation_id)
+
     def pending(self) -> list[int]:
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
 
@@ -207,7 +211,7 @@ class _Round:
         self._number()
         if not self.entries:
             return
-        conversations = {id(entry.submission.state) for entry in self.entries}
+        conversations = {entry.submission.key for entry in self.entries}
         # In order, a refusal leaves nothing behind it, so that no number is skipped. When no
         # conversation has two messages here there is nothing behind, and order need not be kept.
         ordered = len(conversations) < len(self.entries)
@@ -225,9 +229,11 @@ class _Round:
 
     def _number(self) -> None:
         """Give every waiting message the number it will try to take."""
-        tails: dict[int, int] = {}
+        tails: dict[tuple[str, str], int] = {}
         for submission in self.group:
-            state = submission.state
+            state, key = submission.state, submission.key
+            # A state dropped from memory and read again may stand here twice.
+            tails[key] = max(tails.get(key, 0), state.tail)
             for place in submission.pending():
                 if len(self.entries) >= self.limit:
                     return
@@ -239,8 +245,7 @@ class _Round:
                         "set its state to 'active' to append to it"
                     )
                     continue
-                number = tails.get(id(state), state.tail) + 1
-                tails[id(state)] = number
+                number = tails[key] = tails[key] + 1
                 document["sequence_number"] = number
                 document["relationships"]["conversation_branch"] = (
                     prepared.branch or state.active_branch

@@ -75,6 +75,7 @@ class ConversationStates:
         self._store = store
         self._capacity = capacity
         self._states: OrderedDict[tuple[str, str], ConversationState] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Task[ConversationState]] = {}
 
     async def get(
         self,
@@ -98,8 +99,7 @@ class ConversationStates:
         key = (tenant_id, conversation_id)
         state = self._states.get(key)
         if state is None:
-            state = await self._read(tenant_id, conversation_id)
-            self.remember(state)
+            state = await self._first(key)
         else:
             self._states.move_to_end(key)
             if max_age is not None and asyncio.get_running_loop().time() - state.read_at > max_age:
@@ -110,8 +110,7 @@ class ConversationStates:
     def remember(self, state: ConversationState) -> None:
         """Remember a state (of a conversation just created, or just read)."""
         self._states[(state.tenant_id, state.conversation_id)] = state
-        while len(self._states) > self._capacity:
-            self._states.popitem(last=False)
+        self._forget()
 
     async def refresh(self, state: ConversationState) -> None:
         """Read a state anew, in place: whoever holds it sees the change."""
@@ -134,6 +133,25 @@ class ConversationStates:
         state.branches = {
             row["branch"]: (row["parent_branch"], row["fork_sequence"]) for row in rows
         }
+
+    async def _first(self, key: tuple[str, str]) -> ConversationState:
+        """Read a state not remembered yet; callers at the same time share the reading.
+
+        They must share the state too: it is what keeps them from trying the same number.
+        """
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = asyncio.create_task(self._read(*key))
+            self._reading[key] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        state = await asyncio.shield(reading)
+        state = self._states.setdefault(key, state)
+        self._forget()
+        return state
+
+    def _forget(self) -> None:
+        while len(self._states) > self._capacity:
+            self._states.popitem(last=False)
 
     async def _read(self, tenant_id: str, conversation_id: str) -> ConversationState:
         scope = self._store.scope(tenant_id)

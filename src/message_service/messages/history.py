@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
-from bson import ObjectId
-
 from message_service import errors
 from message_service.catalogue import queries
 from message_service.clock import check_datetime
+from message_service.database.encoding import object_id
 from message_service.database.store import Scope
 from message_service.documents.message import MessageStatus
 from message_service.ids import IdKind, check_branch, check_id
@@ -215,11 +214,11 @@ class HistoryReader:
             user_id,
             None if oldest is None else oldest.isoformat(),
         )
-        before: tuple[datetime, ObjectId] | None = None
+        before: tuple[datetime, object] | None = None
         if cursor is not None:
             milliseconds, tie = self._signer.read(listing, cursor)
             if milliseconds is not None:
-                before = (_moment(milliseconds), ObjectId(tie))
+                before = (_moment(milliseconds), object_id(tie))
         rows = await self._scope.find(
             queries.USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
         )

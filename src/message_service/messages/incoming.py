@@ -129,7 +129,6 @@ _GROUPS = (
     "context_metadata",
     "processing_metadata",
     "safety_metadata",
-    "custom_metadata",
     "quality_metadata",
 )
 
@@ -220,8 +219,10 @@ def prepare(
         group = getattr(message, name)
         if group is not None:
             document[name] = _plain(group)
-    if "custom_metadata" in document:
-        check_free_form("custom_metadata", document["custom_metadata"])
+    if message.custom_metadata is not None:
+        custom = message.custom_metadata.model_dump(exclude_none=True)
+        check_free_form("custom_metadata", custom)
+        document["custom_metadata"] = custom
     client_msg_id, fingerprint = _client(message, document)
     return Prepared(
         document=document,
@@ -372,9 +373,9 @@ def _client(message: NewMessage, document: Row) -> tuple[str | None, str | None]
                 "client_metadata.content_fingerprint", "is worked out", "Leave it out"
             )
         key = key or given.client_msg_id
-        document["client_metadata"] = _plain(given)
         if given.request_headers is not None:
             check_free_form("client_metadata.request_headers", given.request_headers)
+        document["client_metadata"] = _plain(given)
     if key is None:
         return None, None
     if not key:

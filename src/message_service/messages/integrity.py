@@ -23,14 +23,14 @@ def checksum(document: Mapping[str, Any]) -> str:
     """Return the digest of the part of a message that never changes.
 
     That part is: who, where, when, which number, which role and type, which parent and branch, and
-    the idempotency key. Text is left out because it can be edited; `content_hash` and the stored
-    versions cover it. Times count in milliseconds, as BSON keeps them.
+    the idempotency key. Text is left out because it can be edited (`content_hash` and the stored
+    versions cover it), the tenant because an export may be restored into another. Times count in
+    milliseconds, as BSON keeps them.
     """
     created: datetime = document["timestamps"]["created_at"]
     relations = document["relationships"]
     client: Mapping[str, Any] = document.get("client_metadata") or {}
     return digest(
-        document["tenant_id"],
         document["conversation_id"],
         document["message_id"],
         document["sequence_number"],

@@ -1,0 +1,52 @@
+# Everything on a fresh machine: `make demo` shows it, `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check bench server clean lock
+
+help:
+	@echo "make demo    set up, import 213,825 real messages, take the tour"
+	@echo "make test    set up and run every test (unit, property, integration, faults)"
+	@echo "make check   lint, format, types, import contracts"
+	@echo "make bench   measure against the raw driver (QUICK=1 for a short run)"
+	@echo "make server  start the local MongoDB and show it"
+	@echo "make clean   stop the local MongoDB and remove the environment (data stays)"
+	@echo "make lock    resolve requirements.lock anew"
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/message-service demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+server: $(READY)
+	$(BIN)/message-service server start
+
+clean:
+	-test -x $(BIN)/message-service && $(BIN)/message-service server stop
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra demo --extra dev --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra demo --extra dev --extra bench --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-bench.lock

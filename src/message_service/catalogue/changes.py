@@ -1,0 +1,112 @@
+"""The words a plan is written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from message_service.catalogue.model import Index
+
+
+class Kind(StrEnum):
+    """What a change does; in the order of carrying out: what adds first, what removes last."""
+
+    CREATE_COLLECTION = "create_collection"
+    SET_VALIDATOR = "set_validator"
+    CREATE_INDEX = "create_index"
+    STOP_PREPARE_UNIQUE = "stop_prepare_unique"
+    UNHIDE_INDEX = "unhide_index"
+    CHANGE_TTL = "change_ttl"
+    CONVERT_UNIQUE = "convert_unique"
+    CREATE_VIEW = "create_view"
+    CHANGE_VIEW = "change_view"
+    PROMOTE_VALIDATOR = "promote_validator"
+    REPLACE_INDEX = "replace_index"
+    HIDE_INDEX = "hide_index"
+    DROP_INDEX = "drop_index"
+    DROP_VIEW = "drop_view"
+    SHARD_COLLECTION = "shard_collection"
+    WRONG_KIND = "wrong_kind"
+    FOREIGN_OPTIONS = "foreign_options"
+    UNKNOWN_COLLECTION = "unknown_collection"
+    RECORD_VERSION = "record_version"
+
+    @property
+    def removes(self) -> bool:
+        """Whether something is taken away; not done after anything else has failed."""
+        return self in {Kind.REPLACE_INDEX, Kind.HIDE_INDEX, Kind.DROP_INDEX, Kind.DROP_VIEW}
+
+
+Risk = Literal["none", "low", "high"]
+
+By = Literal["apply", "drop_retired", "drop_unknown", "shard", "hand"]
+"""Who removes the difference: `db apply`, apply with a flag, `db shard`, or a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference, and what removes it.
+
+    Attributes:
+        kind: What is done.
+        collection: The collection (or view) concerned.
+        target: The index, view or collection that changes.
+        risk: "none": nothing can be lost; "low": it costs work, or some writes may be refused;
+            "high": documents are deleted, or queries lose their index for a while.
+        reason: Why, in a sentence.
+        by: Who removes the difference.
+        documents: How many documents it reads or judges or, for a TTL, deletes at once.
+        index: The declared index, for changes of one.
+        drops: Live indexes that must go before it can be built.
+    """
+
+    kind: Kind
+    collection: str
+    target: str
+    risk: Risk
+    reason: str
+    by: By = "apply"
+    documents: int = 0
+    index: Index | None = None
+    drops: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a reader of the plan sees."""
+        return {
+            "kind": self.kind.value,
+            "collection": self.collection,
+            "target": self.target,
+            "risk": self.risk,
+            "reason": self.reason,
+            "by": self.by,
+            "documents": self.documents,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every difference between a database and the catalogue.
+
+    Attributes:
+        changes: In the order they are carried out.
+        stored_version: The version the database says it has.
+        declared_version: The version of the catalogue.
+    """
+
+    changes: tuple[Change, ...]
+    stored_version: int | None
+    declared_version: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether the database is exactly as declared."""
+        return not self.changes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "stored_version": self.stored_version,
+            "declared_version": self.declared_version,
+            "changes": [change.to_json() for change in self.changes],
+        }

@@ -1,0 +1,66 @@
+"""Whether a command reaches one shard or all: a pure rule over what the driver sends.
+
+No sharded cluster is at hand in the tests; so a listener there applies this rule to every command
+that is really sent, and the build fails when one on a sharded collection carries no shard key and
+is not declared as a scatter query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from message_service.catalogue.declared import CATALOGUE
+from message_service.catalogue.queries import QUERIES
+
+SHARD_KEY = "conversation_id"
+
+MAINTENANCE = "catalogue."
+"""Comments of commands that look at whole collections on purpose (conformance, counts)."""
+
+_SHARDED = {c.name for c in CATALOGUE.collections if c.shard_key is not None}
+_SCATTER = {query.name for query in QUERIES if query.scatter is not None}
+_PARTS = {"update": ("updates", "q"), "delete": ("deletes", "q")}
+
+
+def untargeted(name: str, command: Mapping[str, Any]) -> str | None:
+    """Return why a command would go to every shard; None when it does not, or may.
+
+    Args:
+        name: The command's name.
+        command: The command as sent.
+    """
+    collection = command.get(name)
+    comment = str(command.get("comment", ""))
+    if not isinstance(collection, str) or collection not in _SHARDED:
+        return None
+    if comment in _SCATTER or comment.startswith(MAINTENANCE):
+        return None
+    for chosen in _filters(name, command):
+        if not _has_key(chosen):
+            return f"{name} on {collection} without {SHARD_KEY} (comment {comment!r})"
+    return None
+
+
+def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the filters (for an insert, the documents) that must carry the key."""
+    match name:
+        case "find" | "count" | "distinct" | "findAndModify":
+            return [command.get("filter") or command.get("query") or {}]
+        case "aggregate":
+            pipeline: Sequence[Mapping[str, Any]] = command.get("pipeline", ())
+            return [pipeline[0].get("$match", {}) if pipeline else {}]
+        case "insert":
+            return command.get("documents", ())
+        case "update" | "delete":
+            field, inner = _PARTS[name]
+            return [part[inner] for part in command.get(field, ())]
+        case _:
+            return ()  # not a command that is routed by key
+
+
+def _has_key(chosen: Mapping[str, Any]) -> bool:
+    value = chosen.get(SHARD_KEY)
+    if isinstance(value, Mapping):
+        return "$in" in value or "$eq" in value
+    return value is not None

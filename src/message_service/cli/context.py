@@ -1,0 +1,110 @@
+"""What the commands share: the target given by the global options, connections, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from pymongo.asynchronous.database import AsyncDatabase
+from rich.console import Console
+from rich.table import Table
+
+from message_service.database.client import Row, build_client, open_database
+from message_service.database.local_server import LocalServerManager
+from message_service.database.server_info import read_server_info
+from message_service.documents.validation import checked
+from message_service.service import MessageService, Tenant
+from message_service.settings import Settings
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+console = Console()
+progress_console = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a command works."""
+
+    settings: Settings
+    tenant: str
+
+
+def make_target(uri: str | None, database: str | None, tenant: str) -> Target:
+    """Return the target of the global options over the environment's settings.
+
+    Raises:
+        InvalidInput: A setting is wrong.
+    """
+    # A command needs few connections; the pool's floor is for services.
+    given: dict[str, Any] = {"min_pool_size": 0}
+    if uri is not None:
+        given["uri"] = uri
+    if database is not None:
+        given["database"] = database
+    base = checked(Settings, {}).model_dump()
+    return Target(checked(Settings, {**base, **given}), tenant)
+
+
+def target_of(context: typer.Context) -> Target:
+    """Return the command's target."""
+    target: Target = context.find_root().obj
+    return target
+
+
+@asynccontextmanager
+async def connected_service(context: typer.Context) -> AsyncIterator[MessageService]:
+    """Connect the service."""
+    async with await MessageService.connect(settings=target_of(context).settings) as service:
+        yield service
+
+
+@asynccontextmanager
+async def connected_tenant(context: typer.Context) -> AsyncIterator[Tenant]:
+    """Connect the service and enter the tenant of the global options."""
+    async with connected_service(context) as service:
+        yield service.tenant(target_of(context).tenant)
+
+
+@asynccontextmanager
+async def connected_database(context: typer.Context) -> AsyncIterator[AsyncDatabase[Row]]:
+    """Connect to the database as it is, without bringing it to the declared catalogue."""
+    settings = target_of(context).settings
+    if settings.uri is None:
+        manager = LocalServerManager(settings.local_server_dir, settings.mongod)
+        address = (await manager.start()).uri
+    else:
+        address = settings.uri.get_secret_value()
+    client = build_client(settings, address)
+    try:
+        await read_server_info(client)
+        yield open_database(client, settings.database)
+    finally:
+        await client.close()
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one JSON document."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain, indent=2) + "\n")
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print rows as a table."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table, markup=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)

@@ -1,0 +1,192 @@
+"""`demo`: real conversations stored and read back, promise by promise."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from message_service import errors
+from message_service.catalogue.declared import CATALOGUE
+from message_service.catalogue.plan_check import check_plans
+from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.transfer import print_report, run_import
+from message_service.documents.conversation import Conversation
+from message_service.ids import IdKind, derived_id
+from message_service.service import MessageService, Tenant
+
+TENANT = "demo"
+
+
+def demo(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A chitchat data set; without it, the installed package's."),
+    ] = None,
+) -> None:
+    """Import 213,825 real messages and show what the store promises. Safe to repeat."""
+    target = ctx.find_root().obj
+    ctx.find_root().obj = type(target)(target.settings, TENANT)
+    console.rule("Import of the chitchat data set")
+    report = asyncio.run(run_import(ctx, "chitchat", paths or []))
+    print_report(report)
+    if not report.complete:
+        raise errors.ImportIncomplete("the demo data could not be imported completely")
+    asyncio.run(_tour(ctx))
+
+
+async def _tour(ctx: typer.Context) -> None:
+    async with connected_service(ctx) as service:
+        tenant = service.tenant(TENANT)
+        _server(service)
+        longest = await _longest(tenant)
+        await _paging(tenant, longest)
+        await _idempotency(tenant)
+        await _around_and_branch(tenant, longest)
+        await _statistics(tenant, longest)
+        await _plans(service, tenant, longest)
+    console.rule("Try next")
+    for line in (
+        "message-service --tenant demo conversations list",
+        f"message-service --tenant demo history {longest.conversation_id} --backward",
+        f"message-service --tenant demo context {longest.conversation_id} --budget 500",
+        "message-service --tenant demo export demo.jsonl",
+        "message-service db status          # and: db plan, db drift",
+        "message-service server stop",
+    ):
+        console.print("  " + line, markup=False, highlight=False)
+
+
+def _server(service: MessageService) -> None:
+    console.rule("Server")
+    console.print(
+        f"MongoDB {service.server.version_text}, {service.server.topology}, "
+        f"compression {', '.join(service.server.compression) or 'none'}; "
+        f"{sum(len(c.indexes) for c in CATALOGUE.collections)} indexes declared",
+        markup=False,
+    )
+    for sentence in service.server.limits:
+        console.print(f"  note: {sentence}", markup=False)
+
+
+async def _longest(tenant: Tenant) -> Conversation:
+    """Return the conversation with the most messages."""
+    longest: Conversation | None = None
+    cursor: str | None = None
+    while True:
+        page = await tenant.conversations.list(limit=1_000, cursor=cursor)
+        for one in page.items:
+            if longest is None or one.last_sequence_number > longest.last_sequence_number:
+                longest = one
+        cursor = page.next
+        if cursor is None:
+            break
+    if longest is None:
+        raise errors.NotFound("conversation", "demo data")
+    return longest
+
+
+async def _paging(tenant: Tenant, longest: Conversation) -> None:
+    console.rule("The longest conversation, page by page to its end")
+    started = time.perf_counter()
+    count = pages = 0
+    cursor: str | None = None
+    first = last = ""
+    while True:
+        page = await tenant.messages.history(longest.conversation_id, limit=100, cursor=cursor)
+        if not count:
+            first = page.items[0].text
+        last = page.items[-1].text
+        count += len(page)
+        pages += 1
+        cursor = page.next
+        if cursor is None:
+            break
+    elapsed = time.perf_counter() - started
+    proof = await tenant.messages.check(longest.conversation_id)
+    console.print(
+        f"{longest.conversation_id}: {count:,} messages in {pages} pages, "
+        f"{elapsed / pages * 1000:.1f} ms a page\n"
+        f"  first: {first[:70]!r}\n  last:  {last[:70]!r}\n"
+        f"  numbers 1 to {proof.last:,}: {'complete' if proof.complete else 'HOLES'}; "
+        f"{proof.digest[:23]}...",
+        markup=False,
+    )
+
+
+async def _idempotency(tenant: Tenant) -> None:
+    console.rule("The same message twice, and another under the same key")
+    conversation = await tenant.conversations.create(
+        derived_id(IdKind.USER, "demo"),
+        conversation_id=derived_id(IdKind.CONVERSATION, "demo"),
+        title="Demo",
+        exist_ok=True,
+    )
+    for text in ("Hello Luna!", "Hello Luna!", "Good bye Luna!"):
+        try:
+            done = await tenant.messages.append(
+                conversation.conversation_id, "user", text, client_msg_id="demo-1"
+            )
+        except errors.IdempotencyConflict as conflict:
+            console.print(
+                f"  {text!r}: {conflict.http_status} {conflict.code}: {conflict.message}",
+                markup=False,
+            )
+        else:
+            said = "stored before" if done.duplicate else "stored"
+            console.print(f"  {text!r}: {said} as number {done.sequence_number}", markup=False)
+
+
+async def _around_and_branch(tenant: Tenant, longest: Conversation) -> None:
+    console.rule("Around a message, and a branch from it")
+    middle = longest.last_sequence_number // 2
+    page = await tenant.messages.history(longest.conversation_id, after=middle, limit=1)
+    message = page.items[0]
+    around = await tenant.messages.around(
+        longest.conversation_id, message.message_id, before=2, after=2
+    )
+    for near in around:
+        mark = ">" if near.message_id == message.message_id else " "
+        console.print(f" {mark} {near.sequence_number:>5} {near.text[:80]}", markup=False)
+    demo_id = derived_id(IdKind.CONVERSATION, "demo")
+    first = (await tenant.messages.history(demo_id, branch="main", limit=1)).items[0]
+    branch = await tenant.messages.branch(demo_id, first.message_id, name="another-answer")
+    for name, text in (("main", "I am fine."), (branch.name, "Wonderful, thank you!")):
+        await tenant.messages.append(
+            demo_id, "assistant", text, branch=name, client_msg_id=f"demo-{name}"
+        )
+        told = [m.text for m in await tenant.messages.history(demo_id, branch=name)]
+        console.print(f"  branch {name}: {told}", markup=False)
+
+
+async def _statistics(tenant: Tenant, longest: Conversation) -> None:
+    began = longest.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = await tenant.messages.daily_stats(since=began, until=longest.last_activity_at)
+    print_table(
+        "Statistics by day (the view daily_message_stats shows the last 30 days)",
+        ("day", "messages", "users", "conversations"),
+        (
+            (r["_id"], f"{r['total_messages']:,}", r["unique_users"], r["unique_conversations"])
+            for r in rows[:5]
+        ),
+    )
+
+
+async def _plans(service: MessageService, tenant: Tenant, longest: Conversation) -> None:
+    checks = await check_plans(
+        service.store.scope(tenant.tenant_id),
+        conversation_id=longest.conversation_id,
+        user_id=longest.user_id,
+    )
+    print_table(
+        "Plans of the queries",
+        ("query", "index used", "examined", "returned", "as declared"),
+        (
+            (c.query.name, c.index, c.examined, c.returned, "yes" if c.as_declared else "NO")
+            for c in checks
+        ),
+    )

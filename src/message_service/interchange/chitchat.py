@@ -1,0 +1,116 @@
+"""The Chit-Chat dataset: one JSON object, conversation id to conversation, people only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from message_service import errors
+from message_service.interchange import moments, sources
+from message_service.interchange.json_reading import (
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    object_items,
+)
+from message_service.interchange.records import (
+    ImportedConversation,
+    ImportedMessage,
+    SkippedItem,
+    present,
+    safe_name,
+    unreadable,
+)
+
+INSTALLED = Path("package")
+"""The path that stands for the data of the installed package `chitchat-dataset`."""
+
+
+def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
+    """Yield the conversations, one in memory at a time.
+
+    Args:
+        paths: Files, plain or gzip, or folders holding them. `package`, or nothing, means the
+            installed package.
+
+    Raises:
+        InvalidImport: A file is missing, damaged, or of another format, or the package is not
+            installed.
+    """
+    named = [_installed() if path == INSTALLED and not path.exists() else path for path in paths]
+    for path in sources.expand(named or [_installed()], "dataset*.json"):
+        recognised = False
+        for identifier, value in object_items(path):
+            record = as_object(value)
+            if record is not None and _has_turns(record):
+                recognised = True
+                yield _conversation(identifier, record)
+            elif recognised:
+                yield unreadable(identifier, "conversation without turns of messages")
+            else:
+                raise sources.broken(
+                    path,
+                    f"is no Chit-Chat dataset: {identifier[:40]!r} holds no turns of messages",
+                    "Give the dataset.json of the package, or name the file's own format",
+                )
+
+
+def _installed() -> Path:
+    # The package's own code is not run: it would load the whole file.
+    spec = find_spec("chitchat_dataset")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        return Path(folder) / "dataset.json"
+    raise errors.InvalidImport(
+        "path",
+        "the package chitchat-dataset is not installed",
+        "Install it (pip install 'message-service[demo]'), or name a file",
+    )
+
+
+def _has_turns(record: dict[str, Any]) -> bool:
+    turns = as_list(record.get("messages"))
+    return isinstance(record.get("messages"), list) and all(isinstance(t, list) for t in turns)
+
+
+def _conversation(identifier: str, record: dict[str, Any]) -> ImportedConversation:
+    prompt = as_text(record.get("prompt"))
+    ratings = as_object(record.get("ratings")) or {}
+    conversation = ImportedConversation(
+        external_id=identifier,
+        title=prompt,
+        created_at=moments.from_iso(record.get("start")),
+        custom=present(
+            {
+                "prompt": prompt,
+                "ratings": present(
+                    {safe_name(name): as_number(value) for name, value in ratings.items()}
+                ),
+            }
+        ),
+    )
+    index = 0
+    for turn in as_list(record.get("messages")):
+        for value in as_list(turn):
+            own = f"{identifier}:{index}"
+            index += 1
+            message = as_object(value) or {}
+            text = as_text(message.get("text"))
+            sender = as_text(message.get("sender"))
+            conversation.sender = conversation.sender or sender
+            if text is None:
+                reason = "empty text" if message.get("text") == "" else "no text"
+                conversation.skipped.append(SkippedItem(own, reason))
+                continue
+            conversation.messages.append(
+                ImportedMessage(
+                    external_id=own,
+                    role="user",
+                    text=text,
+                    sender=sender,
+                    created_at=moments.from_iso(message.get("timestamp")),
+                )
+            )
+    return conversation

@@ -1,0 +1,244 @@
+"""JSON of any size, one record at a time, exactly as written.
+
+The standard library's parser is run over a window of the text that slides from record to record.
+It keeps what fast streaming parsers (yajl, which ijson uses) silently change: a lone surrogate
+stays one instead of becoming `?`, or swallowing the character after it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from message_service import errors
+from message_service.interchange import sources
+
+_WHITESPACE = " \t\n\r"
+_LONGEST_TOKEN = 16
+"""More than any literal or escape: a complaint this near the window's end may be a cut token."""
+
+_CUT_NUMBER = 2
+"""What may follow a number that is cut by the window's end and goes on: `.`, `e` or `e+`."""
+
+_DECODER = json.JSONDecoder()
+_AGAIN = "Export or fetch it again"
+
+
+def array_items(path: Path) -> Iterator[Any]:
+    """Yield the items of the array a file holds.
+
+    Memory holds one item, and a window of the text that is at most twice as long.
+
+    Raises:
+        InvalidImport: The file is no JSON array, or breaks off; what came before was yielded.
+    """
+    text = _Window(path)
+    text.expect("[", "a list")
+    if text.peek() == "]":
+        text.skip()
+    else:
+        while True:
+            yield text.value()
+            if text.separator("]"):
+                break
+    text.end()
+
+
+def object_items(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of the object a file holds; memory as `array_items`.
+
+    Raises:
+        InvalidImport: The file is no JSON object, or breaks off; what came before was yielded.
+    """
+    text = _Window(path)
+    text.expect("{", "an object")
+    if text.peek() == "}":
+        text.skip()
+    else:
+        while True:
+            name = text.value()
+            if not isinstance(name, str) or text.peek() != ":":
+                raise text.invalid("a name and a colon are missing")
+            text.skip()
+            yield name, text.value()
+            if text.separator("}"):
+                break
+    text.end()
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a JSON Lines file with their line numbers; blank lines are passed over.
+
+    Raises:
+        InvalidImport: A line is no JSON object; the lines before it were yielded.
+    """
+    for number, line in sources.lines(path):
+        if not line.strip(_WHITESPACE):
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise sources.broken(
+                path, f"is not JSON at line {number}, column {error.colno} ({error.msg})", _AGAIN
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise _unreadable(path, f"line {number}", error) from error
+        record = as_object(value)
+        if record is None:
+            raise sources.broken(
+                path,
+                f"holds no JSON object in line {number}",
+                "Give a file with one JSON object a line",
+            )
+        yield number, record
+
+
+def as_object(value: object) -> dict[str, Any] | None:
+    """Return `value` if it is a JSON object."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def as_list(value: object) -> list[Any]:
+    """Return `value` if it is a JSON array, else an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """Return `value` if it is a string that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_number(value: object) -> int | float | None:
+    """Return `value` if it is a finite number that fits eight bytes."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < 2**63 else None  # NaN is not smaller either
+
+
+class _Window:
+    """A file's text, of which the part from the present position is held."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._chunks = sources.chunks(path)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text = ""
+        self._at = 0
+        self._before = 0  # characters let go of
+        self._bytes = 0
+        self._ended = False
+        self._bad_byte = 0  # where the text stops being UTF-8, from 1; 0 while it has not
+
+    def peek(self) -> str:
+        """Return the next character that is not white space; "" at the end."""
+        while True:
+            while self._at < len(self._text):
+                character = self._text[self._at]
+                if character not in _WHITESPACE:
+                    return character
+                self._at += 1
+            if self._ended:
+                return ""
+            self._read(1)
+
+    def skip(self) -> None:
+        """Pass the character `peek` returned."""
+        self._at += 1
+
+    def expect(self, opening: str, kind: str) -> None:
+        """Pass the bracket the file must begin with."""
+        found = self.peek()
+        if found in "[{" and found != opening and found:
+            other = "a list" if found == "[" else "an object"
+            raise sources.broken(
+                self._path,
+                f"holds {other} where {kind} of conversations is expected",
+                "Name the format the file really has",
+            )
+        if found != opening:
+            raise self.invalid(f"{opening!r} is missing")
+        self.skip()
+
+    def separator(self, closing: str) -> bool:
+        """Pass a comma (False) or the closing bracket (True)."""
+        found = self.peek()
+        if found not in (",", closing):
+            raise self.invalid(f"',' or {closing!r} is missing")
+        self.skip()
+        return found == closing
+
+    def end(self) -> None:
+        """Make sure that nothing follows."""
+        if self.peek():
+            raise self.invalid("something follows the end")
+
+    def value(self) -> Any:
+        """Return the value that comes next and pass it."""
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if self._ended or not self._maybe_cut(error):
+                    raise self.invalid(error.msg, error.pos) from error
+            except (ValueError, RecursionError) as error:
+                raise _unreadable(self._path, self._place(self._at), error) from error
+            else:
+                cut = isinstance(value, (int, float)) and len(self._text) - end <= _CUT_NUMBER
+                if self._ended or not cut:
+                    self._at = end
+                    return value
+            # As much again as was not enough: the same text is parsed twice on average.
+            self._read(len(self._text) - self._at)
+
+    def invalid(self, problem: str, at: int | None = None) -> errors.InvalidImport:
+        """Return the error for a position of the window (the present one if none is given)."""
+        at = self._at if at is None else at
+        if self._ended and (at >= len(self._text) or problem.startswith("Unterminated")):
+            if self._bad_byte:
+                return sources.not_utf8(self._path, f"byte {self._bad_byte:,}")
+            size = self._before + len(self._text)
+            return sources.broken(
+                self._path, f"breaks off after {size:,} characters, in the middle", _AGAIN
+            )
+        return sources.broken(self._path, f"is not JSON at {self._place(at)} ({problem})", _AGAIN)
+
+    def _place(self, at: int) -> str:
+        return f"character {self._before + at + 1:,}"
+
+    def _maybe_cut(self, error: json.JSONDecodeError) -> bool:
+        near_end = error.pos >= len(self._text) - _LONGEST_TOKEN
+        return near_end or error.msg.startswith("Unterminated string")
+
+    def _read(self, wanted: int) -> None:
+        """Take in at least `wanted` more characters, unless the file ends."""
+        parts = [self._text[self._at :]]
+        if len(parts[0]) > sources.MAX_RECORD_BYTES:
+            raise sources.too_long(self._path, f"the record at {self._place(self._at)}")
+        self._before += self._at
+        self._at = 0
+        while wanted > 0 and not self._ended:
+            chunk = next(self._chunks, b"")
+            self._ended = not chunk
+            try:
+                part = self._decoder.decode(chunk, final=self._ended)
+            except UnicodeDecodeError as error:
+                # What is good is read first; `error.object` begins with what the decoder still
+                # held of the chunk before.
+                part = error.object[: error.start].decode("utf-8")
+                self._ended = True
+                if error.reason != "unexpected end of data":
+                    self._bad_byte = self._bytes + len(chunk) - len(error.object) + error.start + 1
+            self._bytes += len(chunk)
+            wanted -= len(part)
+            parts.append(part)
+        self._text = "".join(parts)
+
+
+def _unreadable(path: Path, place: str, error: ValueError | RecursionError) -> errors.InvalidImport:
+    if isinstance(error, RecursionError):
+        return sources.broken(path, f"is nested too deeply at {place}", "Flatten it")
+    return sources.broken(path, f"cannot be read at {place} ({error})", _AGAIN)

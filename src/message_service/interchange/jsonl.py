@@ -1,0 +1,205 @@
+"""Our own format: everything stored, one JSON object a line.
+
+    {"kind": "header", "format": "message-service", "version": 1}
+    {"kind": "conversation", "document": {...}}      then, of that conversation:
+    {"kind": "branch", "document": {...}}
+    {"kind": "message", "document": {...}}           in order of number
+    {"kind": "version", "document": {...}}
+    {"kind": "end", "conversations": 2, "messages": 310}
+
+Documents are as stored, without `_id` and `tenant_id`: they can be restored into any tenant. The
+last line makes a cut file recognisable.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.database.extended_json import from_line, to_line
+from message_service.database.store import Scope
+
+FORMAT_VERSION = 1
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Bundle:
+    """A conversation with everything that belongs to it, or a part of a long one.
+
+    Attributes:
+        conversation: Its document.
+        branches: Its branches.
+        messages: Messages, at most `BUNDLE_MESSAGES`; a longer conversation comes in several.
+        versions: Earlier versions of messages.
+        last: Whether nothing more of this conversation follows.
+    """
+
+    conversation: Row
+    branches: list[Row] = field(default_factory=list[Row])
+    messages: list[Row] = field(default_factory=list[Row])
+    versions: list[Row] = field(default_factory=list[Row])
+    last: bool = True
+
+
+BUNDLE_MESSAGES = 2_000
+
+
+async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIterator[str]:
+    """Yield the lines of an export, each with its line end.
+
+    Args:
+        scope: The tenant's scope.
+        conversation_ids: Which conversations; None for all, latest activity first.
+
+    Raises:
+        NotFound: One of the conversations does not exist in this tenant.
+    """
+    yield _line({"kind": "header", "format": "message-service", "version": FORMAT_VERSION})
+    conversations = messages = 0
+    async for conversation_id in _ids(scope, conversation_ids):
+        conversation = await scope.find_one(
+            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        )
+        if conversation is None:
+            if conversation_ids is None:
+                continue
+            raise errors.NotFound("conversation", conversation_id)
+        conversations += 1
+        yield _document("conversation", conversation)
+        for branch in await scope.find(queries.BRANCHES, conversation_id=conversation_id):
+            yield _document("branch", branch)
+        async for message in scope.stream(
+            queries.CONVERSATION_NUMBERS, whole=True, conversation_id=conversation_id
+        ):
+            messages += 1
+            yield _document("message", message)
+        async for version in scope.stream(
+            queries.CONVERSATION_VERSIONS, conversation_id=conversation_id
+        ):
+            yield _document("version", version)
+    yield _line({"kind": "end", "conversations": conversations, "messages": messages})
+
+
+def read(path: Path) -> Iterator[Bundle]:
+    """Yield the conversations of an export, in bounded memory.
+
+    Raises:
+        InvalidImport: The file is not such an export, was cut, or a line is damaged; the message
+            names the line. What came before was yielded.
+    """
+    bundle: Bundle | None = None
+    ended = False
+    number = 0
+    for number, line in _lines(path):
+        if ended:
+            raise _invalid(path, number, "goes on after its end line")
+        try:
+            record = from_line(line)
+        except errors.InvalidInput:
+            raise _invalid(path, number, "is not JSON here") from None
+        kind = record.get("kind")
+        if number == 1:
+            _check_header(path, record)
+            continue
+        if kind == "end":
+            ended = True
+            continue
+        document = _document_of(record)
+        if document is None:
+            raise _invalid(path, number, "has no document here")
+        if kind == "conversation":
+            if bundle is not None:
+                yield bundle
+            bundle = Bundle(document)
+            continue
+        if bundle is None:
+            raise _invalid(path, number, "has no conversation before this line")
+        match kind:
+            case "branch":
+                bundle.branches.append(document)
+            case "message":
+                if len(bundle.messages) >= BUNDLE_MESSAGES:
+                    bundle.last = False
+                    yield bundle
+                    bundle = Bundle(bundle.conversation)
+                bundle.messages.append(document)
+            case "version":
+                bundle.versions.append(document)
+            case _:
+                raise _invalid(path, number, f"has an unknown kind of line ({kind!r})")
+    if number == 0:
+        raise _invalid(path, 1, "is empty")
+    if bundle is not None:
+        yield bundle
+    if not ended:
+        raise _invalid(path, number, "was cut: its end line is missing")
+
+
+async def _ids(scope: Scope, chosen: Sequence[str] | None) -> AsyncIterator[str]:
+    if chosen is not None:
+        for conversation_id in chosen:
+            yield conversation_id
+        return
+    async for row in scope.stream(queries.CONVERSATION_IDS, batch=1_000):
+        yield row["conversation_id"]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    yield number, line.decode("utf-8")
+                except UnicodeDecodeError:
+                    raise _invalid(path, number, "is not UTF-8 here") from None
+    except FileNotFoundError:
+        raise errors.InvalidImport(
+            "path", f"{path.name!r} does not exist", "Check the path"
+        ) from None
+    except (EOFError, gzip.BadGzipFile):
+        raise errors.InvalidImport(
+            "path", f"{path.name!r} is a damaged gzip file", "Copy it again"
+        ) from None
+    except OSError as error:
+        raise errors.InvalidImport(
+            "path", f"{path.name!r} cannot be read ({error.strerror})", "Check the path"
+        ) from None
+
+
+def _check_header(path: Path, record: Mapping[str, Any]) -> None:
+    if record.get("kind") != "header" or record.get("format") != "message-service":
+        raise _invalid(path, 1, "is not an export of this service")
+    if record.get("version") != FORMAT_VERSION:
+        raise _invalid(path, 1, f"is of format version {record.get('version')!r}")
+
+
+def _document_of(record: Row) -> Row | None:
+    document = record.get("document")
+    return cast("Row", document) if isinstance(document, dict) else None
+
+
+def _invalid(path: Path, number: int, problem: str) -> errors.InvalidImport:
+    return errors.InvalidImport(
+        "path",
+        f"{path.name!r} line {number}: the file {problem}",
+        "Use a file written by `message-service export`, complete and unchanged",
+        line=number,
+    )
+
+
+def _document(kind: str, document: Row) -> str:
+    kept = {name: value for name, value in document.items() if name not in ("_id", "tenant_id")}
+    return _line({"kind": kind, "document": kept})
+
+
+def _line(record: Row) -> str:
+    return to_line(record) + "\n"

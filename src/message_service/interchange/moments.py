@@ -1,0 +1,30 @@
+"""Reads the moments that formats write. A moment that makes no sense is None, not an error."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from message_service import clock
+
+
+def from_unix(value: object) -> datetime | None:
+    """Return Unix seconds (a whole or broken number) as UTC milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return clock.to_milliseconds(datetime.fromtimestamp(value, UTC))
+    except (OverflowError, ValueError, OSError):  # beyond the calendar, or not finite
+        return None
+
+
+def from_iso(value: object) -> datetime | None:
+    """Return an ISO 8601 moment as UTC milliseconds; one without a zone is taken as UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.utcoffset() is None:
+            moment = moment.replace(tzinfo=UTC)
+        return clock.to_milliseconds(moment.astimezone(UTC))
+    except (OverflowError, ValueError):
+        return None

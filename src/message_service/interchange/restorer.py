@@ -1,0 +1,137 @@
+"""Restores our own exports: documents as they were, numbers and digests included."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.database.store import Scope
+from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
+from message_service.interchange.jsonl import Bundle
+from message_service.interchange.report import ConversationReport, ImportReport
+from message_service.messages import integrity
+
+Row = dict[str, Any]
+
+_SAME = ("message_id", "sequence_number", "checksum", "revision", "status")
+
+
+class Restorer:
+    """Restores bundles into one tenant; what is there already is compared, never overwritten.
+
+    The conversation's own document is written last: until then nobody can append to it, and an
+    import that was killed just starts again.
+
+    Args:
+        scope: The tenant's scope.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def run(self, source: Iterable[Bundle], report: ImportReport) -> AsyncIterator[int]:
+        """Restore every bundle; yields the number of messages done, as it goes.
+
+        Args:
+            source: The bundles of a file.
+            report: Filled in. When the file is damaged, `error` says where, and the conversations
+                before that place are restored.
+        """
+        reader = iter(source)
+        first = True
+        while True:
+            try:
+                bundle = next(reader, None)
+            except errors.InvalidImport as error:
+                report.error = error.message
+                return
+            if bundle is None:
+                return
+            one = await self._restore(bundle, report)
+            report.add(one, first=first)
+            first = bundle.last
+            yield len(bundle.messages)
+
+    async def _restore(self, bundle: Bundle, report: ImportReport) -> ConversationReport:
+        conversation_id = str(bundle.conversation.get("conversation_id"))
+        one = ConversationReport(conversation_id, conversation_id)
+        if not self._valid(Conversation, [bundle.conversation], one):
+            one.failed["of_invalid_conversation"] += len(bundle.messages)
+            return one
+        branches = self._valid(Branch, bundle.branches, one)
+        messages = [
+            message
+            for message in self._valid(Message, bundle.messages, one)
+            if self._intact(message, conversation_id, one)
+        ]
+        versions = self._valid(MessageVersion, bundle.versions, one)
+        await self._insert("conversation_branches", branches)
+        await self._insert_messages(conversation_id, messages, one)
+        await self._insert("message_versions", versions)
+        if bundle.last:
+            report.new += not await self._insert("conversations", [bundle.conversation])
+        return one
+
+    async def _insert(self, collection: str, documents: Sequence[Row]) -> list[int]:
+        if not documents:
+            return []
+        return await self._scope.insert_many(collection, documents, comment=f"{collection}.restore")
+
+    async def _insert_messages(
+        self, conversation_id: str, messages: Sequence[Row], one: ConversationReport
+    ) -> None:
+        refused = [messages[place] for place in await self._insert("messages", messages)]
+        one.stored += len(messages) - len(refused)
+        if not refused:
+            return
+        rows = await self._scope.find(
+            queries.MESSAGES_BY_IDS,
+            conversation_id=conversation_id,
+            message_ids=[message["message_id"] for message in refused],
+        )
+        stored: dict[str, Row] = {row["message_id"]: row for row in rows}
+        for message in refused:
+            there = stored.get(message["message_id"])
+            if there is None:
+                one.failed["number_taken_by_another_message"] += 1
+            elif all(there.get(name) == message.get(name) for name in _SAME):
+                one.unchanged += 1
+            else:
+                one.failed["differs_from_the_stored_message"] += 1
+
+    def _valid(
+        self, model: type[StoredDocument], documents: Sequence[Row], one: ConversationReport
+    ) -> list[Row]:
+        kept: list[Row] = []
+        for document in documents:
+            try:
+                model.model_validate({**document, "tenant_id": self._scope.tenant_id})
+            except ValidationError as error:
+                field = ".".join(str(part) for part in error.errors()[0]["loc"])
+                one.failed[f"invalid_field {field}"] += 1
+            else:
+                kept.append(document)
+        return kept
+
+    @staticmethod
+    def _intact(message: Row, conversation_id: str, one: ConversationReport) -> bool:
+        """Whether a message belongs here and its digests fit its content."""
+        if message["conversation_id"] != conversation_id:
+            one.failed["belongs_to_another_conversation"] += 1
+            return False
+        text: str = message["content"]["text"]
+        try:
+            encoded = text.encode()
+        except UnicodeEncodeError:
+            one.failed["lone_surrogate"] += 1
+            return False
+        if message.get("checksum") != integrity.checksum(message) or message["content"].get(
+            "content_hash"
+        ) != integrity.content_hash(encoded):
+            one.failed["checksum_mismatch"] += 1
+            return False
+        return True

@@ -1,0 +1,151 @@
+"""Import files as bytes and lines: finding them, gzip, damage. Nothing is read whole."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from message_service import errors
+
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+"""Bound on one record (a line, a conversation), so that memory is bounded for any file."""
+
+_CHUNK_BYTES = 256 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_DAMAGE = (OSError, EOFError, zlib.error)
+
+
+def broken(path: Path, problem: str, fix: str) -> errors.InvalidImport:
+    """Return the error of a file that cannot be read; only the file's name is shown."""
+    return errors.InvalidImport("path", f"{path.name} {problem}", fix, path=str(path))
+
+
+def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
+    """Return the files that `paths` stand for.
+
+    Args:
+        paths: Files, and folders to search.
+        patterns: What to take from a folder, packed (`.gz`) or not; of several patterns the first
+            that matches anything.
+
+    Raises:
+        InvalidImport: There is no path, one does not exist, or a folder holds nothing fitting.
+    """
+    if not paths:
+        raise errors.InvalidImport("path", "no file is given", "Name the file or folder to import")
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = next((names for p in patterns if (names := _matching(path, p))), None)
+            if found is None:
+                wanted = " or ".join(patterns)
+                raise broken(path, f"is a folder without {wanted}", "Name the file itself")
+            files.extend(found)
+        elif path.exists():
+            files.append(path)
+        else:
+            raise broken(path, "does not exist", "Check the path")
+    return files
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    plain = set(folder.glob(pattern))
+    packed = {path for path in folder.glob(pattern + ".gz") if path.with_suffix("") not in plain}
+    return sorted(plain | packed)
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes in pieces, unpacked, without a byte order mark.
+
+    Raises:
+        InvalidImport: The file is missing, empty, or damaged gzip.
+    """
+    first = True
+    with _opened(path) as stream:
+        while True:
+            try:
+                # Not `read`: on damage it would lose the good bytes before the bad ones.
+                chunk = stream.read1(_CHUNK_BYTES)
+            except _DAMAGE as error:
+                raise _damaged(path, error) from error
+            if first:
+                chunk, first = chunk.removeprefix(_BYTE_ORDER_MARK), False
+            if not chunk:
+                return
+            yield chunk
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Yield a file's lines, numbered from 1, without their ends (`\n` or `\r\n`).
+
+    Control characters within a line do not split it.
+
+    Raises:
+        InvalidImport: The file is missing, empty, damaged gzip, or not UTF-8, or a line is over
+            `MAX_RECORD_BYTES`.
+    """
+    with _opened(path) as stream:
+        number = 0
+        while True:
+            number += 1
+            try:
+                line = stream.readline(MAX_RECORD_BYTES + 1)
+            except _DAMAGE as error:
+                raise _damaged(path, error) from error
+            if not line:
+                return
+            if number == 1:
+                line = line.removeprefix(_BYTE_ORDER_MARK)
+            if len(line) > MAX_RECORD_BYTES:
+                raise too_long(path, f"line {number}")
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            try:
+                yield number, line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise not_utf8(path, f"byte {error.start + 1} of line {number}") from error
+
+
+def not_utf8(path: Path, place: str) -> errors.InvalidImport:
+    """Return the error of a file in another encoding."""
+    return broken(path, f"is not UTF-8 at {place}", "Convert it to UTF-8, or fetch it again")
+
+
+def too_long(path: Path, place: str) -> errors.InvalidImport:
+    """Return the error of a record that memory must not hold."""
+    limit = f"{MAX_RECORD_BYTES // 1024**2} MiB"
+    return broken(path, f"has over {limit} in {place}", "Check that it is of the format you named")
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
+    try:
+        raw: BufferedReader = path.open("rb")
+    except OSError as error:
+        raise broken(
+            path, f"cannot be opened ({error.strerror})", "Check the path and its permissions"
+        ) from error
+    with raw:
+        try:
+            start = raw.peek(len(_ZIP_MAGIC))
+        except OSError as error:
+            raise _damaged(path, error) from error
+        if not start:
+            raise broken(path, "is empty", "Fetch or export it again")
+        if start.startswith(_ZIP_MAGIC):
+            raise broken(path, "is a ZIP archive", "Unpack it and name the file in it")
+        if start.startswith(_GZIP_MAGIC):
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield unpacked
+        else:
+            yield raw
+
+
+def _damaged(path: Path, error: Exception) -> errors.InvalidImport:
+    what = "ends in the middle of its gzip data" if isinstance(error, EOFError) else "is damaged"
+    return broken(path, f"{what} ({error})", "Fetch or export it again")

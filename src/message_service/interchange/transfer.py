@@ -1,0 +1,78 @@
+"""Import and export of one tenant: the calls callers make."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from message_service import errors
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.interchange import jsonl
+from message_service.interchange.formats import FORMATS
+from message_service.interchange.importer import Importer
+from message_service.interchange.report import ImportReport
+from message_service.interchange.restorer import Restorer
+from message_service.messages.conversation_state import ConversationStates
+from message_service.messages.messages import Messages
+
+OWN_FORMAT = "jsonl"
+
+
+def format_names() -> list[str]:
+    """Return the names of the formats that can be imported, our own first."""
+    return [OWN_FORMAT, *(known.name for known in FORMATS)]
+
+
+class Transfer:
+    """Imports into and exports from one tenant.
+
+    Args:
+        scope: The tenant's scope.
+        states: What is remembered of conversations.
+        messages: The tenant's messages.
+        clock: The present moment.
+    """
+
+    def __init__(
+        self, scope: Scope, states: ConversationStates, messages: Messages, clock: Clock
+    ) -> None:
+        self._scope = scope
+        self._importer = Importer(scope, states, messages, clock)
+        self._restorer = Restorer(scope)
+
+    async def import_files(
+        self, name: str, paths: Sequence[Path], report: ImportReport
+    ) -> AsyncIterator[int]:
+        """Import files; yields how many more messages are done, as it goes.
+
+        Repeating it, also after being killed, stores only what is missing. Memory stays bounded by
+        the largest single conversation of the file (in our own format, by 2,000 messages).
+
+        Args:
+            name: The format; see `format_names`.
+            paths: Files or folders; some formats know where to look without any.
+            report: Filled in; look at `report.complete` afterwards. A damaged file is no exception
+                but `report.error`, because what came before it is stored.
+
+        Raises:
+            InvalidInput: There is no such format.
+            Unavailable: The database went away for longer than the write deadline.
+        """
+        if name == OWN_FORMAT:
+            for path in paths:
+                async for count in self._restorer.run(jsonl.read(path), report):
+                    yield count
+            return
+        for known in FORMATS:
+            if known.name == name:
+                async for count in self._importer.run(name, known.read(paths), report):
+                    yield count
+                return
+        raise errors.InvalidInput(
+            "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
+        )
+
+    def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:
+        """Yield the lines of an export in our own format; see `jsonl.write`."""
+        return jsonl.write(self._scope, conversation_ids)

@@ -1,0 +1,190 @@
+"""Flattens a tree of messages into branches.
+
+The shown path becomes `main`. Where other messages hang beside it, each starts a branch that goes
+on with its first child; further children start branches of their own. So each message lies on one
+branch, and the way from the root to any leaf reads as that branch behind what it shares with the
+branches it left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from message_service.interchange.records import MAIN_BRANCH, ImportedBranch, ImportedMessage
+
+BranchNamer = Callable[[ImportedMessage, int], str]
+"""Proposes a branch's name from its first message and its number, counted from 1."""
+
+_MAX_NAME = 120  # of 128: room for what tells two equal names apart
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:-]+")
+
+
+@dataclass(slots=True)
+class FlatTree:
+    """A tree in storage order.
+
+    Attributes:
+        messages: `main` first, then branch by branch; parents before children.
+        branches: The branches beside `main`, in the same order.
+    """
+
+    messages: list[ImportedMessage]
+    branches: list[ImportedBranch]
+
+
+def flatten(
+    messages: Sequence[ImportedMessage],
+    *,
+    dropped: Mapping[str, str | None] | None = None,
+    shown: str | None = None,
+    name_branch: BranchNamer | None = None,
+) -> FlatTree:
+    """Put a tree in storage order; sets `parent` and `branch` of each message in place.
+
+    A message whose parent is nowhere becomes a root, and so does one message of each ring, with
+    `custom["orphaned"]`. Nothing recurses, so a thread may be of any length.
+
+    Args:
+        messages: The tree, `parent` naming its edges; siblings (and roots) in order of preference.
+            Ids are unique.
+        dropped: Nodes that are not stored, with their parents: their children move up.
+        shown: The node whose path from the root is `main`; without it, the preferred child is
+            followed from the first root.
+        name_branch: How branches are named (made valid and unique here); `alt-1`, `alt-2` ...
+            if not given.
+    """
+    if not messages:
+        return FlatTree([], [])
+    by_id = {message.external_id: message for message in messages}
+    dropped = dropped or {}
+    resolved: dict[str, _Place] = {}
+    for message in messages:
+        _attach(message, _nearest(message.parent, by_id, dropped, resolved))
+    _break_rings(messages, by_id)
+    children: dict[str | None, list[ImportedMessage]] = {}
+    for message in messages:
+        children.setdefault(message.parent, []).append(message)
+    last = _nearest(shown, by_id, dropped, resolved).parent
+    main = _path_to(by_id[last], by_id) if last else _first_path(children[None][0], children)
+    return _branches(main, children, name_branch or _numbered)
+
+
+def safe_branch_name(name: str) -> str:
+    """Return `name` as a valid branch name: what is not allowed becomes `-`."""
+    return _NOT_IN_NAMES.sub("-", name).lstrip("._:-")[:_MAX_NAME] or "branch"
+
+
+@dataclass(slots=True, frozen=True)
+class _Place:
+    """Where a node hangs: under a stored message, or as a root; `lost` when its parent is gone."""
+
+    parent: str | None
+    lost: bool = False
+
+
+def _nearest(
+    start: str | None,
+    by_id: Mapping[str, ImportedMessage],
+    dropped: Mapping[str, str | None],
+    resolved: dict[str, _Place],
+) -> _Place:
+    """Return the nearest stored message from `start` upwards; `resolved` remembers answers."""
+    passed: list[str] = []
+    at = start
+    while True:
+        if at is None or at in by_id:
+            place = _Place(at)
+        elif at in resolved:
+            place = resolved[at]
+        elif at not in dropped:
+            place = _Place(None, lost=True)
+        else:
+            resolved[at] = _Place(None, lost=True)  # stands if this is a ring of dropped nodes
+            passed.append(at)
+            at = dropped[at]
+            continue
+        resolved.update(dict.fromkeys(passed, place))
+        return place
+
+
+def _attach(message: ImportedMessage, place: _Place) -> None:
+    message.parent = place.parent
+    if place.lost:
+        message.custom["orphaned"] = True
+
+
+def _break_rings(messages: Sequence[ImportedMessage], by_id: Mapping[str, ImportedMessage]) -> None:
+    """Make one message of each ring of parents a root."""
+    walk_of: dict[str, int] = {}
+    for walk, message in enumerate(messages):
+        at: ImportedMessage | None = message
+        while at is not None and at.external_id not in walk_of:
+            walk_of[at.external_id] = walk
+            at = by_id[at.parent] if at.parent is not None else None
+        # Met on this very walk: a ring. Met on an earlier one: that led to a root by now.
+        if at is not None and walk_of[at.external_id] == walk:
+            _attach(at, _Place(None, lost=True))
+
+
+def _path_to(leaf: ImportedMessage, by_id: Mapping[str, ImportedMessage]) -> list[ImportedMessage]:
+    path = [leaf]
+    while (parent := path[-1].parent) is not None:
+        path.append(by_id[parent])
+    return path[::-1]
+
+
+def _first_path(
+    start: ImportedMessage, children: Mapping[str | None, Sequence[ImportedMessage]]
+) -> list[ImportedMessage]:
+    path = [start]
+    while following := children.get(path[-1].external_id):
+        path.append(following[0])
+    return path
+
+
+def _branches(
+    main: list[ImportedMessage],
+    children: Mapping[str | None, Sequence[ImportedMessage]],
+    name_branch: BranchNamer,
+) -> FlatTree:
+    flat = FlatTree([], [])
+    names = {MAIN_BRANCH}
+    # Breadth first: alternatives to a branch are numbered before alternatives to those.
+    pending = deque([(MAIN_BRANCH, main)])
+    roots = [root for root in children[None] if root is not main[0]]
+    while pending:
+        name, path = pending.popleft()
+        on_path = {message.external_id for message in path}
+        starts = [(MAIN_BRANCH, None, root) for root in roots]
+        roots = []
+        for message in path:
+            message.branch = name
+            flat.messages.append(message)
+            starts += [
+                (name, message.external_id, child)
+                for child in children.get(message.external_id, ())
+                if child.external_id not in on_path
+            ]
+        for parent, fork, start in starts:
+            proposed = safe_branch_name(name_branch(start, len(flat.branches) + 1))
+            branch = _unique(proposed, names)
+            names.add(branch)
+            flat.branches.append(ImportedBranch(branch, parent, fork))
+            pending.append((branch, _first_path(start, children)))
+    return flat
+
+
+def _numbered(_: ImportedMessage, number: int) -> str:
+    return f"alt-{number}"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"

@@ -1,0 +1,148 @@
+"""No call of one tenant reaches another, or tells that the other's things exist."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from message_service import MessageService, Tenant, errors
+from message_service.interchange.report import ImportReport
+from message_service.messages.conversations import Conversations
+from message_service.messages.messages import Messages
+
+USER = "user_000000000001"
+CONVERSATION = "conv_000000000001"
+MESSAGE = "msg_000000000001"
+SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+# Every public call of a tenant with another tenant's ids: what must come back.
+NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
+    "messages.append": lambda t: t.messages.append(CONVERSATION, "user", "x"),
+    "messages.append_many": lambda t: t.messages.append_many(
+        CONVERSATION, [{"role": "user", "text": "x"}]
+    ),
+    "messages.history": lambda t: t.messages.history(CONVERSATION),
+    "messages.around": lambda t: t.messages.around(CONVERSATION, MESSAGE),
+    "messages.get": lambda t: t.messages.get(CONVERSATION, MESSAGE),
+    "messages.context": lambda t: t.messages.context(CONVERSATION, token_budget=100),
+    "messages.edit": lambda t: t.messages.edit(CONVERSATION, MESSAGE, "x"),
+    "messages.versions": lambda t: t.messages.versions(CONVERSATION, MESSAGE),
+    "messages.delete": lambda t: t.messages.delete(CONVERSATION, MESSAGE),
+    "messages.undelete": lambda t: t.messages.undelete(CONVERSATION, MESSAGE),
+    "messages.feedback": lambda t: t.messages.feedback(CONVERSATION, MESSAGE, "up"),
+    "messages.pin": lambda t: t.messages.pin(CONVERSATION, MESSAGE),
+    "messages.branch": lambda t: t.messages.branch(CONVERSATION, MESSAGE),
+    "messages.branches": lambda t: t.messages.branches(CONVERSATION),
+    "messages.check": lambda t: t.messages.check(CONVERSATION),
+    "messages.close_holes": lambda t: t.messages.close_holes(CONVERSATION, reason="x"),
+    "conversations.get": lambda t: t.conversations.get(CONVERSATION),
+    "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
+    "conversations.set_summary": lambda t: t.conversations.set_summary(
+        CONVERSATION, "x", up_to_sequence=1
+    ),
+}
+NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
+    "messages.by_user": lambda t: _length(t.messages.by_user(USER)),
+    "messages.matching": lambda t: t.messages.matching(USER, "secret", since=SINCE),
+    "messages.tokens_by_user": lambda t: t.messages.tokens_by_user(USER, since=SINCE, until=UNTIL),
+    "messages.daily_stats": lambda t: t.messages.daily_stats(since=SINCE, until=UNTIL),
+    "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
+    "conversations.list": lambda t: _items(t.conversations.list()),
+}
+OTHERWISE = {"conversations.create"}  # see test_equal_ids_do_not_meet
+
+
+async def _length(page: Awaitable[object]) -> list[object]:
+    return list(await page)  # type: ignore[call-overload]
+
+
+async def _items(page: Awaitable[object]) -> list[object]:
+    return (await page).items  # type: ignore[attr-defined]
+
+
+async def _fill(tenant: Tenant, text: str) -> None:
+    await tenant.conversations.create(USER, conversation_id=CONVERSATION, title=text)
+    await tenant.messages.append(
+        CONVERSATION,
+        "user",
+        text,
+        message_id=MESSAGE,
+        client_msg_id="k",
+        token_usage={"total_tokens": 5},
+    )
+
+
+def test_every_public_call_is_walked() -> None:
+    public = {
+        f"{prefix}.{name}"
+        for prefix, cls in (("messages", Messages), ("conversations", Conversations))
+        for name, member in inspect.getmembers(cls, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert public == NOT_FOUND.keys() | NOTHING.keys() | OTHERWISE
+
+
+@pytest.mark.parametrize("name", sorted(NOT_FOUND))
+async def test_anothers_ids_are_not_found(service: MessageService, name: str) -> None:
+    await _fill(service.tenant("acme"), "secret")
+    stranger = service.tenant("other")
+    with pytest.raises(errors.NotFound) as caught:
+        await NOT_FOUND[name](stranger)
+    with pytest.raises(errors.NotFound) as unknown:
+        await NOT_FOUND[name](service.tenant("empty"))
+    assert str(caught.value) == str(unknown.value)
+    kept = await service.tenant("acme").messages.get(CONVERSATION, MESSAGE)
+    assert (kept.text, kept.status, kept.revision) == ("secret", "active", 1)
+
+
+@pytest.mark.parametrize("name", sorted(NOTHING))
+async def test_anothers_things_are_in_no_listing(service: MessageService, name: str) -> None:
+    await _fill(service.tenant("acme"), "secret")
+    assert not await NOTHING[name](service.tenant("other"))
+    if name != "messages.with_same_text":
+        assert await NOTHING[name](service.tenant("acme"))
+
+
+async def test_equal_ids_do_not_meet(service: MessageService) -> None:
+    for name in ("acme", "other"):
+        await _fill(service.tenant(name), f"of {name}")
+    for name in ("acme", "other"):
+        tenant = service.tenant(name)
+        assert (await tenant.messages.get(CONVERSATION, MESSAGE)).text == f"of {name}"
+        assert (await tenant.conversations.get(CONVERSATION)).title == f"of {name}"
+        assert [m.text for m in await tenant.messages.history(CONVERSATION)] == [f"of {name}"]
+        assert [m.text for m in await tenant.messages.by_user(USER)] == [f"of {name}"]
+    await service.tenant("acme").messages.delete(CONVERSATION, MESSAGE)
+    assert (await service.tenant("other").messages.get(CONVERSATION, MESSAGE)).status == "active"
+
+
+async def test_cursors_do_not_cross(service: MessageService) -> None:
+    for name in ("acme", "other"):
+        tenant = service.tenant(name)
+        await _fill(tenant, name)
+        await tenant.messages.append(CONVERSATION, "user", "second")
+    page = await service.tenant("acme").messages.history(CONVERSATION, limit=1)
+    with pytest.raises(errors.InvalidCursor):
+        await service.tenant("other").messages.history(CONVERSATION, limit=1, cursor=page.next)
+
+
+async def test_an_export_holds_one_tenant(service: MessageService) -> None:
+    for name in ("acme", "other"):
+        await _fill(service.tenant(name), f"of {name}")
+    lines = [line async for line in service.tenant("acme").transfer.export_lines()]
+    assert any("of acme" in line for line in lines)
+    assert not any("of other" in line for line in lines)
+    with pytest.raises(errors.NotFound):
+        async for _ in service.tenant("third").transfer.export_lines([CONVERSATION]):
+            pass
+    report = ImportReport()
+    async for _ in service.tenant("third").transfer.import_files("jsonl", [], report):
+        pass
+    assert report.stored == 0
+
+
+@pytest.mark.parametrize("bad", ["", "Acme", "a b", "x" * 64, "a\n", {"$ne": ""}, None, ["a"]])
+def test_tenant_names(service: MessageService, bad: object) -> None:
+    with pytest.raises(errors.InvalidId):
+        service.tenant(bad)  # type: ignore[arg-type]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from message_service import errors
+from message_service.interchange.formats import FORMATS, Format, guess
+
+SAMPLES = {
+    "chatgpt": '\n[{"title": "T", "mapping": {}}]',
+    "openassistant": '{"message_tree_id": "t", "prompt": {"text": "x", "replies": []}}',
+    "mtbench": '{"question_id": 81, "turns": ["q"]}',
+    "chitchat": '{"c": {"messages": [[{"text": "hi", "sender": "a"}]]}}',
+    "irc": "[10:00] <a> x",
+}
+
+
+def sample(folder: Path, name: str) -> Path:
+    path = folder / f"2012-03-24.{name}.raw.txt"
+    path.write_text(SAMPLES[name])
+    return path
+
+
+def test_every_format_has_a_sample_and_reads_it(tmp_path: Path) -> None:
+    assert {known.name for known in FORMATS} == set(SAMPLES)
+    for known in FORMATS:
+        assert len(list(known.read([sample(tmp_path, known.name)]))) == 1
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+@pytest.mark.parametrize("other", sorted(SAMPLES))
+def test_a_file_of_another_format_is_named(tmp_path: Path, known: Format, other: str) -> None:
+    path = sample(tmp_path, other)
+    guessed = guess(path)
+    assert guessed is not None
+    assert guessed.name == other
+    if other != known.name:
+        with pytest.raises(errors.InvalidImport) as failed:
+            list(known.read([path]))
+        assert failed.value.fix == f"It looks like {guessed.title}: import it as {other!r}"
+        assert path.name in failed.value.problem
+
+
+def test_a_file_of_no_format_keeps_the_readers_advice(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("hello")
+    assert guess(path) is None
+    assert guess(tmp_path / "missing") is None
+    for known in FORMATS:
+        with pytest.raises(errors.InvalidImport) as failed:
+            list(known.read([path]))
+        assert "looks like" not in failed.value.fix
