@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: help demo test check bench server clean lock
 
 help:
-	@echo "make demo    set up, import 213,825 real messages, take the tour"
+	@echo "make demo    set up, import 258,112 real messages, take the tour"
 	@echo "make test    set up and run every test (unit, property, integration, faults)"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make bench   measure against the raw driver (QUICK=1 for a short run)"

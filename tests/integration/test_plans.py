@@ -53,7 +53,8 @@ async def _fill(service: MessageService) -> str:
 async def test_all_declared_queries(service: MessageService) -> None:
     conversation = await _fill(service)
     scope = service.store.scope("default")
-    for check in await check_plans(scope, conversation_id=conversation, user_id=USER):
+    given = {"conversation_id": conversation, "user_id": USER}
+    for check in await check_plans(scope, given):
         assert check.index == check.query.index, check
         assert check.as_declared, check
 

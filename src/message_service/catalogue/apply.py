@@ -22,7 +22,7 @@ from message_service.clock import Clock
 from message_service.database.client import Row
 from message_service.database.translate import translated
 
-
+_FIRST_WAIT = 120.0
 _ESSENTIAL = {Kind.REPLACE_INDEX, Kind.WRONG_KIND}
 """Left undone, these leave a database the service cannot work with: the version is not recorded."""
 
@@ -125,7 +125,7 @@ async def ensure(
     if state.version == catalogue.version:
         return
     if state.version is None and await _holds_nothing(database, catalogue):
-        await apply(database, catalogue, clock=clock)
+        await apply(database, catalogue, clock=clock, wait=_FIRST_WAIT)
         return
     found = "no schema" if state.version is None else f"schema version {state.version}"
     raise errors.CatalogueError(
@@ -140,7 +140,9 @@ async def ensure(
 async def _holds_nothing(database: AsyncDatabase[Row], catalogue: Catalogue) -> bool:
     for collection in catalogue.collections:
         with translated():
-            found = await database.get_collection(collection.name).find_one({}, {"_id": 1})
+            found = await database.get_collection(collection.name).find_one(
+                {}, {"_id": 1}, comment="catalogue.ensure"
+            )
         if found is not None:
             return False
     return True

@@ -24,6 +24,7 @@ from message_service.database.translate import translated
 DEFAULT_BATCH = 5_000
 DEFAULT_SAMPLES = 5
 
+_COMMENT = "catalogue.conformance"
 _BY_ID = [("_id", 1)]
 
 Bound = list[tuple[str, Any]]
@@ -147,7 +148,7 @@ async def judge(
         if size == 0:
             break
         with translated():
-            cursor = _between(collection.find(offending, {"_id": 1}), start, end)
+            cursor = _between(collection.find(offending, {"_id": 1}, comment=_COMMENT), start, end)
             async for row in cursor:
                 violations += 1
                 if len(found) < samples:
@@ -168,11 +169,11 @@ async def _range_end(
 ) -> tuple[Bound | None, int]:
     """Return where the next range ends (None: at the end) and how many documents it holds."""
     with translated():
-        ids = _between(collection.find({}, {"_id": 1}), start, None)
+        ids = _between(collection.find({}, {"_id": 1}, comment=_COMMENT), start, None)
         beyond = await ids.skip(batch).limit(1).to_list()
         if beyond:
             return [("_id", beyond[0]["_id"])], batch
-        rest = _between(collection.find({}, {"_id": 1}), start, None)
+        rest = _between(collection.find({}, {"_id": 1}, comment=_COMMENT), start, None)
         return None, len(await rest.limit(batch).to_list())
 
 
@@ -197,8 +198,10 @@ async def _explain(
     }
     chosen = {"_id": {"$in": ids}}
     with translated():
-        documents = await collection.find(chosen).to_list()
-        cursor = await collection.aggregate([{"$match": chosen}, {"$facet": failing}])
+        documents = await collection.find(chosen, comment=_COMMENT).to_list()
+        cursor = await collection.aggregate(
+            [{"$match": chosen}, {"$facet": failing}], comment=_COMMENT
+        )
         answer = (await cursor.to_list())[0]
     return tuple(
         Violation(

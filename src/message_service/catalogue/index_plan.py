@@ -105,8 +105,7 @@ def _built(
             index.purpose, documents=found.documents, index=index,
         )  # fmt: skip
     described = ", ".join(
-        f"{other.name} {shown(other.keys)}"
-        + "".join(f" {option}" for option in sorted(other.differences(form) - {"key"}))
+        f"{other.name} (differs in {', '.join(sorted(other.differences(form)) or ['name'])})"
         for other in in_the_way
     )
     foreign = [other.name for other in in_the_way if other.name not in droppable]
@@ -115,7 +114,7 @@ def _built(
         collection,
         index.name,
         "high" if found.documents else "none",
-        f"it is to be {shown(form.keys)} in place of {described}: dropped, then built"
+        f"it is to be {shown(form.keys)} in place of {described}, which is dropped first"
         if not foreign
         else f"{', '.join(foreign)}, which was not created here, stands in its place",
         by="drop_unknown" if foreign else "apply",

@@ -16,6 +16,7 @@ from message_service.catalogue.schema_state import SchemaState
 from message_service.database.client import Row
 from message_service.database.translate import translated
 
+_COMMENT = "catalogue.live"
 _VALIDATION_OPTIONS = {"validator", "validationLevel", "validationAction"}
 
 
@@ -124,8 +125,8 @@ async def _read(
     collection = database.get_collection(name)
     with translated():
         indexes = await (await collection.list_indexes()).to_list()
-        documents = await collection.estimated_document_count()
-        if documents == 0 and await collection.find_one({}, {"_id": 1}) is not None:
+        documents = await collection.estimated_document_count(comment=_COMMENT)
+        if documents == 0 and await collection.find_one({}, {"_id": 1}, comment=_COMMENT):
             documents = 1  # the running count can be wrong after a crash
     return LiveCollection(
         name,

@@ -158,3 +158,11 @@ async def _acquire(ours: Lease, wait: float) -> None:
                 holder=lock["holder"],
             )
         await asyncio.sleep(_POLL)
+
+
+async def holder(database: AsyncDatabase[Row]) -> str | None:
+    """Return who holds the lease now; None when nobody does."""
+    in_force = {"$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+    with translated():
+        lock = await database.get_collection(COLLECTION).find_one({"_id": _ID, **in_force})
+    return None if lock is None else lock["holder"]

@@ -194,4 +194,6 @@ async def _count_expired(database: AsyncDatabase[Row], collection: str, index: I
     }
     chosen = {"$and": [dict(index.partial), expired]} if index.partial else expired
     with translated(), unhurried():
-        return await database.get_collection(collection).count_documents(chosen)
+        return await database.get_collection(collection).count_documents(
+            chosen, comment="catalogue.plan"
+        )

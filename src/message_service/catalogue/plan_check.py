@@ -55,28 +55,27 @@ async def check_plan(scope: Scope, query: Query, values: Mapping[str, Any]) -> P
     )
 
 
-async def check_plans(scope: Scope, *, conversation_id: str, user_id: str) -> list[PlanCheck]:
-    """Run every declared query on a conversation and a user, each with its example's shape."""
-    given = {"conversation_id": conversation_id, "user_id": user_id}
-    checks: list[PlanCheck] = []
-    for query in QUERIES:
-        values = {name: given.get(name, value) for name, value in query.example.items()}
-        checks.append(await check_plan(scope, query, values))
-    return checks
+async def check_plans(scope: Scope, given: Mapping[str, Any]) -> list[PlanCheck]:
+    """Run every declared query; what `given` does not name is taken from the query's example."""
+    return [
+        await check_plan(
+            scope, query, {name: given.get(name, value) for name, value in query.example.items()}
+        )
+        for query in QUERIES
+    ]
 
 
-def _stages(node: object) -> Iterator[dict[str, Any]]:
-    """Yield every plan stage that was executed, wherever the server put it."""
+def _stages(node: object, *, chosen: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the stages of the winning plans, wherever the server put them (cursor, shards)."""
     if isinstance(node, dict):
         known = cast("dict[str, Any]", node)
-        if "stage" in known:
+        if chosen and "stage" in known:
             yield known
         for name, inner in known.items():
-            if name not in ("queryPlanner", "rejectedPlans", "allPlansExecution", "command"):
-                yield from _stages(inner)
+            yield from _stages(inner, chosen=chosen or name == "winningPlan")
     elif isinstance(node, list):
         for inner in cast("list[object]", node):
-            yield from _stages(inner)
+            yield from _stages(inner, chosen=chosen)
 
 
 def _total(answer: Mapping[str, Any], name: str) -> int:

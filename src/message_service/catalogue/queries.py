@@ -18,6 +18,7 @@ _CONVERSATION = "conv_000000000000"
 _MESSAGE = "msg_000000000000"
 _USER = "user_000000000000"
 _THEN = datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
+_LATER = datetime(2025, 2, 15, 10, 30, tzinfo=UTC)
 
 Segment = tuple[str, int, int]
 """A stretch of one branch: its name, the number above which and the one up to which it counts."""
@@ -262,6 +263,7 @@ MESSAGE_AT_REVISION = Query(
     index="idx_message_id_unique",
     build=_equal("conversation_id", "message_id", "revision"),
     example={"conversation_id": _CONVERSATION, "message_id": _MESSAGE, "revision": 1},
+    examined_slack=1,
 )
 
 MESSAGES_BY_IDS = Query(
@@ -333,7 +335,7 @@ USER_TEXT_SEARCH = Query(
     sort=(),
     projection={**PAGE_FIELDS, "score": {"$meta": "textScore"}},
     examined_ratio=20,
-    examined_slack=20,
+    examined_slack=50,
     scatter=_BY_USER_REASON,
     hinted=False,  # the server forbids hints with $text
 )
@@ -344,7 +346,7 @@ USER_TOKENS = Query(
     purpose="Token analytics of a user by provider and model",
     index="idx_token_analytics",
     build=_user_tokens,
-    example={"user_id": _USER, "since": _THEN, "until": _THEN},
+    example={"user_id": _USER, "since": _THEN, "until": _LATER},
     stages=(
         {
             "$group": {
@@ -376,7 +378,7 @@ DAILY_STATS = Query(
     purpose="One tenant's messages, tokens, cost, users and conversations by day",
     index="idx_temporal_pagination",
     build=_period,
-    example={"since": _THEN, "until": _THEN},
+    example={"since": _THEN, "until": _LATER},
     stages=DAILY_STATS_STAGES,
     scatter="a day's messages lie on every shard",
 )
@@ -419,6 +421,7 @@ CONVERSATION_AT_REVISION = Query(
     index="idx_conversation_id_unique",
     build=_equal("conversation_id", "revision"),
     example={"conversation_id": _CONVERSATION, "revision": 1},
+    examined_slack=1,
 )
 
 CONVERSATION_BEHIND = Query(
@@ -428,6 +431,7 @@ CONVERSATION_BEHIND = Query(
     index="idx_conversation_id_unique",
     build=_behind,
     example={"conversation_id": _CONVERSATION, "number": 1},
+    examined_slack=1,
 )
 
 CONVERSATIONS_BY_IDS = Query(

@@ -56,7 +56,7 @@ def _of_object(schema: Schema, path: tuple[str, ...]) -> Iterator[Check]:
     if schema.get("additionalProperties") is False:
         anything: Schema = {}
         closed = {
-            "properties": {name: anything for name in properties},
+            "properties": dict.fromkeys(properties, anything),
             "additionalProperties": False,
         }
         yield _check(path, path, "unknown fields", closed, frozenset(properties))

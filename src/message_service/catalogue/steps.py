@@ -28,6 +28,7 @@ from message_service.database.translate import translated
 _GONE = frozenset({INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND})
 _MAJORITY = {"writeConcern": {"w": "majority"}}
 _SAMPLES = 3
+_COMMENT = "catalogue.apply"
 _IN_FORCE = {"validationLevel": "strict", "validationAction": "error"}
 _WARNING = {"validationLevel": "strict", "validationAction": "warn"}
 
@@ -97,6 +98,7 @@ class Steps:
                 await self._run({"drop": change.target, **_MAJORITY}, _GONE)
                 await schema_state.forget_view(self._database, change.target)
             case Kind.RECORD_VERSION:
+                await self._wait_for_builds()
                 version = self._catalogue.version
                 await schema_state.record_version(self._database, version, self._clock)
             case (
@@ -138,9 +140,11 @@ class Steps:
 
     async def _set_validator(self, name: str) -> None:
         with translated():
-            empty = await self._database.get_collection(name).find_one({}, {"_id": 1}) is None
+            first = await self._database.get_collection(name).find_one(
+                {}, {"_id": 1}, comment=_COMMENT
+            )
         rule = validator(self._catalogue.collection(name))
-        force = _IN_FORCE if empty else _WARNING
+        force = _IN_FORCE if first is None else _WARNING
         await self._run({"collMod": name, "validator": rule, **force, **_MAJORITY})
 
     async def _promote_validator(self, name: str) -> str | None:
@@ -219,12 +223,19 @@ class Steps:
             stages.insert(0, {"$match": dict(index.partial)})
         with translated(), unhurried():
             cursor = await self._database.get_collection(collection).aggregate(
-                stages, allowDiskUse=True
+                stages, allowDiskUse=True, comment=_COMMENT
             )
             groups = await cursor.to_list()
         if groups:
             samples = [[str(_id) for _id in group["ids"]] for group in groups[:_SAMPLES]]
             raise _duplicates_error(collection, index.name, len(groups), samples)
+
+    async def _wait_for_builds(self) -> None:
+        """Wait for builds an apply that died has left running: they are listed as if finished."""
+        for collection in self._catalogue.collections:
+            specs = [create_spec(index) for index in collection.indexes]
+            if specs:
+                await self._run({"createIndexes": collection.name, "indexes": specs, **_MAJORITY})
 
     async def _run(self, command: Mapping[str, Any], tolerate: frozenset[int] = frozenset()) -> Row:
         with unhurried():

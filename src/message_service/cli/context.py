@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,21 +59,21 @@ def target_of(context: typer.Context) -> Target:
 
 
 @asynccontextmanager
-async def connected_service(context: typer.Context) -> AsyncIterator[MessageService]:
+async def connected_service(context: typer.Context) -> AsyncGenerator[MessageService]:
     """Connect the service."""
     async with await MessageService.connect(settings=target_of(context).settings) as service:
         yield service
 
 
 @asynccontextmanager
-async def connected_tenant(context: typer.Context) -> AsyncIterator[Tenant]:
+async def connected_tenant(context: typer.Context) -> AsyncGenerator[Tenant]:
     """Connect the service and enter the tenant of the global options."""
     async with connected_service(context) as service:
         yield service.tenant(target_of(context).tenant)
 
 
 @asynccontextmanager
-async def connected_database(context: typer.Context) -> AsyncIterator[AsyncDatabase[Row]]:
+async def connected_database(context: typer.Context) -> AsyncGenerator[AsyncDatabase[Row]]:
     """Connect to the database as it is, without bringing it to the declared catalogue."""
     settings = target_of(context).settings
     if settings.uri is None:

@@ -1,4 +1,4 @@
-"""`server`: the local mongod."""
+"""`server`: the local mongod, for users who have no MongoDB of their own."""
 
 from __future__ import annotations
 
@@ -10,37 +10,40 @@ from typing import Annotated
 import typer
 
 from message_service import errors
-from message_service.cli.context import JsonOption, console, print_json, print_table, target_of
+from message_service.cli.context import (
+    JsonOption,
+    console,
+    print_json,
+    progress_console,
+    target_of,
+)
 from message_service.database.local_server import LocalServer, LocalServerManager
+
+EXIT_NOT_RUNNING = 3
 
 app = typer.Typer(no_args_is_help=True)
 
 DirectoryOption = Annotated[
-    Path | None, typer.Option("--dir", help="Its directory; without it, the user's data directory.")
+    Path | None,
+    typer.Option("--dir", help="Data, log and state; default: MESSAGE_SERVICE_LOCAL_SERVER_DIR."),
 ]
-
-
-def _manager(ctx: typer.Context, directory: Path | None) -> LocalServerManager:
-    settings = target_of(ctx).settings
-    return LocalServerManager(directory or settings.local_server_dir, settings.mongod)
-
-
-def _show(server: LocalServer, *, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(server))
-    else:
-        print_table("Local server", ("field", "value"), asdict(server).items())
 
 
 @app.command("start")
 def start(
     ctx: typer.Context,
     directory: DirectoryOption = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Loopback port.")] = None,
+    port: Annotated[
+        str | None, typer.Option(help="Port on 127.0.0.1, or ports to choose from: 27500-27599.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the local server, or show the one that runs."""
-    _show(asyncio.run(_manager(ctx, directory).start(port=port)), as_json=as_json)
+    """Start the local server and print its connection string; does nothing when it runs."""
+    ports = None if port is None else _ports(port)
+    server = asyncio.run(_manager(ctx, directory).start(port=ports))
+    for note in server.notes:
+        progress_console.print(f"note: {note}", markup=False, soft_wrap=True)
+    _show(server, as_json)
 
 
 @app.command("stop")
@@ -50,9 +53,17 @@ def stop(
     """Stop the local server; its data stays."""
     stopped = asyncio.run(_manager(ctx, directory).stop())
     if as_json:
-        print_json({"stopped": stopped})
+        print_json({"stopped": stopped is not None, **({} if stopped is None else asdict(stopped))})
+    elif stopped is None:
+        console.print("not running")
+    elif stopped.killed:
+        console.print(
+            f"killed (pid {stopped.pid}): it did not stop in time; "
+            "the next start recovers its data",
+            soft_wrap=True,
+        )
     else:
-        console.print("stopped" if stopped else "it was not running")
+        console.print(f"stopped (pid {stopped.pid})")
 
 
 @app.command("status")
@@ -61,6 +72,34 @@ def status(
 ) -> None:
     """Show the local server; exit code 3 when it does not run."""
     server = asyncio.run(_manager(ctx, directory).status())
-    if server is None:
-        raise errors.NotFound("running server in", str(directory or "the default directory"))
-    _show(server, as_json=as_json)
+    if server is not None:
+        _show(server, as_json)
+        return
+    if as_json:
+        print_json({"running": False})
+    else:
+        console.print("not running")
+    raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+def _manager(ctx: typer.Context, directory: Path | None) -> LocalServerManager:
+    settings = target_of(ctx).settings
+    return LocalServerManager(directory or settings.local_server_dir, settings.mongod)
+
+
+def _ports(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal():
+        raise errors.InvalidInput(
+            "port", f"{text!r} is neither a port nor a range", "Write 27500 or 27500-27599"
+        )
+    return range(int(first), int(last or first) + 1)
+
+
+def _show(server: LocalServer, as_json: bool) -> None:
+    facts = asdict(server)
+    if as_json:
+        print_json({"running": True, **facts})
+        return
+    for name in ("uri", "pid", "version", "binary", "data_dir", "log", "started_at"):
+        console.print(f"{name:<10}  {facts[name]}", markup=False, highlight=False, soft_wrap=True)

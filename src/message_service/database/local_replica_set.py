@@ -14,6 +14,7 @@ from pymongo import errors as driver
 
 from message_service import errors
 from message_service.database.mongod_process import LOOPBACK, REPLICA_SET
+from message_service.database.translate import translated
 
 # Server error codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _ALREADY_INITIALIZED = 23
@@ -92,11 +93,9 @@ async def reopen_log(port: int) -> None:
     Raises:
         Unavailable: It does not answer.
     """
-    try:
+    with translated():
         async with _connected(port) as client:
             await client.admin.command({"logRotate": "server"})
-    except driver.PyMongoError as error:
-        raise errors.Unavailable("the local server does not answer") from error
 
 
 async def ask_to_stop(port: int) -> bool:

@@ -31,6 +31,7 @@ from message_service.database.mongod_process import (
     REPLICA_SET,
     MongodProcess,
     find_process,
+    is_alive,
     launch,
     usable_ports,
 )
@@ -167,19 +168,19 @@ class LocalServerManager:
         notes: tuple[str, ...] = ()
         if process is None:
             process, notes = await self._launch(wanted, since, deadline)
-        else:
-            if moved:
-                await reopen_log(process.port)
-            if wanted is not None and process.port not in wanted:
-                notes = (f"it was running already, on port {process.port}; stop it to move it",)
+            moved = False
+        elif wanted is not None and process.port not in wanted:
+            notes = (f"it was running already, on port {process.port}; stop it to move it",)
         try:
             version = await make_writable(
-                process.port, lambda: find_process(self._layout) == process, deadline
+                process.port, lambda: is_alive(process, self._layout), deadline
             )
         except ConnectionError:
             raise self._gave_up(mongod_log.failure(log, since)) from None
         except TimeoutError:
             raise self._not_writable(process) from None
+        if moved:
+            await reopen_log(process.port)
         server = self._describe(process, version, notes)
         await asyncio.to_thread(
             self._layout.remember,
@@ -248,7 +249,7 @@ class LocalServerManager:
 
     def _signal(self, process: MongodProcess, number: signal.Signals) -> None:
         # Looked up once more: the process id may be a stranger's by now.
-        if find_process(self._layout) != process:
+        if not is_alive(process, self._layout):
             return
         try:
             os.kill(process.pid, number)
@@ -260,7 +261,7 @@ class LocalServerManager:
             ) from error
 
     async def _is_gone(self, process: MongodProcess, deadline: float) -> bool:
-        while await self._find() == process:
+        while await asyncio.to_thread(is_alive, process, self._layout):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_POLL)

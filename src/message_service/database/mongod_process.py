@@ -60,17 +60,19 @@ def find_process(layout: Layout) -> MongodProcess | None:
     try:
         pid = int(lock.read_text())
         started = lock.stat().st_mtime
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape")
     except (OSError, ValueError):
         return None
-    words = arguments.split("\0")
-    if _option(words, "--dbpath") != str(layout.data):
-        return None
+    words = _command_line(pid)
     port = _option(words, "--port") or ""
-    if not port.isdecimal():
+    if _option(words, "--dbpath") != str(layout.data) or not port.isdecimal():
         return None
     moment = to_milliseconds(datetime.fromtimestamp(started, UTC))
     return MongodProcess(pid, int(port), words[0], moment)
+
+
+def is_alive(process: MongodProcess, layout: Layout) -> bool:
+    """Tell whether this very process still runs; its lock file is emptied before it ends."""
+    return _option(_command_line(process.pid), "--dbpath") == str(layout.data)
 
 
 async def launch(binary: Path, layout: Layout, port: int, seconds: float) -> Finished:
@@ -114,6 +116,13 @@ def usable_ports(layout: Layout, wanted: range | None) -> Iterator[int]:
     if last is not None and (wanted is None or last in wanted):
         order = [last, *(port for port in order if port != last)]
     return (port for port in order if _is_free(port))
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
+    except OSError:
+        return []  # it is gone
 
 
 def _option(words: list[str], name: str) -> str | None:

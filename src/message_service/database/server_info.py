@@ -43,8 +43,8 @@ class ServerInfo:
         said: list[str] = []
         if self.version < (7, 0):
             said.append(
-                f"MongoDB {self.version_text} left support in July 2025: it runs, upgrade to 7.0+; "
-                "percentiles are computed from our own histograms."
+                f"MongoDB {self.version_text} left support in July 2025: it runs, but plan an "
+                "upgrade to 7.0 or 8.0."
             )
         if self.topology != "sharded cluster":
             said.append(f"This is a {self.topology}: shard keys are declared but not in force.")

@@ -114,6 +114,10 @@ class Importer:
             if conversation is None:
                 break
             task = _task(name, conversation)
+            if conversation.unreadable:
+                task.report.failed.update(item.reason for item in conversation.skipped)
+                report.add(task.report)
+                continue
             if task.conversation_id in seen:
                 # The same conversation twice in one file: keep their order by starting a new chunk.
                 yield chunk
@@ -224,9 +228,17 @@ class Importer:
                         report.unchanged += 1
                     else:
                         report.stored += 1
+            await self._delete(task, run, values)
         for branch in forks:
             if branch not in made:
                 await self._branch(task, forks, branch, made, values)
+
+    async def _delete(self, task: _Task, run: list[ImportedMessage], values: _Values) -> None:
+        """Delete what the source had deleted: stored, numbered, hidden, and undeletable."""
+        for message in run:
+            message_id = values.kept_ancestor(message.external_id)
+            if message.status == "deleted" and message_id is not None:
+                await self._messages.delete(task.conversation_id, message_id)
 
     async def _branch(
         self, task: _Task, forks: dict[str, Any], branch: str, made: set[str], values: _Values
@@ -303,7 +315,7 @@ class _Values:
             "user_id": _user(self._name, message.sender or self._task.source.sender),
             "branch": message.branch,
             "message_type": message.message_type,
-            "status": message.status,
+            "status": "active" if message.status == "deleted" else message.status,
             "created_at": self._last,
             "parent_message_id": self.kept_ancestor(message.parent),
             "reply_to_message_id": self._ids.get(message.reply_to or ""),

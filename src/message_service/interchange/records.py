@@ -101,6 +101,7 @@ class ImportedConversation:
         active_branch: The branch that is shown.
         skipped: What is not stored.
         custom: Further facts; keys as in `ImportedMessage.custom`.
+        unreadable: Whether it stands for a record that could not be read.
     """
 
     external_id: str
@@ -113,6 +114,7 @@ class ImportedConversation:
     active_branch: str = MAIN_BRANCH
     skipped: list[SkippedItem] = field(default_factory=list[SkippedItem])
     custom: dict[str, Any] = field(default_factory=dict[str, Any])
+    unreadable: bool = False
 
 
 def safe_name(name: str) -> str:
@@ -122,7 +124,9 @@ def safe_name(name: str) -> str:
 
 def unreadable(external_id: str, reason: str) -> ImportedConversation:
     """Return what stands for a record that could not be read at all."""
-    return ImportedConversation(external_id=external_id, skipped=[SkippedItem(external_id, reason)])
+    return ImportedConversation(
+        external_id=external_id, skipped=[SkippedItem(external_id, reason)], unreadable=True
+    )
 
 
 def present(facts: Mapping[str, Any]) -> dict[str, Any]:

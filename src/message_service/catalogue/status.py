@@ -1,0 +1,110 @@
+"""The state of a database's schema at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from message_service.catalogue import lock
+from message_service.catalogue.declared import CATALOGUE
+from message_service.catalogue.index_specs import canonical, shown
+from message_service.catalogue.live import LiveCollection, LiveSchema, live
+from message_service.catalogue.model import Catalogue, Collection
+from message_service.catalogue.plan import diff
+from message_service.catalogue.validators import validator
+from message_service.database.client import Row
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatus:
+    """One declared collection.
+
+    Attributes:
+        name: Its name.
+        documents: How many it holds (the server's running count).
+        indexes: How many indexes it has, `_id` left out.
+        declared_indexes: How many it is to have.
+        validator: "in force", "warns", "other" (not the declared one), or "absent".
+        shard_key: The declared shard key, and whether it is in force.
+    """
+
+    name: str
+    documents: int
+    indexes: int
+    declared_indexes: int
+    validator: str
+    shard_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One database.
+
+    Attributes:
+        database: Its name.
+        stored_version: Schema version applied; None when none was.
+        declared_version: Schema version of this release.
+        applied_at: When the stored version was applied.
+        applying: Who holds the lease of an apply, if anybody does.
+        differences: How many differences `db plan` would show.
+        collections: The declared collections.
+    """
+
+    database: str
+    stored_version: int | None
+    declared_version: int
+    applied_at: datetime | None
+    applying: str | None
+    differences: int
+    collections: tuple[CollectionStatus, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+async def read_status(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOGUE) -> Status:
+    """Read the state of a database's schema.
+
+    Raises:
+        MessageServiceError: The database cannot be read.
+    """
+    found = await live(database)
+    return Status(
+        database=database.name,
+        stored_version=found.state.version,
+        declared_version=catalogue.version,
+        applied_at=found.state.applied_at,
+        applying=await lock.holder(database),
+        differences=len(diff(catalogue, found).changes),
+        collections=tuple(_status(collection, found) for collection in catalogue.collections),
+    )
+
+
+def _status(declared: Collection, found: LiveSchema) -> CollectionStatus:
+    existing = found.collections.get(declared.name)
+    if declared.shard_key is None:
+        shard_key = "not sharded"
+    elif existing is not None and existing.shard_key == declared.shard_key:
+        shard_key = shown(declared.shard_key)
+    else:
+        shard_key = f"{shown(declared.shard_key)}, not in force"
+    return CollectionStatus(
+        name=declared.name,
+        documents=0 if existing is None else existing.documents,
+        indexes=0 if existing is None else len(existing.indexes),
+        declared_indexes=len(declared.indexes),
+        validator=_validator(declared, existing),
+        shard_key=shard_key,
+    )
+
+
+def _validator(declared: Collection, existing: LiveCollection | None) -> str:
+    if existing is None or not existing.validator:
+        return "absent"
+    if canonical(existing.validator) != canonical(validator(declared)):
+        return "other"
+    return "in force" if (existing.level, existing.action) == ("strict", "error") else "warns"

@@ -1,0 +1,244 @@
+"""The local server under faults: killed, hung, raced, misled by stale files, out of space."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient, WriteConcern
+
+from message_service import errors
+from message_service.database.local_server import LocalServer, LocalServerManager, Stopped
+
+pytestmark = pytest.mark.faults
+
+START = (
+    "import asyncio, sys\n"
+    "from pathlib import Path\n"
+    "from message_service.database.local_server import LocalServerManager\n"
+    "print(asyncio.run(LocalServerManager(Path(sys.argv[1]), None).start()).pid)"
+)
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    directory = tmp_path / "s"
+    yield directory
+    if directory.is_dir():
+        await LocalServerManager(directory, None).stop()
+
+
+@pytest.fixture
+def manager(directory: Path) -> LocalServerManager:
+    return LocalServerManager(directory, None)
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is none of ours."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long until {what}"
+        await asyncio.sleep(0.01)
+
+
+async def kill(server: LocalServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    command_line = Path(f"/proc/{server.pid}/cmdline")
+    await until(
+        lambda: not command_line.exists() or not command_line.read_bytes(), "mongod is dead"
+    )
+
+
+async def read(server: LocalServer) -> set[int]:
+    async with AsyncMongoClient[dict[str, Any]](server.uri) as client:
+        return {found["_id"] async for found in client["kept"]["values"].find()}
+
+
+async def test_a_killed_server_comes_back_with_every_acknowledged_write(
+    manager: LocalServerManager,
+) -> None:
+    server = await manager.start()
+    acknowledged: set[int] = set()
+    async with AsyncMongoClient[dict[str, Any]](server.uri) as client:
+        values = client["kept"].get_collection(
+            "values", write_concern=WriteConcern("majority", j=True)
+        )
+        for number in range(50):
+            await values.insert_one({"_id": number})
+            acknowledged.add(number)
+        await kill(server)
+    assert await manager.status() is None
+    again = await manager.start()
+    assert again.pid != server.pid
+    assert await read(again) >= acknowledged
+    assert again.uri == server.uri
+
+
+async def test_started_twice_in_the_moment_of_death(manager: LocalServerManager) -> None:
+    """A dying server may still hold its files and port when the next start looks."""
+    server = await manager.start()
+    os.kill(server.pid, signal.SIGKILL)
+    first, second = await asyncio.gather(manager.start(), manager.start())
+    assert first.pid == second.pid != server.pid
+
+
+async def test_stale_files_that_name_a_stranger(
+    manager: LocalServerManager, directory: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    server = await manager.start()
+    await kill(server)
+    (server.data_dir / "mongod.lock").write_text(f"{stranger.pid}\n")
+    (directory / "server.json").write_text(
+        json.dumps({"pid": stranger.pid, "port": server.port, "uri": server.uri})
+    )
+    assert await manager.status() is None
+    assert await manager.stop() is None
+    again = await manager.start()
+    assert again.pid != stranger.pid
+    assert stranger.poll() is None, "the stranger was left alone"
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[]", '{"port": "x"}', '{"port": 99999}'])
+async def test_a_broken_state_file_is_replaced(
+    manager: LocalServerManager, directory: Path, garbage: str
+) -> None:
+    directory.mkdir()
+    (directory / "server.json").write_text(garbage)
+    (directory / "data").mkdir()
+    (directory / "data" / "mongod.lock").write_text("not a number")
+    server = await manager.start()
+    assert json.loads((directory / "server.json").read_text())["pid"] == server.pid
+
+
+async def test_a_lost_state_file_does_not_lose_the_server(
+    manager: LocalServerManager, directory: Path
+) -> None:
+    server = await manager.start()
+    (directory / "server.json").unlink()
+    assert await manager.status() == server
+    assert await manager.start() == server
+    assert await manager.stop() == Stopped(server.pid, killed=False)
+
+
+async def test_commands_at_once_end_with_one_server(
+    manager: LocalServerManager, directory: Path
+) -> None:
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", START, str(directory)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    answers = [await process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], answers
+    server = await manager.status()
+    assert server is not None
+    assert {int(out) for out, _ in answers} == {server.pid}
+
+
+async def test_starts_and_stops_at_once_leave_a_usable_directory(
+    manager: LocalServerManager,
+) -> None:
+    await asyncio.gather(
+        manager.start(), manager.stop(), manager.start(), manager.stop(), manager.start()
+    )
+    server = await manager.start()
+    assert await manager.status() == server
+
+
+async def test_a_start_killed_half_way_is_taken_over(
+    manager: LocalServerManager, directory: Path
+) -> None:
+    starter = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", START, str(directory)), stdout=asyncio.subprocess.DEVNULL
+    )
+    # The log appears before mongod has its lock file: the earliest moment it can be orphaned.
+    await until((directory / "mongod.log").exists, "mongod was launched")
+    starter.kill()
+    await starter.wait()
+    server = await manager.start()
+    assert await manager.status() == server
+    assert await read(server) == set()
+
+
+async def test_a_cancelled_start_leaves_nothing_locked(
+    manager: LocalServerManager, directory: Path
+) -> None:
+    starting = asyncio.create_task(manager.start())
+    await until((directory / "mongod.log").exists, "mongod was launched")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    server = await manager.start()
+    assert await manager.status() == server
+
+
+async def test_a_hung_server_is_reported_then_killed_and_says_so(
+    manager: LocalServerManager,
+) -> None:
+    server = await manager.start()
+    os.kill(server.pid, signal.SIGSTOP)
+    with pytest.raises(errors.LocalServerError, match=f"pid {server.pid}.*does not take writes"):
+        await manager.status()
+    assert await manager.stop(wait=0.5) == Stopped(server.pid, killed=True)
+    assert (await manager.start()).pid != server.pid
+
+
+async def test_another_local_server_took_the_port(
+    manager: LocalServerManager, tmp_path: Path
+) -> None:
+    """Both are replica sets of one name: the moved one must not talk to the other."""
+    first = await manager.start()
+    await manager.stop()
+    other = LocalServerManager(tmp_path / "o", None)
+    try:
+        usurper = await other.start(port=first.port)
+        moved = await manager.start()
+        assert moved.port != usurper.port
+        assert await other.status() == usurper
+        async with AsyncMongoClient[dict[str, Any]](moved.uri) as client:
+            status = await client.admin.command("replSetGetStatus")
+        assert [(m["name"], m["stateStr"]) for m in status["members"]] == [
+            (f"127.0.0.1:{moved.port}", "PRIMARY")
+        ]
+    finally:
+        await other.stop()
+
+
+async def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mount.returncode != 0:
+        pytest.skip("this user may not mount a small disk")
+    manager = LocalServerManager(disk / "s", None)
+    try:
+        with pytest.raises(errors.LocalServerError) as raised:
+            await manager.start()
+        assert "No space left on device" in raised.value.message
+        assert "only 0 MB are free" in raised.value.message
+    finally:
+        await manager.stop()
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
