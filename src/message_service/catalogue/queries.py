@@ -1,530 +1,112 @@
 """Every query of the service, with the index that answers it and what it may cost.
 
-The five patterns of the source design carry its headings in their purpose. Values given to `build`
-have been checked by the caller (ids by their grammar, enumerations by type), and stand only where
-a value is compared, so none can become an operator.
+Values given to `build` have been checked by the caller (ids by their grammar, enumerations by
+type), and stand only where a value is compared, so none can become an operator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
-
-from message_service.catalogue.declared import DAILY_STATS_STAGES
-from message_service.database.query import Filter, Query
-
-_CONVERSATION = "conv_000000000000"
-_MESSAGE = "msg_000000000000"
-_USER = "user_000000000000"
-_THEN = datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
-_LATER = datetime(2025, 2, 15, 10, 30, tzinfo=UTC)
-
-Segment = tuple[str, int, int]
-"""A stretch of one branch: its name, the number above which and the one up to which it counts."""
-
-PAGE_FIELDS: dict[str, int] = {
-    "_id": 0,
-    "message_id": 1,
-    "conversation_id": 1,
-    "user_id": 1,
-    "content.text": 1,
-    "role": 1,
-    "message_type": 1,
-    "status": 1,
-    "sequence_number": 1,
-    "revision": 1,
-    "timestamps.created_at": 1,
-    "relationships.conversation_branch": 1,
-    "relationships.parent_message_id": 1,
-}
-"""What a page of history shows: the design's projection and what places a message."""
-
-
-def _equal(*fields: str) -> Callable[..., Filter]:
-    """A filter of plain equalities, each value named like its field."""
-
-    def build(**values: Any) -> Filter:
-        return {name: values[name] for name in fields}
-
-    return build
-
-
-def _by_message_ids(conversation_id: str, message_ids: Sequence[str]) -> Filter:
-    return {"conversation_id": conversation_id, "message_id": {"$in": list(message_ids)}}
-
-
-def _by_client_ids(conversation_id: str, client_msg_ids: Sequence[str]) -> Filter:
-    # The type condition repeats the index's partial filter, or it could not be used.
-    wanted = {"$in": list(client_msg_ids), "$type": "string"}
-    return {"conversation_id": conversation_id, "client_metadata.client_msg_id": wanted}
-
-
-def _by_conversation_ids(conversation_ids: Sequence[str]) -> Filter:
-    return {"conversation_id": {"$in": list(conversation_ids)}}
-
-
-def _behind(conversation_id: str, number: int) -> Filter:
-    return {"conversation_id": conversation_id, "last_sequence_number": {"$lt": number}}
-
-
-def _pinned(conversation_id: str) -> Filter:
-    return {"conversation_id": conversation_id, "pinned": True}
-
-
-def _user_text(user_id: str, words: str, since: datetime) -> Filter:
-    return {
-        "user_id": user_id,
-        "$text": {"$search": words},
-        "timestamps.created_at": {"$gte": since},
-        "status": "active",
-    }
-
-
-def _user_tokens(user_id: str, since: datetime, until: datetime) -> Filter:
-    return {
-        "user_id": user_id,
-        "timestamps.created_at": {"$gte": since, "$lt": until},
-        "token_usage.total_tokens": {"$exists": True},
-    }
-
-
-def _duplicates(conversation_id: str, content_hash: str) -> Filter:
-    return {"content.content_hash": content_hash, "conversation_id": conversation_id}
-
-
-def _period(since: datetime, until: datetime) -> Filter:
-    return {"timestamps.created_at": {"$gte": since, "$lt": until}}
-
-
-def _versions(conversation_id: str, message_id: str, before_revision: int) -> Filter:
-    return {
-        "conversation_id": conversation_id,
-        "message_id": message_id,
-        "revision": {"$lt": before_revision},
-    }
-
-
-def _one_or_many(values: Sequence[str]) -> Any:
-    return values[0] if len(values) == 1 else {"$in": list(values)}
-
-
-def _branch_page(
-    conversation_id: str, segments: Sequence[Segment], statuses: Sequence[str]
-) -> Filter:
-    """One range per stretch of the branch: each is a bounded walk of idx_branch_history."""
-    ranges: list[Filter] = [
-        {
-            "conversation_id": conversation_id,
-            "relationships.conversation_branch": branch,
-            "status": _one_or_many(statuses),
-            "sequence_number": {"$gt": above, "$lte": up_to},
-        }
-        for branch, above, up_to in segments
-    ]
-    if len(ranges) == 1:
-        return ranges[0]
-    # The shard key stands outside the $or too, so that the router sees it.
-    return {"conversation_id": conversation_id, "$or": ranges}
-
-
-_BRANCH_EXAMPLE = {
-    "conversation_id": _CONVERSATION,
-    "segments": [("main", 0, 100)],
-    "statuses": ["active"],
-}
-
-BRANCH_FORWARD = Query(
-    name="messages.branch_forward",
-    collection="messages",
-    purpose="Messages of a conversation (the design's most frequent), oldest first",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", 1),),
-    projection=PAGE_FIELDS,
-    examined_slack=1,
+from message_service.catalogue.conversation_queries import (
+    BRANCHES,
+    CONVERSATION_AT_REVISION,
+    CONVERSATION_BEHIND,
+    CONVERSATION_BY_ID,
+    CONVERSATION_IDS,
+    CONVERSATION_VERSIONS,
+    CONVERSATIONS_BY_CHARACTER,
+    CONVERSATIONS_BY_IDS,
+    CONVERSATIONS_BY_USER,
+    CONVERSATIONS_RECENT,
+    VERSIONS,
 )
-
-BRANCH_BACKWARD = Query(
-    name="messages.branch_backward",
-    collection="messages",
-    purpose="Messages of a conversation, newest first",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", -1),),
-    projection=PAGE_FIELDS,
-    examined_slack=1,
+from message_service.catalogue.message_queries import (
+    BRANCH_BACKWARD,
+    BRANCH_FORWARD,
+    CONVERSATION_BACKWARD,
+    CONVERSATION_FORWARD,
+    CONVERSATION_NUMBERS,
+    CONVERSATION_TAIL,
+    DAILY_STATS,
+    DUPLICATES,
+    MESSAGE_AT_REVISION,
+    MESSAGE_BY_ID,
+    MESSAGES_BY_CLIENT_IDS,
+    MESSAGES_BY_IDS,
+    PAGE_FIELDS,
+    PINNED,
+    USER_PAGE,
+    USER_TEXT_SEARCH,
+    USER_TOKENS,
+    WINDOW_MESSAGES,
+    WINDOW_TOKENS,
+    Segment,
 )
+from message_service.database.query import Query
 
-WINDOW_TOKENS = Query(
-    name="messages.window_tokens",
-    collection="messages",
-    purpose="Token counts of a branch, newest first, from the index alone",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", -1),),
-    projection={"_id": 0, "sequence_number": 1, "content.token_count": 1},
-    examined_ratio=0,
-)
-
-WINDOW_MESSAGES = Query(
-    name="messages.window",
-    collection="messages",
-    purpose="The messages of a prompt window, oldest first",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", 1),),
-    projection={
-        **PAGE_FIELDS,
-        "content.token_count": 1,
-        "content.tokenizer": 1,
-        "content.content_hash": 1,
-    },
-)
-
-
-def _whole(conversation_id: str, above: int, below: int, statuses: Sequence[str]) -> Filter:
-    return {
-        "conversation_id": conversation_id,
-        "sequence_number": {"$gt": above, "$lt": below},
-        **({"status": _one_or_many(statuses)} if statuses else {}),
-    }
-
-
-_WHOLE_EXAMPLE: dict[str, Any] = {
-    "conversation_id": _CONVERSATION,
-    "above": 0,
-    "below": 100,
-    "statuses": [],
-}
-
-CONVERSATION_FORWARD = Query(
-    name="messages.conversation_forward",
-    collection="messages",
-    purpose="All branches of a conversation by number, oldest first",
-    index="idx_conversation_sequence",
-    build=_whole,
-    example=_WHOLE_EXAMPLE,
-    sort=(("sequence_number", 1),),
-    projection=PAGE_FIELDS,
-)
-
-CONVERSATION_BACKWARD = Query(
-    name="messages.conversation_backward",
-    collection="messages",
-    purpose="All branches of a conversation by number, newest first",
-    index="idx_conversation_sequence",
-    build=_whole,
-    example=_WHOLE_EXAMPLE,
-    sort=(("sequence_number", -1),),
-    projection=PAGE_FIELDS,
-)
-
-CONVERSATION_TAIL = Query(
-    name="messages.tail",
-    collection="messages",
-    purpose="The highest number given in a conversation",
-    index="idx_conversation_sequence",
-    build=_equal("conversation_id"),
-    example={"conversation_id": _CONVERSATION},
-    sort=(("sequence_number", -1),),
-    projection={"_id": 0, "sequence_number": 1},
-    examined_ratio=0,
-)
-
-CONVERSATION_NUMBERS = Query(
-    name="messages.numbers",
-    collection="messages",
-    purpose="Every number of a conversation, to find holes",
-    index="idx_conversation_sequence",
-    build=_equal("conversation_id"),
-    example={"conversation_id": _CONVERSATION},
-    sort=(("sequence_number", 1),),
-    projection={"_id": 0, "sequence_number": 1, "message_id": 1, "content.content_hash": 1},
-)
-
-MESSAGE_BY_ID = Query(
-    name="messages.by_id",
-    collection="messages",
-    purpose="One message",
-    index="idx_message_id_unique",
-    build=_equal("conversation_id", "message_id"),
-    example={"conversation_id": _CONVERSATION, "message_id": _MESSAGE},
-)
-
-MESSAGE_AT_REVISION = Query(
-    name="messages.at_revision",
-    collection="messages",
-    purpose="One message, if nobody has changed it since it was read",
-    index="idx_message_id_unique",
-    build=_equal("conversation_id", "message_id", "revision"),
-    example={"conversation_id": _CONVERSATION, "message_id": _MESSAGE, "revision": 1},
-    examined_slack=1,
-)
-
-MESSAGES_BY_IDS = Query(
-    name="messages.by_ids",
-    collection="messages",
-    purpose="Which of these messages are stored",
-    index="idx_message_id_unique",
-    build=_by_message_ids,
-    example={"conversation_id": _CONVERSATION, "message_ids": [_MESSAGE]},
-)
-
-MESSAGES_BY_CLIENT_IDS = Query(
-    name="messages.by_client_ids",
-    collection="messages",
-    purpose="What was stored under these idempotency keys",
-    index="idx_client_message_id",
-    build=_by_client_ids,
-    example={"conversation_id": _CONVERSATION, "client_msg_ids": ["a"]},
-)
-
-PINNED = Query(
-    name="messages.pinned",
-    collection="messages",
-    purpose="The pinned messages of a conversation",
-    index="idx_pinned",
-    build=_pinned,
-    example={"conversation_id": _CONVERSATION},
-    sort=(("sequence_number", 1),),
-)
-
-_BY_USER_REASON = "a user's conversations lie on every shard"
-
-
-def _user_page(user_id: str, before: tuple[datetime, Any] | None, since: datetime | None) -> Filter:
-    chosen: Filter = {"user_id": user_id, "status": {"$ne": "deleted"}}
-    if since is not None:
-        chosen["timestamps.created_at"] = {"$gte": since}
-    if before is not None:
-        moment, tie = before
-        chosen["$or"] = [
-            {"timestamps.created_at": {"$lt": moment}},
-            {"timestamps.created_at": moment, "_id": {"$lt": tie}},
-        ]
-        chosen.setdefault("timestamps.created_at", {})["$lte"] = moment
-    return chosen
-
-
-USER_PAGE = Query(
-    name="messages.by_user",
-    collection="messages",
-    purpose="Temporal paging of a user's messages over all conversations, newest first",
-    index="idx_user_chronological",
-    build=_user_page,
-    example={"user_id": _USER, "before": None, "since": None},
-    sort=(("timestamps.created_at", -1), ("_id", -1)),
-    projection={**PAGE_FIELDS, "_id": 1},
-    examined_ratio=1.2,
-    examined_slack=5,
-    scatter=_BY_USER_REASON,
-)
-
-USER_TEXT_SEARCH = Query(
-    name="messages.text_search",
-    collection="messages",
-    purpose="Full text search in a user's messages, best match first",
-    index="idx_full_text_search",
-    build=_user_text,
-    example={"user_id": _USER, "words": "quantum computing", "since": _THEN},
-    sort=(),
-    projection={**PAGE_FIELDS, "score": {"$meta": "textScore"}},
-    examined_ratio=20,
-    examined_slack=50,
-    scatter=_BY_USER_REASON,
-    hinted=False,  # the server forbids hints with $text
-)
-
-USER_TOKENS = Query(
-    name="messages.tokens_by_user",
-    collection="messages",
-    purpose="Token analytics of a user by provider and model",
-    index="idx_token_analytics",
-    build=_user_tokens,
-    example={"user_id": _USER, "since": _THEN, "until": _LATER},
-    stages=(
-        {
-            "$group": {
-                "_id": {"provider": "$llm_metadata.provider", "model": "$llm_metadata.model"},
-                "total_tokens": {"$sum": "$token_usage.total_tokens"},
-                "total_cost": {"$sum": "$token_usage.total_cost"},
-                "message_count": {"$sum": 1},
-                "avg_tokens": {"$avg": "$token_usage.total_tokens"},
-            }
-        },
-        {"$sort": {"total_tokens": -1, "_id": 1}},
-    ),
-    scatter=_BY_USER_REASON,
-)
-
-DUPLICATES = Query(
-    name="messages.duplicates",
-    collection="messages",
-    purpose="Duplicate detection: messages of a conversation with this text",
-    index="idx_deduplication",
-    build=_duplicates,
-    example={"conversation_id": _CONVERSATION, "content_hash": "sha256:0"},
-    projection={"_id": 0, "message_id": 1, "sequence_number": 1, "user_id": 1},
-)
-
-DAILY_STATS = Query(
-    name="messages.daily_stats",
-    collection="messages",
-    purpose="One tenant's messages, tokens, cost, users and conversations by day",
-    index="idx_temporal_pagination",
-    build=_period,
-    example={"since": _THEN, "until": _LATER},
-    stages=DAILY_STATS_STAGES,
-    scatter="a day's messages lie on every shard",
-)
-
-VERSIONS = Query(
-    name="message_versions.of_message",
-    collection="message_versions",
-    purpose="What a message said before its edits, oldest first",
-    index="idx_version_unique",
-    build=_versions,
-    example={"conversation_id": _CONVERSATION, "message_id": _MESSAGE, "before_revision": 2},
-    sort=(("revision", 1),),
-)
-
-CONVERSATION_VERSIONS = Query(
-    name="message_versions.of_conversation",
-    collection="message_versions",
-    purpose="All earlier versions in a conversation, for export",
-    index="idx_version_unique",
-    build=_equal("conversation_id"),
-    example={"conversation_id": _CONVERSATION},
-    sort=(("message_id", 1), ("revision", 1)),
-    projection={"_id": 0},
-)
-
-CONVERSATION_BY_ID = Query(
-    name="conversations.by_id",
-    collection="conversations",
-    purpose="One conversation",
-    index="idx_conversation_id_unique",
-    build=_equal("conversation_id"),
-    example={"conversation_id": _CONVERSATION},
-    projection={"_id": 0},
-)
-
-CONVERSATION_AT_REVISION = Query(
-    name="conversations.at_revision",
-    collection="conversations",
-    purpose="One conversation, if nobody has changed it since it was read",
-    index="idx_conversation_id_unique",
-    build=_equal("conversation_id", "revision"),
-    example={"conversation_id": _CONVERSATION, "revision": 1},
-    examined_slack=1,
-)
-
-CONVERSATION_BEHIND = Query(
-    name="conversations.behind",
-    collection="conversations",
-    purpose="One conversation, if it does not know of this number yet",
-    index="idx_conversation_id_unique",
-    build=_behind,
-    example={"conversation_id": _CONVERSATION, "number": 1},
-    examined_slack=1,
-)
-
-CONVERSATIONS_BY_IDS = Query(
-    name="conversations.by_ids",
-    collection="conversations",
-    purpose="Several conversations",
-    index="idx_conversation_id_unique",
-    build=_by_conversation_ids,
-    example={"conversation_ids": [_CONVERSATION]},
-    projection={"_id": 0},
-)
-
-
-def _recent(before: tuple[datetime, str] | None, **subject: str) -> Filter:
-    chosen: Filter = dict(subject)
-    if before is not None:
-        moment, tie = before
-        chosen["last_activity_at"] = {"$lte": moment}
-        chosen["$or"] = [
-            {"last_activity_at": {"$lt": moment}},
-            {"last_activity_at": moment, "conversation_id": {"$lt": tie}},
-        ]
-    return chosen
-
-
-_RECENT_SORT = (("last_activity_at", -1), ("conversation_id", -1))
-
-CONVERSATIONS_RECENT = Query(
-    name="conversations.recent",
-    collection="conversations",
-    purpose="A tenant's conversations, latest first",
-    index="idx_conversation_recent",
-    build=_recent,
-    example={"before": None},
-    sort=_RECENT_SORT,
-    projection={"_id": 0},
-    examined_ratio=1.2,
-    examined_slack=5,
-    scatter="a tenant's conversations lie on every shard",
-)
-
-CONVERSATIONS_BY_USER = Query(
-    name="conversations.by_user",
-    collection="conversations",
-    purpose="A user's conversations, latest first",
-    index="idx_conversation_owner",
-    build=_recent,
-    example={"before": None, "user_id": _USER},
-    sort=_RECENT_SORT,
-    projection={"_id": 0},
-    examined_ratio=1.2,
-    examined_slack=5,
-    scatter=_BY_USER_REASON,
-)
-
-CONVERSATIONS_BY_CHARACTER = Query(
-    name="conversations.by_character",
-    collection="conversations",
-    purpose="A character's conversations, latest first",
-    index="idx_conversation_character",
-    build=_recent,
-    example={"before": None, "character_id": "char_000000000000"},
-    sort=_RECENT_SORT,
-    projection={"_id": 0},
-    examined_ratio=1.2,
-    examined_slack=5,
-    scatter="a character's conversations lie on every shard",
-)
-
-CONVERSATION_IDS = Query(
-    name="conversations.ids",
-    collection="conversations",
-    purpose="Every conversation of a tenant by id, for export and checks",
-    index="idx_conversation_recent",
-    build=dict,
-    example={},
-    sort=_RECENT_SORT,
-    projection={"_id": 0, "conversation_id": 1},
-    scatter="a tenant's conversations lie on every shard",
-)
-
-BRANCHES = Query(
-    name="conversation_branches.of_conversation",
-    collection="conversation_branches",
-    purpose="Where the branches of a conversation leave one another",
-    index="idx_branch_unique",
-    build=_equal("conversation_id"),
-    example={"conversation_id": _CONVERSATION},
-    sort=(("branch", 1),),
-    projection={"_id": 0},
-)
-
-QUERIES: tuple[Query, ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Query)
+QUERIES: tuple[Query, ...] = (
+    BRANCH_FORWARD,
+    BRANCH_BACKWARD,
+    WINDOW_TOKENS,
+    WINDOW_MESSAGES,
+    CONVERSATION_FORWARD,
+    CONVERSATION_BACKWARD,
+    CONVERSATION_TAIL,
+    CONVERSATION_NUMBERS,
+    MESSAGE_BY_ID,
+    MESSAGE_AT_REVISION,
+    MESSAGES_BY_IDS,
+    MESSAGES_BY_CLIENT_IDS,
+    PINNED,
+    USER_PAGE,
+    USER_TEXT_SEARCH,
+    USER_TOKENS,
+    DUPLICATES,
+    DAILY_STATS,
+    VERSIONS,
+    CONVERSATION_VERSIONS,
+    CONVERSATION_BY_ID,
+    CONVERSATION_AT_REVISION,
+    CONVERSATION_BEHIND,
+    CONVERSATIONS_BY_IDS,
+    CONVERSATIONS_RECENT,
+    CONVERSATIONS_BY_USER,
+    CONVERSATIONS_BY_CHARACTER,
+    CONVERSATION_IDS,
+    BRANCHES,
 )
 """Every declared query."""
+
+__all__ = [
+    "BRANCHES",
+    "BRANCH_BACKWARD",
+    "BRANCH_FORWARD",
+    "CONVERSATIONS_BY_CHARACTER",
+    "CONVERSATIONS_BY_IDS",
+    "CONVERSATIONS_BY_USER",
+    "CONVERSATIONS_RECENT",
+    "CONVERSATION_AT_REVISION",
+    "CONVERSATION_BACKWARD",
+    "CONVERSATION_BEHIND",
+    "CONVERSATION_BY_ID",
+    "CONVERSATION_FORWARD",
+    "CONVERSATION_IDS",
+    "CONVERSATION_NUMBERS",
+    "CONVERSATION_TAIL",
+    "CONVERSATION_VERSIONS",
+    "DAILY_STATS",
+    "DUPLICATES",
+    "MESSAGES_BY_CLIENT_IDS",
+    "MESSAGES_BY_IDS",
+    "MESSAGE_AT_REVISION",
+    "MESSAGE_BY_ID",
+    "PAGE_FIELDS",
+    "PINNED",
+    "QUERIES",
+    "USER_PAGE",
+    "USER_TEXT_SEARCH",
+    "USER_TOKENS",
+    "VERSIONS",
+    "WINDOW_MESSAGES",
+    "WINDOW_TOKENS",
+    "Segment",
+]

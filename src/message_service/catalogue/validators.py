@@ -6,6 +6,8 @@ None (`to_bson` leaves out nothing but None). An optional field may be absent, n
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
@@ -50,6 +52,11 @@ def json_schema(model: type[BaseModel]) -> Schema:
     Raises:
         TypeError: A field has a type or constraint this cannot say to the server.
     """
+    return copy.deepcopy(_generated(model))
+
+
+@functools.cache
+def _generated(model: type[BaseModel]) -> Schema:
     generated = model.model_json_schema(schema_generator=_BsonSchema)
     definitions: dict[str, Schema] = generated.get("$defs", {})
     properties: dict[str, Schema] = generated["properties"]

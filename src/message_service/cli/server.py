@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,8 @@ from message_service.cli.context import (
 from message_service.database.local_server import LocalServer, LocalServerManager
 
 EXIT_NOT_RUNNING = 3
+
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -87,13 +90,14 @@ def _manager(ctx: typer.Context, directory: Path | None) -> LocalServerManager:
     return LocalServerManager(directory or settings.local_server_dir, settings.mongod)
 
 
-def _ports(text: str) -> range:
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
+def _ports(text: str) -> int | range:
+    found = _PORTS.fullmatch(text)
+    if found is None:
         raise errors.InvalidInput(
             "port", f"{text!r} is neither a port nor a range", "Write 27500 or 27500-27599"
         )
-    return range(int(first), int(last or first) + 1)
+    first, last = found.groups()
+    return int(first) if last is None else range(int(first), int(last) + 1)
 
 
 def _show(server: LocalServer, as_json: bool) -> None:

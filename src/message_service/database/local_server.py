@@ -209,11 +209,10 @@ class LocalServerManager:
                 finished = await launch(mongod.path, self._layout, port, remaining)
             except TimeoutError:
                 process = await self._find()
-                raise (
-                    self._gave_up(mongod_log.failure(self._layout.log, since))
-                    if process is None
-                    else self._not_writable(process)
-                ) from None
+                if process is not None:
+                    raise self._not_writable(process) from None
+                reason = mongod_log.failure(self._layout.log, since)
+                raise self._gave_up(reason or "it did not start in time") from None
             # Also after a failure: another mongod may be at work here, whose starter was killed
             # before it could wait for it.
             process = await self._find()
@@ -301,7 +300,7 @@ class LocalServerManager:
     def _unusable(self, error: OSError) -> errors.LocalServerError:
         return errors.LocalServerError(
             f"{self._layout.directory} cannot hold the local server: {error.strerror or error}; "
-            "choose another directory with MESSAGE_SERVICE_LOCAL_SERVER_DIR"
+            "choose another directory with MESSAGE_SERVICE_LOCAL_SERVER_DIR or --dir"
         )
 
 
@@ -310,7 +309,9 @@ def _check_ports(port: int | range | None) -> range | None:
         return None
     ports = range(port, port + 1) if isinstance(port, int) else port
     if not ports or ports[0] < 1 or ports[-1] > 65535 or ports.step != 1:
-        raise errors.InvalidInput("port", f"{port} is not a port", "Use 1 to 65535")
+        raise errors.InvalidInput(
+            "port", "not a port or an unbroken range of ports", "Use 1 to 65535"
+        )
     return ports
 
 

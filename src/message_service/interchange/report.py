@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -32,7 +32,15 @@ class ConversationReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self)
+        return {
+            "external_id": self.external_id,
+            "conversation_id": self.conversation_id,
+            "stored": self.stored,
+            "unchanged": self.unchanged,
+            "repaired": self.repaired,
+            "skipped": dict(self.skipped),
+            "failed": dict(self.failed),
+        }
 
 
 @dataclass(slots=True)

@@ -1,0 +1,167 @@
+"""The command line, as a user calls it: output, exit codes, one line of error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.asynchronous.database import AsyncDatabase
+
+USER = "user_000000000001"
+
+
+class Cli:
+    def __init__(self, uri: str, database: str, home: Path) -> None:
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("MESSAGE_SERVICE_")},
+            "MESSAGE_SERVICE_URI": uri,
+            "MESSAGE_SERVICE_DATABASE": database,
+            "MESSAGE_SERVICE_LOCAL_SERVER_DIR": str(home / "server"),
+            "COLUMNS": "200",
+        }
+
+    def __call__(
+        self, *words: object, code: int = 0, text: str | None = None, **environment: str
+    ) -> str:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "message-service"), *map(str, words)],
+            env={**self.environment, **environment},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        if code:
+            assert "Traceback" not in done.stderr
+            return done.stderr
+        return done.stdout
+
+    def json(self, *words: object) -> Any:
+        return json.loads(self(*words, "--json"))
+
+
+@pytest.fixture
+def cli(mongo_uri: str, database: AsyncDatabase[dict[str, Any]], tmp_path: Path) -> Cli:
+    return Cli(mongo_uri, database.name, tmp_path)
+
+
+def test_a_conversation_from_the_shell(cli: Cli, tmp_path: Path) -> None:
+    conversation = cli("conversations", "create", USER, "--title", "Luna").strip()
+    first = cli.json("append", conversation, "Hello Luna!", "--client-msg-id", "k")
+    assert (first["sequence_number"], first["duplicate"]) == (1, False)
+    assert "stored before" in cli("append", conversation, "Hello Luna!", "--client-msg-id", "k")
+    error = cli("append", conversation, "Other", "--client-msg-id", "k", code=4)
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    cli("append", conversation, "-", "--role", "assistant", text="from\nstdin")
+    rows = cli.json("history", conversation)
+    assert [m["content"]["text"] for m in rows["messages"]] == ["Hello Luna!", "from\nstdin"]
+    assert "Hello Luna!" in cli("history", conversation, "--all")
+    around = cli.json("history", conversation, "--around", first["message_id"])
+    assert len(around["messages"]) == 2
+    page = cli.json("history", conversation, "--limit", 1, "--backward")
+    assert page["messages"][0]["sequence_number"] == 2
+    rest = cli.json("history", conversation, "--backward", "--cursor", page["next"])
+    assert rest["messages"][0]["sequence_number"] == 1
+    window = cli.json("context", conversation, "--budget", 100)
+    assert len(window["messages"]) == 2
+    assert "2 messages" in cli("context", conversation)
+    assert cli.json("conversations", "list")["conversations"][0]["title"] == "Luna"
+    assert "main" in cli("conversations", "show", conversation)
+    assert cli.json("conversations", "verify", conversation)["complete"]
+    export = tmp_path / "export.jsonl"
+    cli("export", export)
+    report = cli.json("--tenant", "copy", "import", "jsonl", export)
+    assert (report["complete"], report["stored"]) == (True, 2)
+    assert cli("--tenant", "copy", "export", "-") == export.read_text()
+
+
+def test_errors_are_one_line_with_an_exit_code(cli: Cli, tmp_path: Path) -> None:
+    conversation = cli("conversations", "create", USER).strip()
+    missing = "conv_000000000404"
+    for words, code, said in (
+        (("history", "conv_1"), 2, "conversation_id"),
+        (("history", missing), 3, missing),
+        (("append", missing, "x"), 3, missing),
+        (("append", conversation, ""), 2, "text"),
+        (("append", conversation, "x", "--role", "narrator"), 2, "role"),
+        (("append", conversation, "x", "--parent", "msg_000000000404"), 3, "msg_000000000404"),
+        (("history", conversation, "--cursor", "AAAA"), 2, "cursor"),
+        (("history", conversation, "--limit", "0"), 2, "limit"),
+        (("context", conversation, "--budget", "0"), 2, "token_budget"),
+        (("--tenant", "NO", "history", conversation), 2, "tenant_id"),
+        (("import", "pigeon", "x"), 2, "format"),
+        (("import", "chitchat", tmp_path / "none.json"), 11, "none.json"),
+        (("export", tmp_path / "no" / "dir.jsonl"), 2, "output"),
+        (("export", tmp_path / "x.jsonl", "--conversation", missing), 3, missing),
+        (("--uri", "postgres://x", "history", conversation), 2, "uri"),
+    ):
+        error = cli(*words, code=code)
+        assert said in error.splitlines()[-1], (words, error)
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_no_server(cli: Cli) -> None:
+    error = cli(
+        "conversations",
+        "list",
+        code=6,
+        MESSAGE_SERVICE_URI="mongodb://127.0.0.1:9/?replicaSet=x",
+        MESSAGE_SERVICE_SERVER_SELECTION_TIMEOUT="0.2",
+    )
+    assert "no usable MongoDB server" in error
+
+
+def test_a_password_is_never_shown(cli: Cli) -> None:
+    secret = "mongodb://u:hunter2@127.0.0.1:9/?replicaSet=x"
+    for words, code in ((("conversations", "list"), 6), (("config", "show"), 0)):
+        said = cli(
+            *words,
+            code=code,
+            MESSAGE_SERVICE_URI=secret,
+            MESSAGE_SERVICE_SERVER_SELECTION_TIMEOUT="0.2",
+        )
+        assert "hunter2" not in said
+
+
+def test_wrong_settings(cli: Cli) -> None:
+    assert "max_pool_size" in cli(
+        "conversations", "list", code=2, MESSAGE_SERVICE_MAX_POOL_SIZE="many"
+    )
+
+
+def test_settings_are_all_shown(cli: Cli) -> None:
+    shown = cli.json("config", "show")
+    assert "MESSAGE_SERVICE_APPEND_BATCH" in shown
+
+
+def test_an_import_report_file(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "set.json"
+    source.write_text(
+        json.dumps(
+            {
+                "one": {
+                    "messages": [
+                        [
+                            {"text": "a", "timestamp": "2018-05-02T19:38:15Z", "sender": "x"},
+                            {"text": "y" * 60_000, "timestamp": None, "sender": "x"},
+                        ]
+                    ]
+                }
+            }
+        )
+    )
+    report = tmp_path / "report.jsonl"
+    error = cli("import", "chitchat", source, "--report", report, code=11)
+    assert "incomplete" in error
+    [line] = [json.loads(text) for text in report.read_text().splitlines()]
+    assert (line["external_id"], line["stored"], line["failed"]) == (
+        "one",
+        1,
+        {"text_too_long": 1},
+    )

@@ -1,0 +1,93 @@
+"""House rules no reviewer should have to remember."""
+
+import ast
+import re
+from pathlib import Path
+
+import message_service
+from message_service import errors
+from message_service.catalogue.declared import CATALOGUE
+from message_service.catalogue.queries import QUERIES
+from message_service.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def test_exports_are_complete_and_sorted() -> None:
+    assert message_service.__all__ == sorted(message_service.__all__)
+    for name in message_service.__all__:
+        assert hasattr(message_service, name)
+
+
+def test_driver_errors_are_caught_only_in_database() -> None:
+    for path in SOURCES:
+        if "database" in path.parts:
+            continue
+        assert not re.search(r"(pymongo|bson)(\.| import )errors", path.read_text()), path
+
+
+def test_only_the_catalogue_names_an_index() -> None:
+    for path in SOURCES:
+        if "catalogue" not in path.parts:
+            code = ast.parse(path.read_text())
+            strings = {
+                node.value
+                for node in ast.walk(code)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+            assert not {s for s in strings if re.fullmatch(r"idx_\w+", s)}, path
+
+
+def test_modules_stay_small() -> None:
+    for path in SOURCES:
+        assert len(path.read_text().splitlines()) <= 500, path
+
+
+def test_nothing_is_left_unfinished() -> None:
+    for path in SOURCES:
+        assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()), path
+
+
+def test_the_clock_is_read_in_one_place() -> None:
+    allowed = {"clock.py", "local_server.py", "mongod_process.py", "local_replica_set.py"}
+    for path in SOURCES:
+        if path.name not in allowed:
+            assert not re.search(r"datetime\.now\(|utcnow\(|time\.time\(", path.read_text()), path
+
+
+def test_every_query_uses_a_declared_index_of_its_collection() -> None:
+    for query in QUERIES:
+        names = {index.name for index in CATALOGUE.collection(query.collection).indexes}
+        assert query.index in names, query.name
+
+
+def test_every_error_has_its_own_code() -> None:
+    def tree(cls: type[errors.MessageServiceError]) -> list[type[errors.MessageServiceError]]:
+        return [cls, *(found for sub in cls.__subclasses__() for found in tree(sub))]
+
+    codes = [cls.code for cls in tree(errors.MessageServiceError)]
+    assert len(codes) == len(set(codes))
+    for cls in tree(errors.MessageServiceError):
+        assert cls.__name__ in (errors.__doc__ or ""), cls
+
+
+def test_settings_and_errors_are_documented() -> None:
+    settings = (ROOT / "docs" / "how-to" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert f"MESSAGE_SERVICE_{name.upper()}" in settings, name
+        assert field.description, name
+
+
+def test_every_correction_is_in_the_deviations() -> None:
+    deviations = (ROOT / "docs" / "deviations.md").read_text()
+    for collection in CATALOGUE.collections:
+        for index in collection.indexes:
+            if index.correction is not None:
+                assert index.name in deviations, index.name
+
+
+def test_no_host_or_machine_path_is_named() -> None:
+    suspicious = re.compile(r"pythonhosted|https?://pypi|registry\.npmjs|/root/|deb\.debian")
+    for path in (ROOT / "requirements.lock", ROOT / "requirements-bench.lock", *SOURCES):
+        assert not suspicious.search(path.read_text()), path
