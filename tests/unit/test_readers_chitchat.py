@@ -72,7 +72,7 @@ def test_malformed_parts_are_listed(tmp_path: Path) -> None:
 
 
 def test_other_objects_and_cut_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.InvalidImport, match="'question_id' holds no turns"):
+    with pytest.raises(errors.InvalidImport, match="first values hold no turns"):
         next(read([write(tmp_path, {"question_id": 81})]))
     file = write(tmp_path, {"a": {"messages": []}, "b": {"messages": []}})
     packed = tmp_path / "dataset.json.gz"

@@ -115,15 +115,20 @@ async def record_version(database: AsyncDatabase[Row], version: int, clock: Cloc
 
 async def cursor_secret(database: AsyncDatabase[Row], random: Callable[[int], bytes]) -> bytes:
     """Return the secret page cursors are signed with, the same for every process; made once."""
-    fresh = base64.b64encode(random(_SECRET_BYTES)).decode("ascii")
-    # Two first processes at once: the server repeats the losing upsert, which then finds the other.
+    collection = _collection(database)
     with translated():
-        stored = await _collection(database).find_one_and_update(
-            {"_id": "cursor_secret"},
-            {"$setOnInsert": {"secret": fresh}},
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
+        # Read first: a process that may only read must be able to start.
+        stored = await collection.find_one({"_id": "cursor_secret"})
+        if stored is None:
+            fresh = base64.b64encode(random(_SECRET_BYTES)).decode("ascii")
+            # Two first processes at once: the server repeats the losing upsert, which then finds
+            # the other's.
+            stored = await collection.find_one_and_update(
+                {"_id": "cursor_secret"},
+                {"$setOnInsert": {"secret": fresh}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
     if stored is None:
         raise errors.Internal("the server returned no document for an upsert")
     return base64.b64decode(stored["secret"])

@@ -74,7 +74,7 @@ def apply(
     async def run() -> apply_engine.ApplyReport:
         with Progress(
             SpinnerColumn(), TextColumn("{task.description}"), console=progress_console,
-            transient=True,
+            transient=True, disable=not progress_console.is_terminal,
         ) as progress:  # fmt: skip
             task = progress.add_task("waiting for the lease")
             async with connected_database(ctx) as database:
@@ -193,7 +193,7 @@ def conformance(
     async def run() -> conformance_engine.ConformanceReport:
         with Progress(
             SpinnerColumn(), TextColumn("{task.description}"), console=progress_console,
-            transient=True,
+            transient=True, disable=not progress_console.is_terminal,
         ) as progress:  # fmt: skip
             task = progress.add_task("judging")
             async with connected_database(ctx) as database:

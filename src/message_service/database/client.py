@@ -74,7 +74,10 @@ def build_client(
             "uri", "not a MongoDB connection string", "Start it with mongodb:// or mongodb+srv://"
         )
     with translated():
-        return AsyncMongoClient(uri, **options)
+        try:
+            return AsyncMongoClient(uri, **options)
+        except ValueError as error:  # a port that is none, for example
+            raise errors.InvalidInput("uri", str(error), "Check the connection string") from None
 
 
 def open_database(client: AsyncMongoClient[Row], name: str) -> AsyncDatabase[Row]:

@@ -73,6 +73,16 @@ async def read_server_info(client: AsyncMongoClient[Any]) -> ServerInfo:
         compression=tuple(hello.get("compression", ())),
         max_wire_version=int(hello["maxWireVersion"]),
     )
+    check_server(info)
+    return info
+
+
+def check_server(info: ServerInfo) -> None:
+    """Refuse a server we cannot run on.
+
+    Raises:
+        Unsupported: It is older than 6.0, or not a replica set or sharded cluster.
+    """
     if info.version < OLDEST_VERSION:
         raise errors.Unsupported(
             f"MongoDB {info.version_text} is too old: version 6.0 or later is needed",
@@ -83,4 +93,3 @@ async def read_server_info(client: AsyncMongoClient[Any]) -> ServerInfo:
             "the server is not a replica set: start mongod with --replSet and run "
             "rs.initiate() once (one node is enough)"
         )
-    return info

@@ -14,6 +14,7 @@ from message_service.interchange.json_reading import (
     as_object,
     as_text,
 )
+from message_service.interchange.recognition import recognised
 from message_service.interchange.records import (
     ImportedConversation,
     ImportedMessage,
@@ -41,23 +42,23 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
         InvalidImport: A file is missing, damaged, or no ChatGPT export.
     """
     for path in sources.expand(paths, "conversations*.json"):
-        recognised = False
-        for number, item in enumerate(array_items(path), start=1):
-            record = as_object(item)
-            mapping = as_object(record.get("mapping")) if record is not None else None
-            if record is not None and mapping is not None:
-                recognised = True
-                yield _conversation(record, mapping, _identifier(record, path, number))
-            elif recognised:
-                yield unreadable(
-                    _identifier(record or {}, path, number), "conversation without nodes"
-                )
-            else:
-                raise sources.broken(
-                    path,
-                    f"is no ChatGPT export: item {number} of its list has no 'mapping'",
-                    "Give the conversations.json of the export, or name the file's own format",
-                )
+        refusal = sources.broken(
+            path,
+            "is no ChatGPT export: item 1 of its list has no 'mapping', nor have those after it",
+            "Give the conversations.json of the export, or name the file's own format",
+        )
+        yield from recognised(_conversations(path), refusal)
+
+
+def _conversations(path: Path) -> Iterator[ImportedConversation]:
+    for number, item in enumerate(array_items(path), start=1):
+        record = as_object(item) or {}
+        mapping = as_object(record.get("mapping"))
+        identifier = _identifier(record, path, number)
+        if mapping is None:
+            yield unreadable(identifier, "conversation without nodes")
+        else:
+            yield _conversation(record, mapping, identifier)
 
 
 def _conversation(

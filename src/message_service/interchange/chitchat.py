@@ -16,6 +16,7 @@ from message_service.interchange.json_reading import (
     as_text,
     object_items,
 )
+from message_service.interchange.recognition import recognised
 from message_service.interchange.records import (
     ImportedConversation,
     ImportedMessage,
@@ -42,20 +43,21 @@ def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
     """
     named = [_installed() if path == INSTALLED and not path.exists() else path for path in paths]
     for path in sources.expand(named or [_installed()], "dataset*.json"):
-        recognised = False
-        for identifier, value in object_items(path):
-            record = as_object(value)
-            if record is not None and _has_turns(record):
-                recognised = True
-                yield _conversation(identifier, record)
-            elif recognised:
-                yield unreadable(identifier, "conversation without turns of messages")
-            else:
-                raise sources.broken(
-                    path,
-                    f"is no Chit-Chat dataset: {identifier[:40]!r} holds no turns of messages",
-                    "Give the dataset.json of the package, or name the file's own format",
-                )
+        refusal = sources.broken(
+            path,
+            "is no Chit-Chat dataset: its first values hold no turns of messages",
+            "Give the dataset.json of the package, or name the file's own format",
+        )
+        yield from recognised(_conversations(path), refusal)
+
+
+def _conversations(path: Path) -> Iterator[ImportedConversation]:
+    for identifier, value in object_items(path):
+        record = as_object(value)
+        if record is not None and _has_turns(record):
+            yield _conversation(identifier, record)
+        else:
+            yield unreadable(identifier, "conversation without turns of messages")
 
 
 def _installed() -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from message_service import errors
 from message_service.interchange import chatgpt, chitchat, irc, mtbench, openassistant, sources
+from message_service.interchange.fitting import fitted
 from message_service.interchange.records import ImportedConversation
 
 _LOOKED_AT = 64 * 1024
@@ -34,13 +35,14 @@ class Format:
     sign: re.Pattern[bytes]
 
     def read(self, paths: Sequence[Path]) -> Iterator[ImportedConversation]:
-        """Yield the conversations of files.
+        """Yield the conversations of files, all but their texts made storable (see `fitted`).
 
         Raises:
             InvalidImport: As the reader; when the file is of another format, `fix` names that.
         """
         try:
-            yield from self.reader(paths)
+            for conversation in self.reader(paths):
+                yield fitted(conversation)
         except errors.InvalidImport as error:
             path: str | None = error.details.get("path")
             other = guess(Path(path)) if path is not None else None

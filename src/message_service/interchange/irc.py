@@ -55,10 +55,9 @@ class _Log:
 
     def conversation(self) -> ImportedConversation:
         """Return the log as a conversation."""
-        date = self._date()
         for number, line in sources.lines(self._path):
             self._take(number - 1, line)  # the annotations count lines from 0
-        self._set_times(date)
+        self._set_times(self._date())
         annotation = self._annotation()
         if annotation is not None:
             self._link(annotation)

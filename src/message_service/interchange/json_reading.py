@@ -73,11 +73,14 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of a JSON Lines file with their line numbers; blank lines are passed over.
 
     Raises:
-        InvalidImport: A line is no JSON object; the lines before it were yielded.
+        InvalidImport: A line is no JSON object, and the lines before it were yielded; or all lines
+            are blank.
     """
+    blank = True
     for number, line in sources.lines(path):
         if not line.strip(_WHITESPACE):
             continue
+        blank = False
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
@@ -94,6 +97,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 "Give a file with one JSON object a line",
             )
         yield number, record
+    if blank:
+        raise sources.broken(path, "holds no record, only blank lines", _AGAIN)
 
 
 def as_object(value: object) -> dict[str, Any] | None:

@@ -83,17 +83,16 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 def _holds_questions(path: Path) -> bool:
     """Tell a question file from an answer file by its first record."""
-    for number, record in json_lines(path):
-        if "question_id" in record and isinstance(record.get("turns"), list):
-            return True
-        if "question_id" in record and isinstance(record.get("choices"), list):
-            return False
-        raise sources.broken(
-            path,
-            f"is neither questions nor answers: line {number} has no 'turns' or 'choices'",
-            "Give question.jsonl and model_answer/*.jsonl, or name the file's own format",
-        )
-    raise sources.broken(path, "holds no record", "Fetch it again")
+    number, record = next(json_lines(path))
+    if "question_id" in record and isinstance(record.get("turns"), list):
+        return True
+    if "question_id" in record and isinstance(record.get("choices"), list):
+        return False
+    raise sources.broken(
+        path,
+        f"is neither questions nor answers: line {number} has no 'turns' or 'choices'",
+        "Give question.jsonl and model_answer/*.jsonl, or name the file's own format",
+    )
 
 
 def _key(record: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from message_service.interchange.json_reading import (
     as_text,
     json_lines,
 )
+from message_service.interchange.recognition import recognised
 from message_service.interchange.records import (
     ImportedConversation,
     ImportedMessage,
@@ -48,28 +49,23 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
         InvalidImport: A file is missing, damaged, or of another format.
     """
     for path in sources.expand(paths, *_PATTERNS):
-        recognised = False
-        for number, line in json_lines(path):
-            root = as_object(line.get("prompt")) or line
-            if "text" in root and isinstance(root.get("replies"), list):
-                recognised = True
-                yield _conversation(line, root, _identifier(line, root, path, number))
-            elif recognised:
-                yield unreadable(
-                    _identifier(line, root, path, number), "line without a message and replies"
-                )
-            elif "parent_id" in line or "message_id" in line:
-                raise sources.broken(
-                    path,
-                    "lists single messages, not trees",
-                    "Give the release's file of trees",
-                )
-            else:
-                raise sources.broken(
-                    path,
-                    f"is no Open Assistant file: line {number} holds no message with 'replies'",
-                    "Give a file of message trees, or name the file's own format",
-                )
+        refusal = sources.broken(
+            path,
+            "is no file of Open Assistant trees: line 1 holds no message with 'replies', nor do "
+            "those after it",
+            "Give a release's file of trees, not of single messages, or name the file's own format",
+        )
+        yield from recognised(_conversations(path), refusal)
+
+
+def _conversations(path: Path) -> Iterator[ImportedConversation]:
+    for number, line in json_lines(path):
+        root = as_object(line.get("prompt")) or line
+        identifier = _identifier(line, root, path, number)
+        if "text" in root and isinstance(root.get("replies"), list):
+            yield _conversation(line, root, identifier)
+        else:
+            yield unreadable(identifier, "line without a message and replies")
 
 
 def _conversation(

@@ -41,13 +41,17 @@ def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
         raise errors.InvalidImport("path", "no file is given", "Name the file or folder to import")
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            raise _closed(path, error) from error
+        if is_folder:
             found = next((names for p in patterns if (names := _matching(path, p))), None)
             if found is None:
                 wanted = " or ".join(patterns)
                 raise broken(path, f"is a folder without {wanted}", "Name the file itself")
             files.extend(found)
-        elif path.exists():
+        elif is_there:
             files.append(path)
         else:
             raise broken(path, "does not exist", "Check the path")
@@ -126,10 +130,8 @@ def too_long(path: Path, place: str) -> errors.InvalidImport:
 def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
     try:
         raw: BufferedReader = path.open("rb")
-    except OSError as error:
-        raise broken(
-            path, f"cannot be opened ({error.strerror})", "Check the path and its permissions"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _closed(path, error) from error
     with raw:
         try:
             start = raw.peek(len(_ZIP_MAGIC))
@@ -144,6 +146,11 @@ def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
                 yield unpacked
         else:
             yield raw
+
+
+def _closed(path: Path, error: OSError | ValueError) -> errors.InvalidImport:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return broken(path, f"cannot be opened ({reason})", "Check the path and its permissions")
 
 
 def _damaged(path: Path, error: Exception) -> errors.InvalidImport:
