@@ -8,6 +8,7 @@ after the prefix and would fail its validator; see `docs/deviations.md`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -16,8 +17,9 @@ from enum import StrEnum
 
 from message_service import clock, errors
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
+_TO_CROCKFORD = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+)
 _MAX_LENGTH = 128
 
 TENANT_PATTERN = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -124,8 +126,6 @@ def derived_id(kind: IdKind, *parts: str) -> str:
 
 def _encode(number: int) -> str:
     """Encode 128 bits as 26 Crockford base-32 characters."""
-    pairs: list[str] = []
-    for _ in range(13):
-        pairs.append(_PAIRS[number & 1023])
-        number >>= 10
-    return "".join(reversed(pairs))
+    # 20 bytes are 32 characters without padding; the leading six are zeros.
+    encoded = base64.b32encode(number.to_bytes(20))[6:]
+    return encoded.translate(_TO_CROCKFORD).decode("ascii")

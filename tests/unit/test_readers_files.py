@@ -90,6 +90,7 @@ def test_broken_objects(make: Make, content: bytes, before: list[Any], problem: 
     [
         (b'{"a": 1}\n\n{"b":', [(1, {"a": 1})], "is not JSON at line 3, column 6"),
         (b'{"a": 1}\n[1]\n', [(1, {"a": 1})], "holds no JSON object in line 2"),
+        (b"\n \r\n", [], "holds no record"),
         (b'{"a": 1}\n{"b": "\xff"}\n', [(1, {"a": 1})], "is not UTF-8 at byte 8 of line 2"),
         (b'{"a": ' + b"[" * 100_000, [], "is nested too deeply at line 1"),
         (b'{"a": ' + b"9" * 5_000 + b"}", [], "cannot be read at line 1"),
@@ -169,6 +170,18 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         sources.expand([], "*")
     with pytest.raises(errors.InvalidImport, match=r"is a folder without \*\.a or \*\.b"):
         sources.expand([tmp_path], "*.a", "*.b")
+    with pytest.raises(errors.InvalidImport, match=r"path: \. is a folder without nothing"):
+        sources.expand([Path()], "nothing")
+
+
+def test_names_no_system_takes(tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidImport, match=r"x{120}\.\.\. cannot be opened") as failed:
+        sources.expand([tmp_path / ("x" * 4_000)], "*")
+    assert len(failed.value.message) < 300
+    with pytest.raises(errors.InvalidImport, match="cannot be opened"):
+        next(sources.chunks(tmp_path / "a\0b"))
+    with pytest.raises(errors.InvalidImport, match=r"a\\udcff does not exist"):
+        sources.expand([tmp_path / "a\udcff"], "*")
 
 
 def test_folders_give_each_file_once_packed_or_not(tmp_path: Path) -> None:

@@ -42,6 +42,34 @@ def test_a_file_of_another_format_is_named(tmp_path: Path, known: Format, other:
         assert path.name in failed.value.problem
 
 
+DAMAGED_FIRST: dict[str, str] = {
+    "chatgpt": '[null, {"id": "b", "mapping": null}, {"id": "c", "mapping": {}}]',
+    "openassistant": '{"prompt": {}}\n{"message_id": "b"}\n' + SAMPLES["openassistant"],
+    "chitchat": '{"a": null, "b": {"messages": [1]}, ' + SAMPLES["chitchat"][1:],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_FIRST)
+def test_damaged_first_records_do_not_hide_the_others(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(DAMAGED_FIRST[name])
+    known = next(known for known in FORMATS if known.name == name)
+    assert [c.unreadable for c in known.read([path])] == [True, True, False]
+
+
+@pytest.mark.parametrize(("damaged", "refused"), [(19, False), (20, True)])
+def test_many_damaged_records_are_another_format(
+    tmp_path: Path, damaged: int, refused: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("[" + "{}, " * damaged + '{"mapping": {}}]')
+    if refused:
+        with pytest.raises(errors.InvalidImport, match="is no ChatGPT export"):
+            next(FORMATS[0].read([path]))
+    else:
+        assert len(list(FORMATS[0].read([path]))) == damaged + 1
+
+
 def test_a_file_of_no_format_keeps_the_readers_advice(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("hello")

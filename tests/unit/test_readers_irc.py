@@ -112,6 +112,9 @@ def test_a_log_without_a_date_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("[10:00] <a> x\n")
     with pytest.raises(errors.InvalidImport, match="has no date in its name"):
         list(read([tmp_path]))
+    (tmp_path / name).write_text("{}\n")
+    with pytest.raises(errors.InvalidImport, match="is no IRC log"):
+        list(read([tmp_path]))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

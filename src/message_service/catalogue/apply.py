@@ -102,10 +102,12 @@ async def apply(
         chosen = [
             change for change in plan.changes if change.by in allowed and change.kind not in skipped
         ]
-        done, held_back = await _carry_out(
-            Steps(database, catalogue, clock, progress), database, chosen, ours
-        )
+        steps = Steps(database, catalogue, clock, progress)
+        done, held_back = await _carry_out(steps, database, chosen, ours)
         after = await make_plan(database, catalogue) if done else plan
+        await steps.wait_for_builds(
+            frozenset((change.collection, change.target) for change in after.changes)
+        )
     return ApplyReport(tuple(done), tuple(_left(after, held_back)))
 
 

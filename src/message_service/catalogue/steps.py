@@ -98,7 +98,7 @@ class Steps:
                 await self._run({"drop": change.target, **_MAJORITY}, _GONE)
                 await schema_state.forget_view(self._database, change.target)
             case Kind.RECORD_VERSION:
-                await self._wait_for_builds()
+                await self.wait_for_builds(frozenset())
                 version = self._catalogue.version
                 await schema_state.record_version(self._database, version, self._clock)
             case (
@@ -130,6 +130,24 @@ class Steps:
             f"{collection}: duplicates stopped the build of "
             f"{', '.join(index.name for index in indexes)}"
         )
+
+    async def wait_for_builds(self, missing: frozenset[tuple[str, str]]) -> None:
+        """Wait for builds an apply that died has left running: they are listed as if finished.
+
+        Args:
+            missing: Collections and indexes (or collections twice) that are not as declared.
+        """
+        for collection in self._catalogue.collections:
+            if (collection.name, collection.name) in missing:
+                continue
+            specs = [
+                create_spec(index)
+                for index in collection.indexes
+                if (collection.name, index.name) not in missing
+            ]
+            if specs:
+                # Nothing is built: the server answers once all of these are there.
+                await self._run({"createIndexes": collection.name, "indexes": specs, **_MAJORITY})
 
     async def _create_collection(self, name: str) -> None:
         declared = self._catalogue.collection(name)
@@ -229,13 +247,6 @@ class Steps:
         if groups:
             samples = [[str(_id) for _id in group["ids"]] for group in groups[:_SAMPLES]]
             raise _duplicates_error(collection, index.name, len(groups), samples)
-
-    async def _wait_for_builds(self) -> None:
-        """Wait for builds an apply that died has left running: they are listed as if finished."""
-        for collection in self._catalogue.collections:
-            specs = [create_spec(index) for index in collection.indexes]
-            if specs:
-                await self._run({"createIndexes": collection.name, "indexes": specs, **_MAJORITY})
 
     async def _run(self, command: Mapping[str, Any], tolerate: frozenset[int] = frozenset()) -> Row:
         with unhurried():

@@ -61,9 +61,10 @@ def _sound_or_none(text: str | None) -> str | None:
 def _custom(facts: Mapping[str, Any]) -> dict[str, Any]:
     sizes: dict[str, int] = {}
     sound: dict[str, Any] = {}
-    for name, value in facts.items():
-        sound[name], sizes[name] = _measured(value)
-        sizes[name] += len(name) + _PER_VALUE
+    for given, value in facts.items():
+        name = _sound(given)
+        sound[name], size = _measured(value)
+        sizes[name] = size + len(name.encode()) + _PER_VALUE
     left_out: list[str] = []
     while sum(sizes.values()) > MAX_CUSTOM_BYTES:
         largest = max(sizes, key=lambda name: sizes[name])

@@ -14,6 +14,7 @@ from message_service import errors
 MAX_RECORD_BYTES = 32 * 1024 * 1024
 """Bound on one record (a line, a conversation), so that memory is bounded for any file."""
 
+_SHOWN_OF_NAME = 120
 _CHUNK_BYTES = 256 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -23,7 +24,10 @@ _DAMAGE = (OSError, EOFError, zlib.error)
 
 def broken(path: Path, problem: str, fix: str) -> errors.InvalidImport:
     """Return the error of a file that cannot be read; only the file's name is shown."""
-    return errors.InvalidImport("path", f"{path.name} {problem}", fix, path=str(path))
+    name = (path.name or str(path)).encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(name) > _SHOWN_OF_NAME:
+        name = name[:_SHOWN_OF_NAME] + "..."
+    return errors.InvalidImport("path", f"{name} {problem}", fix, path=str(path))
 
 
 def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
