@@ -106,7 +106,11 @@ async def apply(
         done, held_back = await _carry_out(steps, database, chosen, ours)
         after = await make_plan(database, catalogue) if done else plan
         await steps.wait_for_builds(
-            frozenset((change.collection, change.target) for change in after.changes)
+            frozenset(
+                (change.collection, change.target)
+                for change in after.changes
+                if change.index is not None or change.kind is Kind.WRONG_KIND
+            )
         )
     return ApplyReport(tuple(done), tuple(_left(after, held_back)))
 

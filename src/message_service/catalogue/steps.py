@@ -166,7 +166,11 @@ class Steps:
         await self._run({"collMod": name, "validator": rule, **force, **_MAJORITY})
 
     async def _promote_validator(self, name: str) -> str | None:
-        found = await conformance.judge(self._database, self._catalogue.collection(name))
+        found = await conformance.judge(
+            self._database,
+            self._catalogue.collection(name),
+            progress=lambda judged, count: self._say(f"judging {judged}: {count:,} documents"),
+        )
         if found.violations:
             return (
                 f"{found.violations:,} of {found.documents:,} documents do not conform; "

@@ -17,6 +17,7 @@ from message_service.cli.context import (
     print_table,
 )
 from message_service.documents.conversation import Conversation
+from message_service.enrichment.text_statistics import sanitize
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -72,10 +73,10 @@ def list_command(
             (
                 (
                     one.conversation_id,
-                    one.title,
+                    None if one.title is None else sanitize(one.title),
                     one.last_sequence_number,
                     f"{one.last_activity_at:%Y-%m-%d %H:%M}",
-                    None if one.last_message is None else one.last_message.preview[:60],
+                    None if one.last_message is None else sanitize(one.last_message.preview[:60]),
                 )
                 for one in page.items
             ),

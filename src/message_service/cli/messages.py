@@ -11,6 +11,7 @@ import typer
 
 from message_service import errors
 from message_service.cli.context import JsonOption, connected_tenant, console, print_json
+from message_service.enrichment.text_statistics import sanitize
 from message_service.messages.history import MAX_PAGE
 from message_service.messages.rows import Row, StoredMessage
 
@@ -127,7 +128,7 @@ def context(
             print_json({**values, "messages": [m.raw for m in window.messages]})
             return
         if window.summary is not None:
-            console.print(f"[summary] {window.summary}", markup=False)
+            console.print(f"[summary] {sanitize(window.summary)}", markup=False)
         _show(window.messages)
         console.print(
             f"{len(window.messages)} messages, {window.token_count} of {budget} tokens "
@@ -142,7 +143,7 @@ def _show(messages: list[StoredMessage]) -> None:
     for message in messages:
         console.print(
             f"{message.sequence_number:>6} {message.created_at:%Y-%m-%d %H:%M} "
-            f"{message.role:<9} {message.text}",
+            f"{message.role:<9} {sanitize(message.text)}",
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -218,9 +218,13 @@ class Importer:
             batch = [values.of(message, report) for message in run]
             prepared = [one for one in batch if one is not None]
             for start in range(0, len(prepared), _LONG_CONVERSATION):
-                outcomes = await self._messages.append_many(
-                    task.conversation_id, prepared[start : start + _LONG_CONVERSATION]
-                )
+                part = prepared[start : start + _LONG_CONVERSATION]
+                try:
+                    outcomes = await self._messages.append_many(task.conversation_id, part)
+                except errors.InvalidInput as error:
+                    # Readers fit what they yield; what slips through must not stop the others.
+                    report.failed[error.code] += len(part)
+                    continue
                 for outcome in outcomes:
                     if not isinstance(outcome, Appended):
                         report.failed[outcome.code] += 1

@@ -32,13 +32,16 @@ class Transfer:
         states: What is remembered of conversations.
         messages: The tenant's messages.
         clock: The present moment.
+
+    Attributes:
+        importer: Imports what any reader yields, for readers outside the list of formats.
     """
 
     def __init__(
         self, scope: Scope, states: ConversationStates, messages: Messages, clock: Clock
     ) -> None:
         self._scope = scope
-        self._importer = Importer(scope, states, messages, clock)
+        self.importer = Importer(scope, states, messages, clock)
         self._restorer = Restorer(scope)
 
     async def import_files(
@@ -66,7 +69,7 @@ class Transfer:
             return
         for known in FORMATS:
             if known.name == name:
-                async for count in self._importer.run(name, known.read(paths), report):
+                async for count in self.importer.run(name, known.read(paths), report):
                     yield count
                 return
         raise errors.InvalidInput(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from message_service import errors
 from message_service.catalogue import queries
+from message_service.database.client import Row
 from message_service.database.store import Store
 from message_service.documents.conversation import MAIN_BRANCH
 
@@ -103,7 +104,7 @@ class ConversationStates:
         else:
             self._states.move_to_end(key)
             if max_age is not None and asyncio.get_running_loop().time() - state.read_at > max_age:
-                await self.refresh(state)
+                self._learn(state, await self._conversation(*key))
         await self.know_branch(state, branch or state.active_branch)
         return state
 
@@ -114,13 +115,13 @@ class ConversationStates:
 
     async def refresh(self, state: ConversationState) -> None:
         """Read a state anew, in place: whoever holds it sees the change."""
-        fresh = await self._read(state.tenant_id, state.conversation_id)
-        state.user_id = fresh.user_id
-        state.character_id = fresh.character_id
-        state.archived = fresh.archived
-        state.active_branch = fresh.active_branch
-        state.tail = fresh.tail
-        state.read_at = fresh.read_at
+        # The tail first: a change to the conversation is written before the number announcing it,
+        # so whoever has seen that number reads the change.
+        key = (state.tenant_id, state.conversation_id)
+        tail = await self._tail(*key)
+        row = await self._conversation(*key)
+        state.tail = tail
+        self._learn(state, row)
         await self.know_branch(state, state.active_branch)
 
     async def know_branch(self, state: ConversationState, branch: str) -> None:
@@ -154,24 +155,40 @@ class ConversationStates:
             self._states.popitem(last=False)
 
     async def _read(self, tenant_id: str, conversation_id: str) -> ConversationState:
-        scope = self._store.scope(tenant_id)
-        read_at = asyncio.get_running_loop().time()
-        # The tail first: a change to the conversation is written before the number announcing it,
-        # so whoever has seen that number reads the change.
-        tail = await scope.find_one(
-            queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
-        )
-        row = await scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id)
-        if row is None:
-            raise errors.NotFound("conversation", conversation_id)
-        return ConversationState(
+        tail = await self._tail(tenant_id, conversation_id)  # first, as in `refresh`
+        row = await self._conversation(tenant_id, conversation_id)
+        state = ConversationState(
             tenant_id=tenant_id,
             conversation_id=conversation_id,
             user_id=row["user_id"],
-            character_id=row.get("character_id"),
-            archived=row["state"] != "active",
-            active_branch=row["active_branch"],
-            tail=tail["sequence_number"] if tail else 0,
-            read_at=read_at,
+            character_id=None,
+            archived=False,
+            active_branch=MAIN_BRANCH,
+            tail=tail,
+            read_at=0,
             months=set(row.get("months", ())),
         )
+        self._learn(state, row)
+        return state
+
+    async def _tail(self, tenant_id: str, conversation_id: str) -> int:
+        row = await self._store.scope(tenant_id).find_one(
+            queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
+        )
+        return row["sequence_number"] if row else 0
+
+    async def _conversation(self, tenant_id: str, conversation_id: str) -> Row:
+        row = await self._store.scope(tenant_id).find_one(
+            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        )
+        if row is None:
+            raise errors.NotFound("conversation", conversation_id)
+        return row
+
+    def _learn(self, state: ConversationState, row: Row) -> None:
+        """Take over what the conversation's document says."""
+        state.user_id = row["user_id"]
+        state.character_id = row.get("character_id")
+        state.archived = row["state"] != "active"
+        state.active_branch = row["active_branch"]
+        state.read_at = asyncio.get_running_loop().time()

@@ -49,6 +49,15 @@ class ConversationSummaries:
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
 
+    async def settle(self, tenant_id: str, conversation_id: str) -> None:
+        """Make sure that what was noted of a conversation is written.
+
+        Raises:
+            Unavailable: The database cannot be reached; the notes are kept.
+        """
+        if self._write_lock.locked() or (tenant_id, conversation_id) in self._waiting:
+            await self.flush()
+
     async def flush(self) -> None:
         """Write everything noted so far.
 
@@ -83,6 +92,8 @@ class ConversationSummaries:
                 await self.flush()
             except errors.Unavailable:
                 continue  # the notes are kept, and the next round tries again
+            except errors.MessageServiceError:
+                return  # the notes are kept; who reads or closes next is told
 
     async def _write(
         self,

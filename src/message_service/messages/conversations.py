@@ -146,7 +146,7 @@ class Conversations:
             NotFound: No such conversation in this tenant.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
-        await self._summaries.flush()
+        await self._summaries.settle(self._scope.tenant_id, conversation_id)
         row = await self._scope.find_one(
             queries.CONVERSATION_BY_ID, conversation_id=conversation_id
         )
