@@ -37,7 +37,7 @@ async def measure(uri: str, *, quick: bool) -> list[Figure]:
                     break
             figures.append(
                 Figure(
-                    f"prompt window, {budget:,} tokens ({size} messages) of {TURNS:,} turns: median",
+                    f"prompt window, {budget:,} tokens ({size} messages) of {TURNS:,}: median",
                     f"{median(times):.1f} ms (p95 {percentile(times, 0.95):.1f})",
                     f"bar {BAR_MS:.0f} ms (reading the whole chat: {median(raw_times):.0f} ms)",
                     median(times) / BAR_MS,

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         500, ge=1, le=10_000, description="most messages one shared round trip carries"
     )
     append_lanes: int = Field(
-        1, ge=1, le=32, description="shared round trips in flight at once; one per conversation"
+        4, ge=1, le=32, description="shared round trips in flight at once; one per conversation"
     )
     cache_conversations: int = Field(
         10_000, ge=16, description="conversations whose tail is remembered per process"

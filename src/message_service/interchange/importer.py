@@ -31,9 +31,9 @@ from message_service.messages.messages import Messages
 
 Row = dict[str, Any]
 
-_CHUNK_MESSAGES = 2_000
+_CHUNK_MESSAGES = 1_000
 _CHUNK_CONVERSATIONS = 200
-_CHUNKS_AT_ONCE = 3
+_CHUNKS_AT_ONCE = 6
 _LONG_CONVERSATION = 1_000
 
 
