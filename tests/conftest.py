@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from message_service.database.local_server import LocalServerManager
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import (
@@ -25,6 +24,7 @@ from message_service import MessageService
 from message_service.catalogue.targeting import untargeted
 from message_service.clock import SystemClock
 from message_service.database.client import Row, build_client, open_database
+from message_service.database.local_server import LocalServerManager
 from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
 

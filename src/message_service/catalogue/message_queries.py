@@ -209,6 +209,17 @@ CONVERSATION_TAIL = Query(
     examined_ratio=0,
 )
 
+CONVERSATION_LAST = Query(
+    name="messages.last",
+    collection="messages",
+    purpose="What holds the highest number of a conversation",
+    index="idx_conversation_sequence",
+    build=equal("conversation_id"),
+    example={"conversation_id": CONVERSATION},
+    sort=(("sequence_number", -1),),
+    projection=PAGE_FIELDS,
+)
+
 CONVERSATION_NUMBERS = Query(
     name="messages.numbers",
     collection="messages",

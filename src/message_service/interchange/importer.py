@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from message_service.interchange.records import ImportedConversation, ImportedMe
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages.appender import Appended
 from message_service.messages.conversation_state import ConversationState, ConversationStates
+from message_service.messages.conversations import Conversations
 from message_service.messages.incoming import check_text
 from message_service.messages.messages import Messages
 
@@ -45,6 +46,7 @@ class _Task:
     conversation_id: str
     fingerprint: str
     report: ConversationReport
+    months: set[str] = field(default_factory=set[str])
 
 
 class Importer:
@@ -53,15 +55,22 @@ class Importer:
     Args:
         scope: The tenant's scope.
         states: What is remembered of conversations.
+        conversations: The tenant's conversations.
         messages: The tenant's messages.
         clock: The present moment.
     """
 
     def __init__(
-        self, scope: Scope, states: ConversationStates, messages: Messages, clock: Clock
+        self,
+        scope: Scope,
+        states: ConversationStates,
+        conversations: Conversations,
+        messages: Messages,
+        clock: Clock,
     ) -> None:
         self._scope = scope
         self._states = states
+        self._conversations = conversations
         self._messages = messages
         self._clock = clock
 
@@ -270,13 +279,17 @@ class Importer:
                         "import_source.fingerprint": task.fingerprint,
                         "import_source.message_count": (task.report.stored + task.report.unchanged),
                         "active_branch": task.source.active_branch,
-                    }
+                    },
+                    "$addToSet": {"months": {"$each": sorted(task.months)}},
                 },
             )
             for task in tasks
         ]
         await self._scope.store.update_each(queries.CONVERSATION_BY_ID, changes)
         for task in tasks:
+            if task.report.unchanged:
+                # An import that was killed may have left behind what the list shows: get mends it.
+                await self._conversations.get(task.conversation_id)
             if task.source.active_branch != MAIN_BRANCH:
                 state = await self._states.get(self._scope.tenant_id, task.conversation_id)
                 await self._states.refresh(state)
@@ -311,6 +324,7 @@ class _Values:
             custom["created_at_inferred"] = True
         else:
             self._last = message.created_at
+        self._task.months.add(self._last.strftime("%Y%m"))
         values: Row = {
             "role": message.role,
             "text": text,

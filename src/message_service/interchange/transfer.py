@@ -14,6 +14,7 @@ from message_service.interchange.importer import Importer
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
 from message_service.messages.conversation_state import ConversationStates
+from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
 
 OWN_FORMAT = "jsonl"
@@ -30,6 +31,7 @@ class Transfer:
     Args:
         scope: The tenant's scope.
         states: What is remembered of conversations.
+        conversations: The tenant's conversations.
         messages: The tenant's messages.
         clock: The present moment.
 
@@ -38,10 +40,15 @@ class Transfer:
     """
 
     def __init__(
-        self, scope: Scope, states: ConversationStates, messages: Messages, clock: Clock
+        self,
+        scope: Scope,
+        states: ConversationStates,
+        conversations: Conversations,
+        messages: Messages,
+        clock: Clock,
     ) -> None:
         self._scope = scope
-        self.importer = Importer(scope, states, messages, clock)
+        self.importer = Importer(scope, states, conversations, messages, clock)
         self._restorer = Restorer(scope)
 
     async def import_files(

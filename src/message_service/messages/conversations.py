@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -140,18 +141,29 @@ class Conversations:
         )
 
     async def get(self, conversation_id: str) -> Conversation:
-        """Return a conversation, with what this process has appended to it so far.
+        """Return a conversation; its last number and message are those of the messages.
 
         Raises:
             NotFound: No such conversation in this tenant.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         await self._summaries.settle(self._scope.tenant_id, conversation_id)
-        row = await self._scope.find_one(
-            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        row, last = await asyncio.gather(
+            self._scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id),
+            self._scope.find_one(queries.CONVERSATION_LAST, conversation_id=conversation_id),
         )
         if row is None:
             raise errors.NotFound("conversation", conversation_id)
+        if last is not None and last["sequence_number"] > row["last_sequence_number"]:
+            # Another process is about to record it, or died before it could.
+            state = await self._states.get(self._scope.tenant_id, conversation_id)
+            self._summaries.note(state, last)
+            await self._summaries.settle(self._scope.tenant_id, conversation_id)
+            row = await self._scope.find_one(
+                queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+            )
+            if row is None:
+                raise errors.NotFound("conversation", conversation_id)
         return Conversation.model_validate(row)
 
     async def list(
