@@ -182,7 +182,9 @@ class MessageService:
             self._clock,
             self._ids,
         )
-        transfer = Transfer(scope, self._states, conversations, messages, self._clock)
+        transfer = Transfer(
+            scope, self._states, conversations, messages, self._summaries, self._clock
+        )
         tenant = Tenant(tenant_id, conversations, messages, transfer)
         self._tenants[tenant_id] = tenant
         return tenant

@@ -26,6 +26,7 @@ from message_service.interchange.records import ImportedConversation, ImportedMe
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages.appender import Appended
 from message_service.messages.conversation_state import ConversationState, ConversationStates
+from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.incoming import check_text
 from message_service.messages.messages import Messages
@@ -57,6 +58,7 @@ class Importer:
         states: What is remembered of conversations.
         conversations: The tenant's conversations.
         messages: The tenant's messages.
+        summaries: Keeps what conversations show of their messages.
         clock: The present moment.
     """
 
@@ -66,11 +68,13 @@ class Importer:
         states: ConversationStates,
         conversations: Conversations,
         messages: Messages,
+        summaries: ConversationSummaries,
         clock: Clock,
     ) -> None:
         self._scope = scope
         self._states = states
         self._conversations = conversations
+        self._summaries = summaries
         self._messages = messages
         self._clock = clock
 
@@ -269,6 +273,12 @@ class Importer:
         """Mark conversations as complete."""
         if not tasks:
             return
+        # Complete is complete, what the list shows included: so that comes first.
+        await self._summaries.flush()
+        for task in tasks:
+            if task.report.unchanged:
+                # An import that was killed may have left it behind: get mends it.
+                await self._conversations.get(task.conversation_id)
         changes = [
             Change(
                 self._scope.tenant_id,
@@ -287,9 +297,6 @@ class Importer:
         ]
         await self._scope.store.update_each(queries.CONVERSATION_BY_ID, changes)
         for task in tasks:
-            if task.report.unchanged:
-                # An import that was killed may have left behind what the list shows: get mends it.
-                await self._conversations.get(task.conversation_id)
             if task.source.active_branch != MAIN_BRANCH:
                 state = await self._states.get(self._scope.tenant_id, task.conversation_id)
                 await self._states.refresh(state)

@@ -14,6 +14,7 @@ from message_service.interchange.importer import Importer
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
 from message_service.messages.conversation_state import ConversationStates
+from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
 
@@ -33,6 +34,7 @@ class Transfer:
         states: What is remembered of conversations.
         conversations: The tenant's conversations.
         messages: The tenant's messages.
+        summaries: Keeps what conversations show of their messages.
         clock: The present moment.
 
     Attributes:
@@ -45,10 +47,11 @@ class Transfer:
         states: ConversationStates,
         conversations: Conversations,
         messages: Messages,
+        summaries: ConversationSummaries,
         clock: Clock,
     ) -> None:
         self._scope = scope
-        self.importer = Importer(scope, states, conversations, messages, clock)
+        self.importer = Importer(scope, states, conversations, messages, summaries, clock)
         self._restorer = Restorer(scope)
 
     async def import_files(

@@ -71,7 +71,7 @@ class ConversationSummaries:
                 return
             try:
                 await self._write(waiting, months)
-            except errors.MessageServiceError:
+            except BaseException:  # a cancellation too must not lose them
                 # Newer notes win over the ones put back.
                 self._waiting = {**waiting, **self._waiting}
                 for key, values in months.items():
