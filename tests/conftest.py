@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
@@ -27,6 +28,12 @@ from message_service.database.client import Row, build_client, open_database
 from message_service.database.local_server import LocalServerManager
 from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
+
+# No timed assertions: how fast the machine is at the moment proves nothing.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -12,6 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from message_service import errors
@@ -162,23 +163,28 @@ class LocalServerManager:
 
     async def _start(self, wanted: range | None, deadline: float) -> LocalServer:
         log = self._layout.log
-        moved = mongod_log.rotate(log)
-        since = mongod_log.length(log)
-        process = await self._find()
-        notes: tuple[str, ...] = ()
-        if process is None:
-            process, notes = await self._launch(wanted, since, deadline)
-            moved = False
-        elif wanted is not None and process.port not in wanted:
-            notes = (f"it was running already, on port {process.port}; stop it to move it",)
-        try:
-            version = await make_writable(
-                process.port, lambda: is_alive(process, self._layout), deadline
-            )
-        except ConnectionError:
-            raise self._gave_up(mongod_log.failure(log, since)) from None
-        except TimeoutError:
-            raise self._not_writable(process) from None
+        while True:
+            moved = mongod_log.rotate(log)
+            since = mongod_log.length(log)
+            process = await self._find()
+            adopted = process is not None
+            notes: tuple[str, ...] = ()
+            if process is None:
+                process, notes = await self._launch(wanted, since, deadline)
+                moved = False
+            elif wanted is not None and process.port not in wanted:
+                notes = (f"it was running already, on port {process.port}; stop it to move it",)
+            try:
+                version = await make_writable(
+                    process.port, partial(is_alive, process, self._layout), deadline
+                )
+                break
+            except ConnectionError:
+                if adopted and time.monotonic() < deadline:
+                    continue  # it was dying when it was found: start a new one
+                raise self._gave_up(mongod_log.failure(log, since)) from None
+            except TimeoutError:
+                raise self._not_writable(process) from None
         if moved:
             await reopen_log(process.port)
         server = self._describe(process, version, notes)
