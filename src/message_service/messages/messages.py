@@ -10,7 +10,7 @@ from message_service import errors
 from message_service.catalogue import queries
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
-from message_service.documents.message import MessageStatus, MessageVersion, Role
+from message_service.documents.message import Role
 from message_service.ids import IdFactory, IdKind, check_id
 from message_service.messages.appender import (
     Appended,
@@ -18,15 +18,15 @@ from message_service.messages.appender import (
     Outcome,
     duplicate_or_conflict,
 )
-from message_service.messages.branches import Branches, BranchInfo
+from message_service.messages.branches import Branches
 from message_service.messages.changes import MessageChanges
-from message_service.messages.context import MAX_MESSAGES, ContextReader, ContextWindow
+from message_service.messages.context import ContextReader
 from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.cursors import CursorSigner
-from message_service.messages.history import Direction, HistoryReader, check_limit
+from message_service.messages.history import HistoryReader, check_limit
 from message_service.messages.incoming import NewMessage, Prepared, check_new_message, prepare
-from message_service.messages.numbering import Completeness, Numbering
-from message_service.messages.rows import Page, Row, StoredMessage
+from message_service.messages.numbering import Numbering
+from message_service.messages.rows import Row, StoredMessage
 
 MAX_SEARCH_CHARACTERS = 1_000
 
@@ -34,8 +34,22 @@ MAX_SEARCH_CHARACTERS = 1_000
 class Messages:
     """Append, read and change messages.
 
-    Reading and changing are told in `HistoryReader`, `ContextReader`, `MessageChanges` and
-    `Numbering`; this class is their common face.
+    Attributes:
+        history: Pages of a conversation; see `HistoryReader.page`.
+        around: The messages around one; see `HistoryReader.around`.
+        by_user: A user's messages, newest first; see `HistoryReader.by_user`.
+        get: One whole message; see `HistoryReader.get`.
+        context: The prompt window of a branch; see `ContextReader.window`.
+        edit: Replace a text, keeping the old one; see `MessageChanges.edit`.
+        versions: What a message said before; see `MessageChanges.versions`.
+        delete: Hide a message; see `MessageChanges.delete`.
+        undelete: Show it again; see `MessageChanges.undelete`.
+        feedback: Record what the reader thought; see `MessageChanges.feedback`.
+        pin: Pin or unpin a message; see `MessageChanges.pin`.
+        branch: Start a branch after a message; see `Branches.create`.
+        branches: A conversation's branches; see `Branches.list`.
+        check: Prove that a conversation is complete; see `Numbering.check`.
+        close_holes: Close holes with tombstones; see `Numbering.close_holes`.
     """
 
     def __init__(
@@ -54,11 +68,25 @@ class Messages:
         self._appender = appender
         self._clock = clock
         self._ids = new_id
-        self._history = HistoryReader(scope, states, signer, staleness)
-        self._context = ContextReader(scope, states)
-        self._changes = MessageChanges(scope, clock)
-        self._branches = Branches(scope, states, clock, new_id)
-        self._numbering = Numbering(scope, clock, new_id)
+        history = HistoryReader(scope, states, signer, staleness)
+        self.history = history.page
+        self.around = history.around
+        self.by_user = history.by_user
+        self.get = history.get
+        self.context = ContextReader(scope, states).window
+        changes = MessageChanges(scope, clock)
+        self.edit = changes.edit
+        self.versions = changes.versions
+        self.delete = changes.delete
+        self.undelete = changes.undelete
+        self.feedback = changes.feedback
+        self.pin = changes.pin
+        branches = Branches(scope, states, clock, new_id)
+        self.branch = branches.create
+        self.branches = branches.list
+        numbering = Numbering(scope, clock, new_id)
+        self.check = numbering.check
+        self.close_holes = numbering.close_holes
 
     async def append(
         self, conversation_id: str, role: Role | str, text: str, **fields: Any
@@ -116,179 +144,6 @@ class Messages:
             except errors.InvalidInput as error:
                 raise _placed(error, place) from None
         return await self._append(conversation_id, checked)
-
-    async def history(
-        self,
-        conversation_id: str,
-        *,
-        branch: str | None = None,
-        direction: Direction = "forward",
-        limit: int = 50,
-        cursor: str | None = None,
-        after: int | None = None,
-        before: int | None = None,
-        statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
-        full: bool = False,
-    ) -> Page:
-        """Return one page of a conversation; see `HistoryReader.page`."""
-        return await self._history.page(
-            conversation_id,
-            branch=branch,
-            direction=direction,
-            limit=limit,
-            cursor=cursor,
-            after=after,
-            before=before,
-            statuses=statuses,
-            full=full,
-        )
-
-    async def around(
-        self,
-        conversation_id: str,
-        message_id: str,
-        *,
-        before: int = 25,
-        after: int = 25,
-        branch: str | None = None,
-        statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
-        full: bool = False,
-    ) -> Page:
-        """Return the messages around one; see `HistoryReader.around`."""
-        return await self._history.around(
-            conversation_id,
-            message_id,
-            before=before,
-            after=after,
-            branch=branch,
-            statuses=statuses,
-            full=full,
-        )
-
-    async def by_user(
-        self,
-        user_id: str,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        since: datetime | None = None,
-    ) -> Page:
-        """Return a user's messages, newest first; see `HistoryReader.by_user`."""
-        return await self._history.by_user(user_id, limit=limit, cursor=cursor, since=since)
-
-    async def get(self, conversation_id: str, message_id: str) -> StoredMessage:
-        """Return one whole message, whatever its status; see `HistoryReader.get`."""
-        return await self._history.get(conversation_id, message_id)
-
-    async def context(
-        self,
-        conversation_id: str,
-        *,
-        token_budget: int,
-        branch: str | None = None,
-        max_messages: int = MAX_MESSAGES,
-        step: int | None = None,
-        include_pinned: bool = True,
-        include_summary: bool = True,
-    ) -> ContextWindow:
-        """Return the prompt window of a branch; see `ContextReader.window`."""
-        return await self._context.window(
-            conversation_id,
-            token_budget=token_budget,
-            branch=branch,
-            max_messages=max_messages,
-            step=step,
-            include_pinned=include_pinned,
-            include_summary=include_summary,
-        )
-
-    async def edit(
-        self,
-        conversation_id: str,
-        message_id: str,
-        text: str,
-        *,
-        expected_revision: int | None = None,
-        edited_by: str | None = None,
-        language: str | None = None,
-        token_count: int | None = None,
-        tokenizer: str | None = None,
-    ) -> StoredMessage:
-        """Replace a message's text, keeping the old one; see `MessageChanges.edit`."""
-        return await self._changes.edit(
-            conversation_id,
-            message_id,
-            text,
-            expected_revision=expected_revision,
-            edited_by=edited_by,
-            language=language,
-            token_count=token_count,
-            tokenizer=tokenizer,
-        )
-
-    async def versions(self, conversation_id: str, message_id: str) -> list[MessageVersion]:
-        """Return what a message said before; see `MessageChanges.versions`."""
-        return await self._changes.versions(conversation_id, message_id)
-
-    async def delete(
-        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
-    ) -> StoredMessage:
-        """Hide a message; see `MessageChanges.delete`."""
-        return await self._changes.delete(
-            conversation_id, message_id, expected_revision=expected_revision
-        )
-
-    async def undelete(
-        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
-    ) -> StoredMessage:
-        """Show a deleted message again; see `MessageChanges.undelete`."""
-        return await self._changes.undelete(
-            conversation_id, message_id, expected_revision=expected_revision
-        )
-
-    async def feedback(
-        self,
-        conversation_id: str,
-        message_id: str,
-        rating: str | int,
-        *,
-        comment: str | None = None,
-        tags: Sequence[str] | None = None,
-        given_by: str | None = None,
-    ) -> StoredMessage:
-        """Record what the reader thought; see `MessageChanges.feedback`."""
-        return await self._changes.feedback(
-            conversation_id, message_id, rating, comment=comment, tags=tags, given_by=given_by
-        )
-
-    async def pin(
-        self, conversation_id: str, message_id: str, *, pinned: bool = True
-    ) -> StoredMessage:
-        """Pin or unpin a message; see `MessageChanges.pin`."""
-        return await self._changes.pin(conversation_id, message_id, pinned=pinned)
-
-    async def branch(
-        self,
-        conversation_id: str,
-        from_message_id: str | None,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-    ) -> BranchInfo:
-        """Start a branch after a message; see `Branches.create`."""
-        return await self._branches.create(conversation_id, from_message_id, name=name, title=title)
-
-    async def branches(self, conversation_id: str) -> list[BranchInfo]:
-        """Return a conversation's branches; see `Branches.list`."""
-        return await self._branches.list(conversation_id)
-
-    async def check(self, conversation_id: str) -> Completeness:
-        """Prove that a conversation is complete; see `Numbering.check`."""
-        return await self._numbering.check(conversation_id)
-
-    async def close_holes(self, conversation_id: str, *, reason: str) -> int:
-        """Close holes with tombstones; see `Numbering.close_holes`."""
-        return await self._numbering.close_holes(conversation_id, reason=reason)
 
     async def with_same_text(self, conversation_id: str, content_hash: str) -> list[Row]:
         """Return the messages of a conversation with this content hash (duplicate detection).
