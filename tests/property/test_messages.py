@@ -259,5 +259,5 @@ async def test_a_damaged_export_stores_nothing_false(
     )
     for row in rows:
         assert row["content"]["text"] in {f"text {n}" for n in range(5)}
-    if cut:
+    if cut and place < len(raw) - 1:  # the last line's end is no loss
         assert not report.complete

@@ -238,22 +238,14 @@ class Scope:
 
     async def insert_many(
         self, collection: str, documents: Sequence[Row], *, comment: str
-    ) -> list[int]:
-        """Insert documents of this tenant; return the places of those that exist already.
-
-        Raises:
-            DocumentRefused: The server's validator refused one; the others are in.
-        """
-        refused = await self._store.insert(
+    ) -> list[Refused]:
+        """Insert documents of this tenant; return those the server refused, the others are in."""
+        return await self._store.insert(
             collection,
             [{**document, "tenant_id": self.tenant_id} for document in documents],
             ordered=False,
             comment=comment,
         )
-        for refusal in refused:
-            if not isinstance(refusal.error, errors.AlreadyExists):
-                raise refusal.error
-        return [refusal.position for refusal in refused]
 
     async def update_one(self, query: Query, update: Update, **values: Any) -> bool:
         """Change the one document a query finds; False when it finds none."""

@@ -172,7 +172,13 @@ class Importer:
             return
         now = self._clock.now()
         documents = [self._conversation(name, task, now).to_bson() for task in tasks]
-        await self._scope.insert_many("conversations", documents, comment="conversations.import")
+        refused = await self._scope.insert_many(
+            "conversations", documents, comment="conversations.import"
+        )
+        for refusal in refused:
+            # One that exists was made by another import at the same time: that is as good.
+            if not isinstance(refusal.error, errors.AlreadyExists):
+                raise refusal.error
         for document in documents:
             self._states.remember(
                 ConversationState(

@@ -17,6 +17,7 @@ from message_service.messages import integrity
 
 Row = dict[str, Any]
 
+_REFUSED = "refused_by_the_server"
 _SAME = ("message_id", "sequence_number", "checksum", "revision", "status")
 
 
@@ -69,23 +70,39 @@ class Restorer:
             if self._intact(message, conversation_id, one)
         ]
         versions = self._valid(MessageVersion, bundle.versions, one)
-        await self._insert("conversation_branches", branches)
+        await self._insert("conversation_branches", branches, one)
         await self._insert_messages(conversation_id, messages, one)
-        await self._insert("message_versions", versions)
+        await self._insert("message_versions", versions, one)
         if bundle.last:
-            report.new += not await self._insert("conversations", [bundle.conversation])
+            turned_down = one.failed[_REFUSED]
+            there = await self._insert("conversations", [bundle.conversation], one)
+            report.new += not there and one.failed[_REFUSED] == turned_down
         return one
 
-    async def _insert(self, collection: str, documents: Sequence[Row]) -> list[int]:
+    async def _insert(
+        self, collection: str, documents: Sequence[Row], one: ConversationReport
+    ) -> list[Row]:
+        """Insert documents; return those that are there already, in whatever state."""
         if not documents:
             return []
-        return await self._scope.insert_many(collection, documents, comment=f"{collection}.restore")
+        refused = await self._scope.insert_many(
+            collection, documents, comment=f"{collection}.restore"
+        )
+        there: list[Row] = []
+        for refusal in refused:
+            if isinstance(refusal.error, errors.AlreadyExists):
+                there.append(documents[refusal.position])
+            else:
+                one.failed[_REFUSED] += 1
+        return there
 
     async def _insert_messages(
         self, conversation_id: str, messages: Sequence[Row], one: ConversationReport
     ) -> None:
-        refused = [messages[place] for place in await self._insert("messages", messages)]
-        one.stored += len(messages) - len(refused)
+        turned_down = one.failed[_REFUSED]
+        refused = await self._insert("messages", messages, one)
+        turned_down = one.failed[_REFUSED] - turned_down
+        one.stored += len(messages) - len(refused) - turned_down
         if not refused:
             return
         rows = await self._scope.find(
