@@ -71,6 +71,7 @@ class Store:
 
     def __init__(self, database: AsyncDatabase[Row]) -> None:
         self._database = database
+        self._collections: dict[tuple[str, bool], AsyncCollection[Row]] = {}
 
     @property
     def database(self) -> AsyncDatabase[Row]:
@@ -83,9 +84,12 @@ class Store:
 
     def collection(self, name: str, *, committed: bool = False) -> AsyncCollection[Row]:
         """Return a collection; `committed` reads only what a majority holds."""
-        if committed:
-            return self._database.get_collection(name, read_concern=COMMITTED)
-        return self._database.get_collection(name)
+        known = self._collections.get((name, committed))
+        if known is None:
+            concern = COMMITTED if committed else None
+            known = self._database.get_collection(name, read_concern=concern)
+            self._collections[(name, committed)] = known
+        return known
 
     async def insert(
         self, collection: str, documents: Sequence[Row], *, ordered: bool, comment: str
