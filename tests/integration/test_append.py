@@ -129,6 +129,21 @@ async def test_append_many_gives_each_its_result(
     assert (await service.messages.check(conversation)).count == 3
 
 
+async def test_a_refusal_in_the_middle_of_a_round_trip_leaves_no_hole(
+    service: MessageService, conversation: str
+) -> None:
+    results = await service.messages.append_many(
+        conversation,
+        [
+            {"role": "user", "text": "a", "client_msg_id": "k"},
+            {"role": "user", "text": "a", "client_msg_id": "k"},
+            {"role": "user", "text": "b"},
+        ],
+    )
+    assert [r.sequence_number for r in results if isinstance(r, Appended)] == [1, 1, 2]
+    assert (await service.messages.check(conversation)).complete
+
+
 async def test_append_many_writes_nothing_when_one_is_wrong(
     service: MessageService, conversation: str
 ) -> None:
