@@ -1,0 +1,181 @@
+"""What a message wants: a greeting, an answer, an action, something creative, or nothing.
+
+Rules over word tables (`data/intent.toml`), 13 languages. Weak where form and intent part: "can you
+..." is taken for a command, a question without question words or mark for a statement, sarcasm
+for what it says. Elsewhere than in those languages only the question mark is understood.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from message_service.enrichment.words import fold, tokenize
+
+INTENTS: Final = ("greeting", "question", "command", "creative", "statement")
+"""The design's four, and what is none of them."""
+
+UNSPACED: Final = frozenset({"zh", "ja", "ko"})
+_SCANNED = 400
+_SHORT = 8
+_MARKS = ("?", "？", "؟")
+_CLAUSES = re.compile(r"[,;:.!،؛]\s*")
+_INVERTED = ("-tu", "-vous", "-il", "-elle", "-ils", "-elles", "-on")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a message wants.
+
+    Attributes:
+        name: One of `INTENTS`.
+        confidence: 0 to 1: how sure the kind of rule is, not a probability.
+    """
+
+    name: str
+    confidence: float
+
+
+_STATEMENT = Intent("statement", 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The folded forms of one language."""
+
+    greeting: tuple[str, ...]
+    question: tuple[str, ...]
+    command: frozenset[str]
+    command_parts: tuple[str, ...]
+    please: tuple[str, ...]
+    creative: tuple[str, ...]
+    creative_verbs: tuple[str, ...]
+    creative_nouns: tuple[str, ...]
+    leading: frozenset[str]
+
+
+def classify_intent(text: str, language: str) -> Intent:
+    """Return what a message wants, judged by its first and last 400 characters.
+
+    Args:
+        text: The message's text.
+        language: ISO 639-1 code, or `und` (then the English table is tried).
+    """
+    head = text[:_SCANNED].strip()
+    asks = text[-_SCANNED:].rstrip().endswith(_MARKS)
+    if head.startswith("*") and head.find("*", 1) > 2:
+        return Intent("creative", 0.7)  # *an action in a role-play*
+    table = _tables().get(language if language != "und" else "en")
+    if table is None:
+        return Intent("question", 0.7) if asks else _STATEMENT
+    folded = fold(head)
+    if language in UNSPACED:
+        return _unspaced(folded, table, asks=asks)
+    words = tokenize(head)
+    line = " ".join(words)
+    if _creative(line, words, table):
+        return Intent("creative", 0.8)
+    greeted = _beginning(line, table.greeting)
+    if greeted:
+        rest = line[len(greeted) :].split()
+        if len(rest) < _SHORT and not _beginning(" ".join(rest), table.question):
+            return Intent("greeting", 0.9)
+        if not rest or any(_beginning(" ".join(rest), (form,)) for form in table.greeting):
+            return Intent("greeting", 0.9)
+        line, words = " ".join(rest), rest
+    pleaded = any(f" {form} " in f" {line} " for form in table.please)
+    asked = _beginning(line, table.please)
+    if asked:
+        words = line[len(asked) :].split()
+    first = words[0] if words else ""
+    if first in table.command and not (asks and not pleaded):
+        return Intent("command", 0.8)
+    if _beginning(line, table.command_parts) or (pleaded and not asks):
+        return Intent("command", 0.7)
+    if asks:
+        return Intent("question", 0.9)
+    if _beginning(line, table.question) or _asks_at_last(head, table):
+        return Intent("question", 0.7)
+    return _STATEMENT
+
+
+def _asks_at_last(head: str, table: _Table) -> bool:
+    """Whether the last clause begins like a question: "I am fine, what about you"."""
+    words = tokenize(_CLAUSES.split(head.rstrip())[-1])
+    while words and words[0] in table.leading:
+        words = words[1:]
+    return bool(_beginning(" ".join(words), table.question)) or any(
+        word.endswith(_INVERTED) for word in words[:4]
+    )
+
+
+def _unspaced(folded: str, table: _Table, *, asks: bool) -> Intent:
+    if any(form in folded for form in table.creative) or (
+        any(form in folded for form in table.creative_verbs)
+        and any(form in folded for form in table.creative_nouns)
+    ):
+        return Intent("creative", 0.7)
+    if any(folded.startswith(form) for form in table.greeting) and len(folded) < 4 * _SHORT:
+        return Intent("greeting", 0.8)
+    if any(form in folded for form in table.command_parts) and not asks:
+        return Intent("command", 0.7)
+    if asks:
+        return Intent("question", 0.9)
+    if any(form in folded for form in table.question):
+        return Intent("question", 0.7)
+    return _STATEMENT
+
+
+def _creative(line: str, words: Iterable[str], table: _Table) -> bool:
+    padded = f" {line} "
+    if any(f" {form} " in padded for form in table.creative):
+        return True
+    known = set(words)
+    return not known.isdisjoint(table.creative_verbs) and not known.isdisjoint(table.creative_nouns)
+
+
+def _beginning(line: str, forms: Iterable[str]) -> str:
+    """Return the longest of these forms the line begins with, as whole words."""
+    best = ""
+    for form in forms:
+        if (
+            len(form) > len(best)
+            and line.startswith(form)
+            and (len(line) == len(form) or line[len(form)] == " ")
+        ):
+            best = form
+    return best
+
+
+@cache
+def _tables() -> Mapping[str, _Table]:
+    data = resources.files("message_service.enrichment") / "data" / "intent.toml"
+    return {
+        language: _table(found, spaced=language not in UNSPACED)
+        for language, found in tomllib.loads(data.read_text("utf-8")).items()
+    }
+
+
+def _table(found: Mapping[str, list[str]], *, spaced: bool) -> _Table:
+    def forms(name: str) -> tuple[str, ...]:
+        return tuple(
+            " ".join(tokenize(form)) if spaced else fold(form) for form in found.get(name, ())
+        )
+
+    commands = forms("command")
+    return _Table(
+        greeting=forms("greeting"),
+        question=forms("question"),
+        command=frozenset(form for form in commands if " " not in form),
+        command_parts=tuple(form for form in commands if " " in form or not spaced),
+        please=forms("please"),
+        creative=forms("creative"),
+        creative_verbs=forms("creative_verbs"),
+        creative_nouns=forms("creative_nouns"),
+        leading=frozenset(forms("leading")),
+    )

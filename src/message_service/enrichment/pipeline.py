@@ -1,0 +1,228 @@
+"""The enrichers, in one list, and the run of a text through them.
+
+Language and the counts of the text are worked out when a message is appended; the rest here, behind
+the append, by the indexer. A result says what was found and stays silent otherwise: no value is
+made up for what an enricher could not tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from message_service.enrichment.complexity import complexity_score
+from message_service.enrichment.entities import find_entities
+from message_service.enrichment.intent import classify_intent
+from message_service.enrichment.keywords import find_keywords
+from message_service.enrichment.language import UNDETERMINED, Language, detect_language
+from message_service.enrichment.model import Enricher, Findings, Subject
+from message_service.enrichment.safety import FILTER_VERSION, judge
+from message_service.enrichment.sentiment import score_sentiment
+from message_service.enrichment.text_statistics import sanitize
+from message_service.enrichment.topics import find_topics
+from message_service.enrichment.urgency import judge_urgency
+from message_service.enrichment.words import Words, analyse
+
+WORDS_VERSION = 1
+"""Version of tokens, stems and terms; part of `ENRICHMENT_VERSION`."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def _intent(subject: Subject) -> Findings:
+    found = classify_intent(subject.text, subject.language)
+    return {"custom_metadata.intent": found.name, "custom_metadata.confidence": found.confidence}
+
+
+def _sentiment(subject: Subject) -> Findings:
+    return {"custom_metadata.sentiment": score_sentiment(subject.text, subject.language).label}
+
+
+def _urgency(subject: Subject) -> Findings:
+    return {"custom_metadata.urgency": judge_urgency(subject.text, subject.language)}
+
+
+def _complexity(subject: Subject) -> Findings:
+    return {"custom_metadata.complexity_score": complexity_score(subject.text)}
+
+
+def _topics(subject: Subject) -> Findings:
+    topics = find_topics(subject.text, subject.language)
+    return {"custom_metadata.topics": list(topics)} if topics else {}
+
+
+def _keywords(subject: Subject) -> Findings:
+    return {"indexed_content.keywords": list(find_keywords(subject.text, subject.language))}
+
+
+def _entities(subject: Subject) -> Findings:
+    return {"indexed_content.entities": list(find_entities(subject.text, subject.language))}
+
+
+def _safety(subject: Subject) -> Findings:
+    verdict = judge(subject.text, subject.language)
+    return {
+        "safety_metadata.safety_score": verdict.safety_score,
+        "safety_metadata.detected_issues": list(verdict.detected_issues),
+        "safety_metadata.moderation_flags": list(verdict.moderation_flags),
+        "safety_metadata.manual_review_required": verdict.manual_review_required,
+        "safety_metadata.content_filtered": False,
+        "safety_metadata.filter_version": FILTER_VERSION,
+    }
+
+
+ENRICHERS: tuple[Enricher, ...] = (
+    Enricher(
+        name="intent",
+        version=1,
+        finds="greeting, question, command, creative or statement; how sure the rule is",
+        weak="questions without question words or mark; 'can you ...' is taken for a command",
+        fills=("custom_metadata.intent", "custom_metadata.confidence"),
+        run=_intent,
+    ),
+    Enricher(
+        name="sentiment",
+        version=1,
+        finds="positive, neutral or negative, by word lists in 13 languages and emoji",
+        weak="sarcasm; feelings told without their words; negation in Chinese and Japanese",
+        fills=("custom_metadata.sentiment",),
+        run=_sentiment,
+    ),
+    Enricher(
+        name="urgency",
+        version=1,
+        finds="low, medium, high or urgent, by words for haste in 12 languages",
+        weak="urgency told by circumstances; no safety signal",
+        fills=("custom_metadata.urgency",),
+        run=_urgency,
+    ),
+    Enricher(
+        name="complexity",
+        version=1,
+        finds="0 to 1: long sentences, long words, vocabulary, code and formulas",
+        weak="a heuristic that orders texts, no grade level",
+        fills=("custom_metadata.complexity_score",),
+        run=_complexity,
+    ),
+    Enricher(
+        name="topics",
+        version=1,
+        finds="up to five of 24 topics, by words in 12 languages",
+        weak="texts about a topic in other words; words with two meanings",
+        fills=("custom_metadata.topics",),
+        run=_topics,
+    ),
+    Enricher(
+        name="keywords",
+        version=1,
+        finds="up to eight key phrases (RAKE)",
+        weak="compounds of Chinese and Japanese stay whole; very short texts",
+        fills=("indexed_content.keywords",),
+        run=_keywords,
+    ),
+    Enricher(
+        name="entities",
+        version=1,
+        finds="names, @names, #tags, hosts, dates, amounts, places",
+        weak="lower-case names; most names in Chinese, Japanese, Korean, Arabic; German nouns",
+        fills=("indexed_content.entities",),
+        run=_entities,
+    ),
+    Enricher(
+        name="safety",
+        version=1,
+        finds="personal data, abusive language, spam; a score, flags, and the need for review",
+        weak="implied and quoted hate, misspelt abuse, national phone formats but US and GB",
+        fills=tuple(
+            f"safety_metadata.{name}"
+            for name in (
+                "safety_score",
+                "detected_issues",
+                "moderation_flags",
+                "manual_review_required",
+                "content_filtered",
+                "filter_version",
+            )
+        ),
+        run=_safety,
+    ),
+)
+"""Every enricher. Adding one is adding an entry; raising a version re-enriches what is stored."""
+
+
+def _version(enrichers: Sequence[Enricher]) -> str:
+    named = ",".join(f"{one.name}{one.version}" for one in enrichers)
+    digest = hashlib.sha256(f"words{WORDS_VERSION},{named}".encode()).hexdigest()
+    return f"e{len(enrichers)}-{digest[:8]}"
+
+
+ENRICHMENT_VERSION = _version(ENRICHERS)
+"""Stored with every message and search entry; changes whenever an enricher's version does."""
+
+
+MESSAGE_PATHS: tuple[str, ...] = (
+    "content.detected_language",
+    "enrichment.language_confidence",
+    *(
+        path
+        for enricher in ENRICHERS
+        for path in enricher.fills
+        if not path.startswith("indexed_content.")
+    ),
+)
+"""The fields of a message that enrichment fills; those under `indexed_content` are its entry's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """What is known of a text.
+
+    Attributes:
+        language: Its language.
+        words: Its searchable forms.
+        findings: Values by field path.
+        failed: Enrichers that raised an error on it.
+    """
+
+    language: Language
+    words: Words
+    findings: dict[str, Any] = field(default_factory=dict[str, Any])
+    failed: tuple[str, ...] = ()
+
+
+def enrich(
+    text: str, *, language: str | None = None, enrichers: Sequence[Enricher] = ENRICHERS
+) -> Enriched:
+    """Run a text through the enrichers.
+
+    An enricher that raises is recorded in `failed` and logged; the others go on, so that one odd
+    text cannot hold up the index.
+
+    Args:
+        text: The message's text.
+        language: Its language, when the caller named it.
+        enrichers: The enrichers to run.
+    """
+    clean = sanitize(text)
+    found = detect_language(clean) if language is None else Language(language, 1.0)
+    words = analyse(clean, found.code)
+    subject = Subject(clean, found.code, words)
+    findings: dict[str, Any] = {}
+    failed: list[str] = []
+    if found.code != UNDETERMINED:
+        findings["content.detected_language"] = found.code
+        findings["enrichment.language_confidence"] = found.confidence
+    for enricher in enrichers:
+        try:
+            findings.update(enricher.run(subject))
+        except Exception:
+            # The text is not logged: it is somebody's message.
+            _LOG.exception("enricher %s failed", enricher.name)
+            failed.append(enricher.name)
+    return Enriched(found, words, findings, tuple(failed))
+
+
+__all__ = ["ENRICHERS", "ENRICHMENT_VERSION", "MESSAGE_PATHS", "Enriched", "enrich"]

@@ -1,0 +1,299 @@
+"""Words of any script: folding, tokens, n-grams, stems, and the terms an index is made of.
+
+Text in scripts that write words apart is cut into words; Chinese, Japanese, Korean, Thai, Lao,
+Khmer and Burmese into overlapping two-character pieces, which find any substring of two characters
+or more (MongoDB's own text index finds only whole runs of such text).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import Stemmer
+
+from message_service.enrichment.stop_words import STOP_WORDS
+
+MAX_TOKEN = 64
+"""Longest token in code points; what is longer is cut, so that no index key grows without bound."""
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u1100-\u11ff\u3005-\u3007\u3041-\u3096\u3099-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3130-\u318f"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+_EMOJI = "\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001f3fa\U0001f400-\U0001faff"
+
+
+def _marks() -> str:
+    """Ranges of combining marks: word characters lack them, and Indic words would fall apart."""
+    ranges: list[str] = []
+    start: int | None = None
+    for code in (*range(0x300, 0x1E00), 0x1E00):
+        is_mark = code < 0x1E00 and unicodedata.category(chr(code))[0] == "M"
+        if is_mark and start is None:
+            start = code
+        elif not is_mark and start is not None:
+            ranges.append(f"{chr(start)}-{chr(code - 1)}")
+            start = None
+    return "".join(ranges)
+
+
+_LETTER = rf"[^\W{_UNSPACED}{_EMOJI}]|[{_marks()}\u200c\u200d]"
+_TOKEN = re.compile(
+    rf"(?P<run>[{_UNSPACED}]+)|(?P<emoji>[{_EMOJI}])"
+    rf"|(?P<word>(?:[^\W{_UNSPACED}{_EMOJI}])(?:{_LETTER})*(?:['’\-](?:{_LETTER})+)*)"
+)
+_ASCII_TOKEN = re.compile(r"\w+(?:['\-]\w+)*")
+_RUN = re.compile(rf"[{_UNSPACED}]")
+_PARTS = re.compile(r"['’_\-]+")
+
+# What canonical decomposition leaves: ligatures, strokes, and Arabic letters written several ways.
+_LETTERS = {
+    ord(source): target
+    for sources, target in (
+        ("æ", "ae"), ("œ", "oe"), ("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("þ", "th"),
+        ("ı", "i"), ("أإآٱ", "ا"), ("ىیئ", "ي"), ("ؤ", "و"), ("ة", "ه"), ("ک", "ك"), ("’", "'"),
+        ("\u0640\u200c\u200d", ""),
+    )
+    for source in sources
+}  # fmt: skip
+_KEPT = {"й", "ї"}  # letters of their own, not a letter with an accent
+
+
+class _Folding(dict[int, str]):
+    """Maps a code point to its folded form, worked out when first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        folded = character
+        if character not in _KEPT:
+            base = unicodedata.normalize("NFD", character)
+            folded = "".join(c for c in base if not _is_accent(c))
+            folded = unicodedata.normalize("NFC", folded)
+        self[code] = folded
+        return folded
+
+
+def _is_accent(character: str) -> bool:
+    code = ord(character)
+    return (
+        0x300 <= code <= 0x36F
+        or 0x483 <= code <= 0x487
+        or 0x591 <= code <= 0x5C7
+        or 0x64B <= code <= 0x65F
+        or code in (0x610, 0x670)
+    )
+
+
+_FOLDING = _Folding(_LETTERS)
+
+
+def fold(text: str) -> str:
+    """Return the form in which texts are compared.
+
+    NFKC and case folding; accents dropped in Latin, Greek, Cyrillic, Hebrew and Arabic; Arabic
+    letters with several spellings unified. Chinese, Japanese, Korean and Indic text keeps its
+    marks.
+    """
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", text).casefold().translate(_FOLDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text.
+
+    Attributes:
+        text: Its folded form.
+        start: Where it begins in the text, in code points.
+        end: Where it ends.
+        piece: Whether it is a piece of unspaced text (an n-gram) and not a word.
+    """
+
+    text: str
+    start: int
+    end: int
+    piece: bool = False
+
+
+def occurrences(text: str) -> Iterator[Token]:
+    """Yield the tokens of a text with their places, in order; pieces overlap."""
+    same, starts, ends = _compatible(text)
+    for start, end, is_run in _units(same):
+        if not is_run:
+            yield Token(fold(same[start:end])[:MAX_TOKEN], starts[start], ends[end - 1])
+            continue
+        for place, piece in enumerate(_pieces(same[start:end]), start=start):
+            last = place + len(piece) - 1
+            yield Token(piece, starts[place], ends[last], piece=True)
+
+
+def tokenize(text: str) -> list[str]:
+    """Return the folded tokens of a text, in order."""
+    if text.isascii():
+        return [token[:MAX_TOKEN] for token in _ASCII_TOKEN.findall(text.lower())]
+    return [token.text for token in occurrences(text)]
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text holds characters of a script written without spaces (or Korean)."""
+    return not text.isascii() and _RUN.search(text) is not None
+
+
+def _compatible(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+    """Return the text's compatibility form, and where each of its characters came from.
+
+    Forms such as ¼ or half-width kana become several characters, or several become one.
+    """
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return text, range(len(text)), range(1, len(text) + 1)
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    start = 0
+    while start < len(text):
+        end = start + 1
+        while end < len(text) and (text[end] in "ﾞﾟ" or unicodedata.combining(text[end])):
+            end += 1
+        part = unicodedata.normalize("NFKC", text[start:end])
+        parts.append(part)
+        starts.extend([start] * len(part))
+        ends.extend([end] * len(part))
+        start = end
+    return "".join(parts), starts, ends
+
+
+def _units(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield the places of words and, marked so, of unspaced runs."""
+    if text.isascii():
+        for match in _ASCII_TOKEN.finditer(text):
+            yield match.start(), match.end(), False
+        return
+    for match in _TOKEN.finditer(text):
+        yield match.start(), match.end(), match["run"] is not None
+
+
+def _pieces(run: str) -> list[str]:
+    return [run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text in the forms the source design's `indexed_content` lists.
+
+    Attributes:
+        normalized: Folded words joined by spaces; unspaced runs stay whole.
+        stemmed: The same with each word stemmed.
+        tokens: Words and two-character pieces.
+        bigrams: Neighbouring words, two at a time; in unspaced runs, two characters.
+        trigrams: Likewise three.
+        terms: What the index looks up: distinct tokens, their parts and stems, no stop words.
+    """
+
+    normalized: str
+    stemmed: str
+    tokens: list[str]
+    bigrams: list[str]
+    trigrams: list[str]
+    terms: list[str]
+
+
+def analyse(text: str, language: str) -> Words:
+    """Return the searchable forms of a text.
+
+    Args:
+        text: The text.
+        language: ISO 639-1 code choosing the stemmer; unknown ones stem nothing.
+    """
+    normalized: list[str] = []
+    stemmed: list[str] = []
+    tokens: list[str] = []
+    units: list[str] = []  # words and single characters: what n-grams are made of
+    terms: dict[str, None] = {}
+    has_run = False
+    same, _, _ = _compatible(text)
+    for start, end, is_run in _units(same):
+        if is_run:
+            run = same[start:end]
+            has_run = True
+            pieces = _pieces(run)
+            normalized.append(run)
+            stemmed.append(run)
+            tokens.extend(pieces)
+            units.extend(run)
+            terms.update(dict.fromkeys(pieces))
+            terms[run[-1]] = None  # so that a search for one character finds the last one too
+            continue
+        written = same[start:end]
+        word = fold(written)[:MAX_TOKEN]
+        base = stem(written, language)
+        normalized.append(word)
+        stemmed.append(base)
+        tokens.append(word)
+        units.append(word)
+        terms.update(dict.fromkeys(_word_terms(word, base, language)))
+    return Words(
+        normalized=" ".join(normalized),
+        stemmed=" ".join(stemmed),
+        tokens=tokens,
+        bigrams=_grams(units, 2, has_run=has_run),
+        trigrams=_grams(units, 3, has_run=has_run),
+        terms=list(terms),
+    )
+
+
+def stem(word: str, language: str) -> str:
+    """Return the folded stem of a word as written (with its accents, which stemmers need)."""
+    algorithm = STEMMERS.get(language)
+    if algorithm is None:
+        return fold(word)[:MAX_TOKEN]
+    lowered = word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
+    return fold(_stemmer(algorithm).stemWord(lowered.replace("’", "'")[:MAX_TOKEN]))
+
+
+STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
+    "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian",
+    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ms": "indonesian",
+    "ne": "nepali", "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese",
+    "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil",
+    "tr": "turkish",
+}  # fmt: skip
+"""Snowball algorithm by language code (PyStemmer)."""
+
+
+def _word_terms(word: str, base: str, language: str) -> Iterator[str]:
+    if word not in STOP_WORDS:
+        yield word
+        if base and base != word:
+            yield base
+    if "-" in word or "'" in word or "_" in word:
+        for part in _PARTS.split(word):
+            if len(part) > 1 and part not in STOP_WORDS:
+                yield part
+                yield stem(part, language)
+
+
+def _grams(units: list[str], size: int, *, has_run: bool) -> list[str]:
+    grams = zip(*(units[offset:] for offset in range(size)), strict=False)
+    if not has_run:
+        return [" ".join(gram) for gram in grams]
+    return [
+        "".join(gram) if all(_RUN.match(unit) for unit in gram) else " ".join(gram)
+        for gram in grams
+    ]
+
+
+@cache
+def _stemmer(algorithm: str) -> Any:
+    # One object per algorithm; the service stems on its event loop's thread only.
+    library: Any = Stemmer
+    return library.Stemmer(algorithm)
