@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import append, bulk_import, context, history, peers, plot
+from benchmarks import append, bulk_import, context, history, peers, plot, search
 from benchmarks.harness import Figure, fresh_service, machine
 from message_service.database.local_server import LocalServerManager
 
@@ -19,6 +19,7 @@ FIGURES = {
     "history": history,
     "context": context,
     "peers": peers,
+    "search": search,
 }
 RESULTS = Path(__file__).with_name("results")
 

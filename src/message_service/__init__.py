@@ -8,6 +8,7 @@ from message_service.messages.context import ContextWindow
 from message_service.messages.incoming import NewMessage
 from message_service.messages.numbering import Completeness
 from message_service.messages.rows import Page, StoredMessage
+from message_service.search.results import Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 
@@ -17,10 +18,12 @@ __all__ = [
     "Completeness",
     "ContextWindow",
     "Conversation",
+    "Hit",
     "Message",
     "MessageService",
     "NewMessage",
     "Page",
+    "SearchPage",
     "Settings",
     "StoredMessage",
     "Tenant",

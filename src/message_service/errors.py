@@ -4,6 +4,7 @@
     ├── InvalidInput            the caller's value is wrong: `field` names it, `fix` says what to do
     │   ├── InvalidId
     │   ├── InvalidCursor
+    │   ├── InvalidQuery        a search that cannot be understood or is not allowed
     │   ├── TextTooLong
     │   └── InvalidImport
     ├── NotFound                no such thing in this tenant (never tells whether another has it)
@@ -16,9 +17,11 @@
     ├── CatalogueError          the database does not match what is declared
     │   ├── IllegalManifest
     │   ├── DriftFound
-    │   └── SchemaTooNew
+    │   ├── SchemaTooNew
+    │   └── IndexDiffers        the search index differs from the messages
     ├── Unavailable             the database cannot be reached or cannot answer now; retryable
-    │   └── OutcomeUnknown      a write was sent and no answer came
+    │   ├── OutcomeUnknown      a write was sent and no answer came
+    │   └── IndexBehind         the search index has not come as far as was demanded
     ├── Unsupported             the server lacks something we need (version, replica set, platform)
     ├── PermissionDenied
     ├── StorageFull
@@ -87,6 +90,12 @@ class InvalidCursor(InvalidInput):
     """A page cursor was altered, or belongs to another query or tenant."""
 
     code = "invalid_cursor"
+
+
+class InvalidQuery(InvalidInput):
+    """A search query cannot be understood, or asks for what would not be answered fast."""
+
+    code = "invalid_query"
 
 
 class TextTooLong(InvalidInput):
@@ -178,6 +187,12 @@ class SchemaTooNew(CatalogueError):
     code = "schema_too_new"
 
 
+class IndexDiffers(CatalogueError):
+    """The search index differs from the messages and was not repaired."""
+
+    code = "index_differs"
+
+
 class Unavailable(MessageServiceError):
     """The database cannot be reached, has no primary, or did not answer in time."""
 
@@ -194,6 +209,12 @@ class OutcomeUnknown(Unavailable):
     """
 
     code = "outcome_unknown"
+
+
+class IndexBehind(Unavailable):
+    """The search index did not reach the message demanded before the deadline."""
+
+    code = "index_behind"
 
 
 class Unsupported(MessageServiceError):

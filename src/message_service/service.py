@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +21,7 @@ from message_service.database.server_info import ServerInfo, read_server_info
 from message_service.database.store import Store
 from message_service.database.translate import translated
 from message_service.documents.validation import checked
-from message_service.ids import IdFactory, check_tenant
+from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
@@ -27,6 +29,8 @@ from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.cursors import CursorSigner
 from message_service.messages.messages import Messages
+from message_service.search.index import SearchIndex
+from message_service.search.searcher import Search
 from message_service.settings import Settings
 
 DEFAULT_TENANT = "default"
@@ -39,6 +43,7 @@ class Tenant:
         tenant_id: Its name.
         conversations: Its conversations.
         messages: Its messages.
+        search: Search in its messages.
         transfer: Import and export.
     """
 
@@ -47,11 +52,13 @@ class Tenant:
         tenant_id: str,
         conversations: Conversations,
         messages: Messages,
+        search: Search,
         transfer: Transfer,
     ) -> None:
         self.tenant_id = tenant_id
         self.conversations = conversations
         self.messages = messages
+        self.search = search
         self.transfer = transfer
 
 
@@ -59,8 +66,14 @@ class MessageService:
     """The message store, connected.
 
     Use `await MessageService.connect(...)`, and `async with` or `close()`. The calls of the tenant
-    `default` are at hand as `service.conversations` and `service.messages`; others through
-    `service.tenant("acme")`. A service belongs to the event loop it was connected in.
+    `default` are at hand as `service.conversations`, `service.messages` and `service.search`;
+    others through `service.tenant("acme")`. A service belongs to the event loop it was connected
+    in.
+
+    Attributes:
+        settings: The settings in force.
+        server: What the server is.
+        search_index: The search index of all tenants, for operators.
     """
 
     def __init__(
@@ -92,6 +105,16 @@ class MessageService:
             deadline=settings.write_deadline,
         )
         self._tenants: dict[str, Tenant] = {}
+        self.search_index = SearchIndex(
+            self._store,
+            clock,
+            lambda tenant_id: self.tenant(tenant_id).search,
+            f"{socket.gethostname()}:{os.getpid()}:{new_id.new(IdKind.JOB)[-8:]}",
+            poll=settings.index_poll,
+        )
+        self._indexing: asyncio.Task[None] | None = None
+        if settings.index_in_background:
+            self._indexing = asyncio.create_task(self.search_index.run())
 
     @classmethod
     async def connect(
@@ -154,6 +177,11 @@ class MessageService:
         """The messages of the tenant `default`."""
         return self.tenant(DEFAULT_TENANT).messages
 
+    @property
+    def search(self) -> Search:
+        """Search in the messages of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).search
+
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant's view.
 
@@ -185,7 +213,8 @@ class MessageService:
         transfer = Transfer(
             scope, self._states, conversations, messages, self._summaries, self._clock
         )
-        tenant = Tenant(tenant_id, conversations, messages, transfer)
+        search = Search(scope, self._signer, self._clock)
+        tenant = Tenant(tenant_id, conversations, messages, search, transfer)
         self._tenants[tenant_id] = tenant
         return tenant
 
@@ -199,6 +228,9 @@ class MessageService:
         try:
             await self._appender.drain()
             await self._summaries.close()
+            if self._indexing is not None:
+                self._indexing.cancel()
+                await asyncio.wait([self._indexing])
         finally:
             with translated():
                 await self._client.close()

@@ -53,6 +53,14 @@ class Settings(BaseSettings):
         1.0, ge=0, description="how old a remembered conversation state may be when it is used"
     )
 
+    index_in_background: bool = Field(
+        False,
+        description="index messages in this process too; else run `message-service search index`",
+    )
+    index_poll: float = Field(
+        0.5, gt=0, le=60, description="looks at the indexer's work list when nothing wakes it"
+    )
+
     local_server_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("message-service") / "server",
         description="where the local server keeps data, log and state",

@@ -7,6 +7,7 @@ import pytest
 from message_service import MessageService
 from message_service.catalogue import queries
 from message_service.catalogue.plan_check import check_plan, check_plans
+from message_service.catalogue.search_queries import USER_TEXT_SEARCH
 from message_service.database.query import Query
 
 USER = "user_000000000001"
@@ -15,7 +16,7 @@ START = datetime(2025, 2, 1, tzinfo=UTC)
 DESIGN_PATTERNS = {
     "messages of a conversation": queries.BRANCH_FORWARD,
     "temporal paging": queries.USER_PAGE,
-    "full text search": queries.USER_TEXT_SEARCH,
+    "full text search": USER_TEXT_SEARCH,
     "token analytics": queries.USER_TOKENS,
     "duplicate detection": queries.DUPLICATES,
 }
@@ -47,6 +48,7 @@ async def _fill(service: MessageService) -> str:
         {"$set": {"status": "deleted"}},
     )
     await service.drain()
+    await service.search_index.drain()
     return ids[0]
 
 

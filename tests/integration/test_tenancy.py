@@ -33,6 +33,7 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.branches": lambda t: t.messages.branches(CONVERSATION),
     "messages.check": lambda t: t.messages.check(CONVERSATION),
     "messages.close_holes": lambda t: t.messages.close_holes(CONVERSATION, reason="x"),
+    "search.freshness": lambda t: t.search.freshness(CONVERSATION),
     "conversations.get": lambda t: t.conversations.get(CONVERSATION),
     "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
     "conversations.set_summary": lambda t: t.conversations.set_summary(
@@ -41,7 +42,8 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
 }
 NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.by_user": lambda t: _length(t.messages.by_user(USER)),
-    "messages.matching": lambda t: t.messages.matching(USER, "secret", since=SINCE),
+    "search.find": lambda t: _length(t.search.find("secret", user_id=USER)),
+    "search.matching": lambda t: t.search.matching(USER, "secret", since=SINCE),
     "messages.tokens_by_user": lambda t: t.messages.tokens_by_user(USER, since=SINCE, until=UNTIL),
     "messages.daily_stats": lambda t: t.messages.daily_stats(since=SINCE, until=UNTIL),
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
@@ -74,7 +76,7 @@ async def test_every_public_call_is_walked(service: MessageService) -> None:
     tenant = service.tenant("acme")
     public = {
         f"{prefix}.{name}"
-        for prefix in ("messages", "conversations")
+        for prefix in ("messages", "conversations", "search")
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))
     }
@@ -97,6 +99,7 @@ async def test_anothers_ids_are_not_found(service: MessageService, name: str) ->
 @pytest.mark.parametrize("name", sorted(NOTHING))
 async def test_anothers_things_are_in_no_listing(service: MessageService, name: str) -> None:
     await _fill(service.tenant("acme"), "secret")
+    await service.search_index.drain()
     assert not await NOTHING[name](service.tenant("other"))
     if name != "messages.with_same_text":
         assert await NOTHING[name](service.tenant("acme"))

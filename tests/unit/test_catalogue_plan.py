@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from message_service import errors
 from message_service.catalogue.changes import Change, Kind
-from message_service.catalogue.declared import CATALOGUE, MESSAGES
+from message_service.catalogue.declared import CATALOGUE, MESSAGES, SEARCH_INDEX
 from message_service.catalogue.index_specs import IndexForm, canonical, declared_form, live_form
 from message_service.catalogue.live import LiveCollection, LiveSchema
 from message_service.catalogue.model import Catalogue, Index
@@ -115,8 +115,6 @@ def with_option(name: str, **options: object) -> tuple[IndexForm, ...]:
         ("idx_message_ttl", {"expireAfterSeconds": 60}, "change_ttl"),
         ("idx_client_message_id", {"unique": None}, "convert_unique"),
         ("idx_client_message_id", {"unique": None, "prepareUnique": True}, "convert_unique"),
-        ("idx_full_text_search", {"weights": {"content.text": 1}}, "replace_index"),
-        ("idx_full_text_search", {"default_language": "english"}, "replace_index"),
     ],
 )
 def test_a_changed_option_is_changed_in_place_where_the_server_can(
@@ -227,13 +225,21 @@ def test_a_listed_index_is_read_as_the_server_shows_it() -> None:
     listed = {
         "v": 2,
         "key": {"tenant_id": 1.0, "user_id": 1, "_fts": "text", "_ftsx": 1},
-        "name": "idx_full_text_search",
-        "weights": {"custom_metadata.intent": 3, "custom_metadata.topics": 5, "content.text": 10},
+        "name": "idx_optimized_text_search",
+        "weights": {
+            "search_metadata.topics": 5,
+            "indexed_content.tokens": 7,
+            "indexed_content.full_text": 10,
+        },
         "default_language": "none",
         "language_override": "_text_language",
         "textIndexVersion": 3,
     }
-    assert not live_form(listed).differences(FORMS["idx_full_text_search"])
+    [declared] = [i for i in SEARCH_INDEX.indexes if i.name == "idx_optimized_text_search"]
+    form = declared_form(declared)
+    assert not live_form(listed).differences(form)
+    for option in ({"weights": {"content.text": 1}}, {"default_language": "english"}):
+        assert live_form({**listed, **option}).differences(form)
 
 
 def test_values_mean_the_same_across_number_types_but_not_across_kinds() -> None:

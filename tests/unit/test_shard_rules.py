@@ -61,6 +61,9 @@ SOURCE_DESIGN = {
 }
 """The 23 indexes of the source design: `-` descending, `~` text, `#` hashed."""
 
+GIVEN_UP = ("messages", "idx_full_text_search")
+"""The same words are indexed once, by idx_optimized_text_search (docs/deviations.md, D37)."""
+
 NAMED = [(c, name, keys) for c, found in SOURCE_DESIGN.items() for name, keys in found.items()]
 
 
@@ -96,6 +99,9 @@ def test_every_index_of_the_source_design_is_declared_or_corrected(
     collection: str, name: str, keys: str
 ) -> None:
     found = {index.name: index for index in CATALOGUE.collection(collection).indexes}
+    if (collection, name) == GIVEN_UP:
+        assert name not in found
+        return
     assert name in found
     assert not found[name].added
     if found[name].keys != design_keys(keys):

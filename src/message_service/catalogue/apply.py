@@ -155,7 +155,7 @@ async def _holds_nothing(database: AsyncDatabase[Row], catalogue: Catalogue) -> 
 
 
 async def _carry_out(
-    steps: Steps, database: AsyncDatabase[Row], chosen: Sequence[Change], ours: lock.Lease
+    steps: Steps, database: AsyncDatabase[Row], chosen: Sequence[Change], ours: lock.ApplyLease
 ) -> tuple[list[Change], dict[tuple[Kind, str], str]]:
     """Carry out changes in order; failures of what adds are gathered, and stop what removes."""
     await schema_state.remember_created(database, _new_indexes(chosen), _new_views(chosen))

@@ -1,9 +1,7 @@
 """The lease that lets one apply work at a time.
 
-It is one document, taken and renewed by the server's clock. A holder that dies stops renewing, and
-the lease ends by itself. Should two ever overlap (a holder frozen for longer than its lease and
-then thawed), nothing is lost: every step of an apply can be repeated, and the holder asks for its
-lease before each.
+Should two ever overlap, nothing is lost: every step of an apply can be repeated, and the holder
+asks for its lease before each.
 """
 
 from __future__ import annotations
@@ -12,15 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
 from message_service.catalogue.schema_state import COLLECTION
 from message_service.database.client import Row
-from message_service.database.translate import translated
+from message_service.database.lease import Lease, holder_of
 
 DEFAULT_LEASE = 30.0
 """Seconds a holder may be silent."""
@@ -32,8 +28,8 @@ _ID = "apply_lock"
 _POLL = 0.25
 
 
-class Lease:
-    """A lease that is held.
+class ApplyLease:
+    """The lease of one apply.
 
     Args:
         database: Where.
@@ -42,9 +38,7 @@ class Lease:
     """
 
     def __init__(self, database: AsyncDatabase[Row], holder: str, seconds: float) -> None:
-        self._locks = database.get_collection(COLLECTION)
-        self.holder = holder
-        self._seconds = seconds
+        self.lease = Lease(database, COLLECTION, _ID, holder, seconds)
 
     async def renew(self) -> None:
         """Make sure it is still held, and hold it for its full length again.
@@ -52,67 +46,22 @@ class Lease:
         Raises:
             CatalogueError: It ran out and somebody else may work now.
         """
-        with translated():
-            result = await self._locks.update_one(
-                {"_id": _ID, "holder": self.holder}, [{"$set": self._until()}]
-            )
-        if result.matched_count == 0:
+        if not await self.lease.renew():
             raise errors.CatalogueError(
                 "this apply was silent for longer than its lease and has lost it; run it again",
-                holder=self.holder,
-            )
-
-    async def try_acquire(self) -> Row:
-        """Take the lease if it is free or has run out; return the lock as it is then."""
-        free = {
-            "$or": [
-                {"$eq": [{"$ifNull": ["$holder", None]}, None]},
-                {"$lte": ["$expires_at", "$$NOW"]},
-            ]
-        }
-        taken = {"holder": {"$literal": self.holder}, "acquired_at": "$$NOW", **self._until()}
-        stage = {
-            "$set": {
-                name: {"$cond": [free, value, {"$ifNull": [f"${name}", None]}]}
-                for name, value in taken.items()
-            }
-        }
-        with translated():
-            lock = await self._locks.find_one_and_update(
-                {"_id": _ID}, [stage], upsert=True, return_document=ReturnDocument.AFTER
-            )
-        if lock is None:
-            raise errors.Internal("the server returned no document for an upsert")
-        return lock
-
-    async def release(self) -> None:
-        """Give it back, if it is still ours."""
-        with translated():
-            await self._locks.update_one(
-                {"_id": _ID, "holder": self.holder}, {"$set": {"holder": None}}
+                holder=self.lease.holder,
             )
 
     async def keep(self) -> None:
         """Renew it for as long as this runs; ends when it is lost."""
         while True:
-            await asyncio.sleep(self._seconds / 3)
+            await asyncio.sleep(self.lease.seconds / 3)
             try:
                 await self.renew()
             except errors.Unavailable:
                 continue  # a failover; `renew` before the next step decides
             except errors.CatalogueError:
                 return  # lost: the next step's `renew` will say so where it is heard
-
-    def _until(self) -> dict[str, Any]:
-        return {
-            "expires_at": {
-                "$dateAdd": {
-                    "startDate": "$$NOW",
-                    "unit": "millisecond",
-                    "amount": int(self._seconds * 1000),
-                }
-            }
-        }
 
 
 @asynccontextmanager
@@ -122,7 +71,7 @@ async def held(
     *,
     lease: float = DEFAULT_LEASE,
     wait: float = DEFAULT_WAIT,
-) -> AsyncGenerator[Lease]:
+) -> AsyncGenerator[ApplyLease]:
     """Hold the lease while the block runs.
 
     Args:
@@ -134,8 +83,8 @@ async def held(
     Raises:
         CatalogueError: Another holder did not finish in `wait` seconds.
     """
-    ours = Lease(database, holder, lease)
-    await _acquire(ours, wait)
+    ours = ApplyLease(database, holder, lease)
+    await _acquire(ours.lease, wait)
     keeper = asyncio.create_task(ours.keep())
     try:
         yield ours
@@ -144,7 +93,7 @@ async def held(
         await asyncio.gather(keeper, return_exceptions=True)
         # If it cannot be given back now, it runs out by itself.
         with contextlib.suppress(errors.Unavailable):
-            await ours.release()
+            await ours.lease.release()
 
 
 async def _acquire(ours: Lease, wait: float) -> None:
@@ -162,7 +111,4 @@ async def _acquire(ours: Lease, wait: float) -> None:
 
 async def holder(database: AsyncDatabase[Row]) -> str | None:
     """Return who holds the lease now; None when nobody does."""
-    in_force = {"$expr": {"$gt": ["$expires_at", "$$NOW"]}}
-    with translated():
-        lock = await database.get_collection(COLLECTION).find_one({"_id": _ID, **in_force})
-    return None if lock is None else lock["holder"]
+    return await holder_of(database, COLLECTION, _ID)

@@ -53,15 +53,6 @@ def _pinned(conversation_id: str) -> Filter:
     return {"conversation_id": conversation_id, "pinned": True}
 
 
-def _user_text(user_id: str, words: str, since: datetime) -> Filter:
-    return {
-        "user_id": user_id,
-        "$text": {"$search": words},
-        "timestamps.created_at": {"$gte": since},
-        "status": "active",
-    }
-
-
 def _user_tokens(user_id: str, since: datetime, until: datetime) -> Filter:
     return {
         "user_id": user_id,
@@ -305,21 +296,6 @@ USER_PAGE = Query(
     examined_ratio=1.2,
     examined_slack=5,
     scatter=BY_USER_REASON,
-)
-
-USER_TEXT_SEARCH = Query(
-    name="messages.text_search",
-    collection="messages",
-    purpose="Full text search in a user's messages, best match first",
-    index="idx_full_text_search",
-    build=_user_text,
-    example={"user_id": USER, "words": "quantum computing", "since": THEN},
-    sort=(),
-    projection={**PAGE_FIELDS, "score": {"$meta": "textScore"}},
-    examined_ratio=20,
-    examined_slack=50,
-    scatter=BY_USER_REASON,
-    hinted=False,  # the server forbids hints with $text
 )
 
 USER_TOKENS = Query(

@@ -36,12 +36,12 @@ from message_service.catalogue.message_queries import (
     PAGE_FIELDS,
     PINNED,
     USER_PAGE,
-    USER_TEXT_SEARCH,
     USER_TOKENS,
     WINDOW_MESSAGES,
     WINDOW_TOKENS,
     Segment,
 )
+from message_service.catalogue.search_queries import SEARCH_QUERIES
 from message_service.database.query import Query
 
 QUERIES: tuple[Query, ...] = (
@@ -60,7 +60,6 @@ QUERIES: tuple[Query, ...] = (
     MESSAGES_BY_CLIENT_IDS,
     PINNED,
     USER_PAGE,
-    USER_TEXT_SEARCH,
     USER_TOKENS,
     DUPLICATES,
     DAILY_STATS,
@@ -75,6 +74,7 @@ QUERIES: tuple[Query, ...] = (
     CONVERSATIONS_BY_CHARACTER,
     CONVERSATION_IDS,
     BRANCHES,
+    *SEARCH_QUERIES,
 )
 """Every declared query."""
 
@@ -106,7 +106,6 @@ __all__ = [
     "PINNED",
     "QUERIES",
     "USER_PAGE",
-    "USER_TEXT_SEARCH",
     "USER_TOKENS",
     "VERSIONS",
     "WINDOW_MESSAGES",

@@ -49,6 +49,8 @@ def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any
             return [command.get("filter") or command.get("query") or {}]
         case "aggregate":
             pipeline: Sequence[Mapping[str, Any]] = command.get("pipeline", ())
+            if pipeline and "$changeStream" in pipeline[0]:
+                return ()  # a change stream is of every shard by its nature
             return [pipeline[0].get("$match", {}) if pipeline else {}]
         case "insert":
             return command.get("documents", ())

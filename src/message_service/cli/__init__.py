@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from message_service import errors
-from message_service.cli import conversations, db, demo, messages, server, transfer
+from message_service.cli import conversations, db, demo, messages, search, server, transfer
 from message_service.cli.context import make_target, print_json, print_table, target_of
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
 app.add_typer(conversations.app, name="conversations", help="Create, list, check conversations.")
+app.add_typer(search.app, name="search", help="Search messages; index, check and watch the index.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
 app.command("context")(messages.context)

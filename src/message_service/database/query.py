@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Filter = dict[str, Any]
-Sort = tuple[tuple[str, int], ...]
+Sort = tuple[tuple[str, int | Mapping[str, str]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Query:
         hinted: Whether the index is forced, so that the planner cannot flip.
         example: Values for `build` that show its shape, for plan checks and the reference.
         stages: Aggregation stages after the match; empty for a find.
+        all_tenants: Why the service's own machinery asks it of all tenants together; None for a
+            query of one tenant.
     """
 
     name: str
@@ -46,3 +48,4 @@ class Query:
     scatter: str | None = None
     hinted: bool = True
     stages: tuple[Mapping[str, Any], ...] = ()
+    all_tenants: str | None = None

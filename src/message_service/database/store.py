@@ -2,7 +2,9 @@
 
 A `Scope` belongs to one tenant. It takes declared queries, never filters, adds `tenant_id` to each,
 forces the declared index, names the command after the query, and translates errors. So a query
-without a tenant, or with one a caller made up, cannot be written.
+without a tenant, or with one a caller made up, cannot be written. The few queries of the service's
+own machinery that look at all tenants together (the indexer's work list) are declared as such and
+asked of the `Store`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import DeleteOne, ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
@@ -120,8 +122,109 @@ class Store:
                 return [_refused(failure) for failure in error.details["writeErrors"]]
         return []
 
-    async def update_each(self, query: Query, changes: Sequence[Change]) -> None:
-        """Apply independent targeted updates, of any tenants, in one round trip."""
+    async def find_everywhere(
+        self, query: Query, *, limit: int = 0, committed: bool = False, **values: Any
+    ) -> list[Row]:
+        """Return what a query declared for all tenants finds."""
+        with translated():
+            cursor = _find(
+                self.collection(query.collection, committed=committed),
+                query,
+                _everywhere(query, values),
+                limit,
+            )
+            return await cursor.to_list()
+
+    async def aggregate_everywhere(self, query: Query, **values: Any) -> list[Row]:
+        """Return the rows of an aggregating query declared for all tenants."""
+        pipeline = [{"$match": _everywhere(query, values)}, *query.stages]
+        with translated():
+            cursor = await self.collection(query.collection).aggregate(
+                pipeline, hint=query.index, comment=query.name, allowDiskUse=True
+            )
+            return await cursor.to_list()
+
+    async def estimated_count(self, collection: str) -> int:
+        """Return about how many documents a collection holds, from its metadata."""
+        with translated():
+            return await self.collection(collection).estimated_document_count(
+                comment="catalogue.count"
+            )
+
+    async def stream_everywhere(
+        self, query: Query, *, batch: int = 2_000, **values: Any
+    ) -> AsyncIterator[Row]:
+        """Yield what a query declared for all tenants finds, holding one batch in memory."""
+        cursor = _find(
+            self.collection(query.collection), query, _everywhere(query, values), 0
+        ).batch_size(batch)
+        async for row in _rows(cursor):
+            yield row
+
+    async def update_everywhere(
+        self, query: Query, update: Mapping[str, Any], **values: Any
+    ) -> int:
+        """Change every document a query declared for all tenants finds; return how many."""
+        with translated():
+            result = await self.collection(query.collection).update_many(
+                _everywhere(query, values), update, hint=query.index, comment=query.name
+            )
+        return result.modified_count
+
+    async def replace_each(
+        self, query: Query, documents: Sequence[tuple[Mapping[str, Any], Row]]
+    ) -> None:
+        """Put derived documents, of any tenants, in the place of older ones, in one round trip.
+
+        Args:
+            query: Finds the older one; a newer one it does not find is left as it is.
+            documents: What the query's `build` takes, and the document (with its `tenant_id`).
+        """
+        operations = [
+            ReplaceOne(
+                self.scope(document["tenant_id"]).filter(query, values),
+                document,
+                upsert=True,
+                hint=query.index if query.hinted else None,
+            )
+            for values, document in documents
+        ]
+        with translated():
+            try:
+                await self.collection(query.collection).bulk_write(
+                    operations, ordered=False, comment=query.name
+                )
+            except BulkWriteError as error:
+                if error.details.get("writeConcernErrors"):
+                    raise
+                for failure in error.details["writeErrors"]:
+                    refused = _refused(failure).error
+                    if not isinstance(refused, errors.AlreadyExists):  # that is a newer one
+                        raise refused from error
+
+    async def delete_each(
+        self, query: Query, chosen: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> int:
+        """Remove derived documents, each a tenant and what the query's `build` takes."""
+        operations = [
+            DeleteOne(
+                self.scope(tenant_id).filter(query, values),
+                hint=query.index if query.hinted else None,
+            )
+            for tenant_id, values in chosen
+        ]
+        with translated():
+            result = await self.collection(query.collection).bulk_write(
+                operations, ordered=False, comment=query.name
+            )
+        return result.deleted_count
+
+    async def update_each(self, query: Query, changes: Sequence[Change]) -> int:
+        """Apply independent targeted updates, of any tenants, in one round trip.
+
+        Returns:
+            How many found their document.
+        """
         operations = [
             UpdateOne(
                 self.scope(change.tenant_id).filter(query, change.values),
@@ -131,9 +234,10 @@ class Store:
             for change in changes
         ]
         with translated():
-            await self.collection(query.collection).bulk_write(
+            result = await self.collection(query.collection).bulk_write(
                 operations, ordered=False, comment=query.name
             )
+        return result.matched_count
 
 
 class Scope:
@@ -183,15 +287,8 @@ class Scope:
     ) -> AsyncIterator[Row]:
         """Yield the documents a query finds, holding one batch in memory."""
         cursor = self._cursor(query, 0, False, whole, values).batch_size(batch)
-        try:
-            while True:
-                with translated():
-                    row = await anext(cursor, None)
-                if row is None:
-                    return
-                yield row
-        finally:
-            await cursor.close()
+        async for row in _rows(cursor):
+            yield row
 
     async def aggregate(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of an aggregating query (one with stages)."""
@@ -282,13 +379,42 @@ class Scope:
         values: Mapping[str, Any],
     ) -> Any:
         collection = self._store.collection(query.collection, committed=committed)
-        return collection.find(
-            self.filter(query, values),
-            projection=None if whole else query.projection,
-            sort=list(query.sort) or None,
-            limit=limit,
-            # A known page comes whole in one batch instead of the default 101 documents.
-            batch_size=limit + 1 if limit else 0,
-            hint=query.index if query.hinted else None,
-            comment=query.name,
-        )
+        return _find(collection, query, self.filter(query, values), limit, whole=whole)
+
+
+def _everywhere(query: Query, values: Mapping[str, Any]) -> Row:
+    if query.all_tenants is None:
+        raise TypeError(f"{query.name} is a query of one tenant; ask it of a scope")
+    return query.build(**values)
+
+
+def _find(
+    collection: AsyncCollection[Row],
+    query: Query,
+    chosen: Row,
+    limit: int,
+    *,
+    whole: bool = False,
+) -> Any:
+    return collection.find(
+        chosen,
+        projection=None if whole else query.projection,
+        sort=list(query.sort) or None,
+        limit=limit,
+        # A known page comes whole in one batch instead of the default 101 documents.
+        batch_size=limit + 1 if limit else 0,
+        hint=query.index if query.hinted else None,
+        comment=query.name,
+    )
+
+
+async def _rows(cursor: Any) -> AsyncIterator[Row]:
+    try:
+        while True:
+            with translated():
+                row = await anext(cursor, None)
+            if row is None:
+                return
+            yield row
+    finally:
+        await cursor.close()

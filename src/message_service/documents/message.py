@@ -2,7 +2,7 @@
 
 Additions to the design: `tenant_id`, `revision` (guards edits; the design's `version` is the
 schema's), `pinned`, `tombstone`, `previous_status`, `content.token_count` and `content.tokenizer`,
-`client_metadata.content_fingerprint`, the stamps of deletion, edit and archiving,
+`client_metadata.content_fingerprint`, `enrichment`, the stamps of deletion, edit and archiving,
 and `delete_at` (set only once an archive is verified; the TTL index looks at nothing else).
 """
 
@@ -249,6 +249,25 @@ class QualityMetadata(Embedded):
     user_feedback: UserFeedback | None = None
 
 
+class Enrichment(Embedded):
+    """How far enrichment and the search index are with this message.
+
+    `pending` stands in every message from the write that changed it until its search entry is
+    written: it is the indexer's work list, atomic with the change itself.
+    """
+
+    version: Name | None = None
+    enriched_at: Moment | None = None
+    language_confidence: Score | None = None
+    pending: Annotated[int, Field(ge=1, le=2)] | None = None
+    """1: written or changed by a caller; 2: backlog (imports, new enricher versions)."""
+    pending_since: Moment | None = None
+    given: Labels | None = None
+    """Paths the caller filled, which enrichers leave alone."""
+    failed: Labels | None = None
+    """Enrichers that raised an error on this text, or why it could not be indexed."""
+
+
 class Tombstone(Embedded):
     """Why a sequence number holds no message."""
 
@@ -280,6 +299,7 @@ class Message(StoredDocument):
     custom_metadata: CustomMetadata | None = None
     relationships: Relationships = Field(default_factory=Relationships)
     quality_metadata: QualityMetadata | None = None
+    enrichment: Enrichment | None = None
     pinned: bool | None = None
     tombstone: Tombstone | None = None
     version: Count = SCHEMA_VERSION

@@ -1,4 +1,12 @@
-"""The collection `message_search_index`: one entry per searchable message."""
+"""The collection `message_search_index`: one entry per searchable message.
+
+Additions to the design: `tenant_id`, `indexed_content.terms` (what our own index looks up),
+`sequence_number`, `revision` and `content_hash` of the message indexed, `delete_at`, and in
+`search_metadata` what searches filter by. `removed` marks what is left of the entry of a deleted
+message for a day: its revision, so that an indexer that was frozen cannot bring it back.
+`search_weights.recency_score` is left out when written: a score frozen at indexing is wrong a week
+later, so recency is worked out at query time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +16,10 @@ from pydantic import Field, StringConstraints
 
 from message_service.documents.fields import (
     MAX_TEXT_CODE_POINTS,
+    CharacterId,
     ConversationId,
+    Count,
+    Digest,
     Embedded,
     Labels,
     MessageId,
@@ -19,7 +30,7 @@ from message_service.documents.fields import (
     TenantId,
     UserId,
 )
-from message_service.documents.message import MessageType, Role
+from message_service.documents.message import MessageStatus, MessageType, Role
 
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
 _Terms = Annotated[list[str], Field(max_length=MAX_TEXT_CODE_POINTS)]
@@ -36,6 +47,7 @@ class IndexedContent(Embedded):
     trigrams: _Terms | None = None
     entities: Labels | None = None
     keywords: Labels | None = None
+    terms: _Terms | None = None
 
 
 class SearchMetadata(Embedded):
@@ -51,6 +63,11 @@ class SearchMetadata(Embedded):
     intent: Name | None = None
     role: Role | None = None
     message_type: MessageType | None = None
+    status: MessageStatus | None = None
+    model: Name | None = None
+    provider: Name | None = None
+    character_id: CharacterId | None = None
+    features: Labels | None = None
 
 
 class SearchWeights(Embedded):
@@ -69,12 +86,17 @@ class SearchEntry(StoredDocument):
     message_id: MessageId
     conversation_id: ConversationId
     user_id: UserId
+    sequence_number: Count | None = None
+    revision: Count | None = None
+    content_hash: Digest | None = None
     indexed_content: IndexedContent
     search_metadata: SearchMetadata | None = None
     search_weights: SearchWeights | None = None
     created_at: Moment
     last_indexed_at: Moment | None = None
     index_version: Name | None = None
+    removed: bool | None = None
+    delete_at: Moment | None = None
 
     class Settings:
         """Beanie's settings."""

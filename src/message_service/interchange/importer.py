@@ -239,7 +239,9 @@ class Importer:
             for start in range(0, len(prepared), _LONG_CONVERSATION):
                 part = prepared[start : start + _LONG_CONVERSATION]
                 try:
-                    outcomes = await self._messages.append_many(task.conversation_id, part)
+                    outcomes = await self._messages.append_many(
+                        task.conversation_id, part, backlog=True
+                    )
                 except errors.InvalidInput as error:
                     # Readers fit what they yield; what slips through must not stop the others.
                     report.failed[error.code] += len(part)

@@ -79,7 +79,7 @@ async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIt
             queries.CONVERSATION_NUMBERS, whole=True, conversation_id=conversation_id
         ):
             messages += 1
-            yield _document("message", message)
+            yield _document("message", _settled(message))
         async for version in scope.stream(
             queries.CONVERSATION_VERSIONS, conversation_id=conversation_id
         ):
@@ -140,6 +140,14 @@ def read(path: Path) -> Iterator[Bundle]:
         yield bundle
     if not ended:
         raise _invalid(path, number, "was cut: its end line is missing")
+
+
+def _settled(message: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the mark of this database's own indexer: another one starts its own."""
+    enrichment: dict[str, Any] = message.get("enrichment") or {}
+    kept = {k: v for k, v in enrichment.items() if k not in ("pending", "pending_since")}
+    rest = {name: value for name, value in message.items() if name != "enrichment"}
+    return {**rest, "enrichment": kept} if kept else rest
 
 
 async def _ids(scope: Scope, chosen: Sequence[str] | None) -> AsyncIterator[str]:

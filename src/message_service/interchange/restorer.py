@@ -9,11 +9,14 @@ from pydantic import ValidationError
 
 from message_service import errors
 from message_service.catalogue import queries
+from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
+from message_service.documents.message import MessageType
 from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
+from message_service.messages.incoming import BACKLOG
 
 Row = dict[str, Any]
 
@@ -29,10 +32,12 @@ class Restorer:
 
     Args:
         scope: The tenant's scope.
+        clock: The present moment.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, clock: Clock) -> None:
         self._scope = scope
+        self._clock = clock
 
     async def run(self, source: Iterable[Bundle], report: ImportReport) -> AsyncIterator[int]:
         """Restore every bundle; yields the number of messages done, as it goes.
@@ -65,7 +70,7 @@ class Restorer:
             return one
         branches = self._valid(Branch, bundle.branches, one)
         messages = [
-            message
+            self._due(message)
             for message in self._valid(Message, bundle.messages, one)
             if self._intact(message, conversation_id, one)
         ]
@@ -133,6 +138,13 @@ class Restorer:
             else:
                 kept.append(document)
         return kept
+
+    def _due(self, message: Row) -> Row:
+        """Put a message on this database's work list: its search entry is not in the file."""
+        if message["message_type"] == MessageType.TOMBSTONE:
+            return message
+        mark = {"pending": BACKLOG, "pending_since": self._clock.now()}
+        return {**message, "enrichment": {**message.get("enrichment", {}), **mark}}
 
     @staticmethod
     def _intact(message: Row, conversation_id: str, one: ConversationReport) -> bool:

@@ -52,7 +52,7 @@ class Transfer:
     ) -> None:
         self._scope = scope
         self.importer = Importer(scope, states, conversations, messages, summaries, clock)
-        self._restorer = Restorer(scope)
+        self._restorer = Restorer(scope, clock)
 
     async def import_files(
         self, name: str, paths: Sequence[Path], report: ImportReport

@@ -17,7 +17,7 @@ from message_service.database.store import Scope
 from message_service.documents.message import MessageVersion, UserFeedback
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
-from message_service.messages.incoming import content_of
+from message_service.messages.incoming import LANGUAGE_PATH, LIVE, content_of
 from message_service.messages.rows import Row, StoredMessage
 
 _ATTEMPTS = 10
@@ -99,6 +99,7 @@ class MessageChanges:
                     "content": content,
                     "timestamps.edited_at": now,
                     "timestamps.last_modified_at": now,
+                    "enrichment.given": _given(stored, language),
                 }
             }
 
@@ -277,9 +278,11 @@ class MessageChanges:
             update = await change(stored)
             if update is None:
                 return StoredMessage(stored)
+            # Every change is one the search index must follow.
+            due = {"enrichment.pending": LIVE, "enrichment.pending_since": self._clock.now()}
             changed = await self._scope.find_and_update(
                 queries.MESSAGE_AT_REVISION,
-                {**update, "$inc": {"revision": 1}},
+                {**update, "$set": {**update["$set"], **due}, "$inc": {"revision": 1}},
                 conversation_id=conversation_id,
                 message_id=message_id,
                 revision=stored["revision"],
@@ -289,3 +292,11 @@ class MessageChanges:
         raise errors.VersionConflict(
             f"message {message_id!r} is being changed by others all the time; try again"
         )
+
+
+def _given(stored: Row, language: str | None) -> list[str]:
+    """Return what enrichers must leave alone once the text is another."""
+    enrichment: Row = stored.get("enrichment") or {}
+    given: list[str] = enrichment.get("given", [])
+    kept = [path for path in given if path != LANGUAGE_PATH]
+    return kept if language is None else [*kept, LANGUAGE_PATH]

@@ -41,10 +41,17 @@ from message_service.documents.message import (
 )
 from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
+from message_service.enrichment.language import UNDETERMINED, detect_language
 from message_service.messages import integrity
 
 MAX_METADATA_BYTES = 16_384
 """Bound on the BSON size of each free-form part (custom metadata, request headers)."""
+
+LIVE = 1
+BACKLOG = 2
+"""Ranks of `enrichment.pending`: what a caller just wrote comes before what can wait."""
+
+LANGUAGE_PATH = "content.detected_language"
 
 Row = dict[str, Any]
 
@@ -153,6 +160,7 @@ def prepare(
     character_id: str | None,
     message_id: str,
     now: datetime,
+    backlog: bool = False,
 ) -> Prepared:
     """Make the document of a checked message.
 
@@ -164,6 +172,7 @@ def prepare(
         character_id: The conversation's character, likewise.
         message_id: Id given to it, unless it brings its own.
         now: The present moment.
+        backlog: Whether indexing it may wait until live messages are done.
 
     Raises:
         TextTooLong: Over 50,000 code points or 160,000 bytes of UTF-8.
@@ -202,6 +211,7 @@ def prepare(
         "status": message.status.value,
         "timestamps": timestamps,
         "relationships": relationships,
+        "enrichment": due(now, backlog=backlog, language=message.detected_language),
         "version": SCHEMA_VERSION,
         "revision": 1,
         "partition_key": conversation_id,
@@ -264,9 +274,26 @@ def content_of(
         "token_count": measured.token_count if token_count is None else token_count,
         "tokenizer": text_statistics.TOKENIZER if token_count is None else tokenizer or "caller",
     }
+    if language is None:
+        detected = detect_language(content["sanitized_text"]).code
+        language = None if detected == UNDETERMINED else detected
     if language is not None:
         content["detected_language"] = language
     return content
+
+
+def due(now: datetime, *, backlog: bool, language: str | None) -> Row:
+    """Return the mark that puts a message on the indexer's work list.
+
+    Args:
+        now: The present moment.
+        backlog: Whether it may wait until live messages are done.
+        language: The language the caller named, which detection must not replace.
+    """
+    mark: Row = {"pending": BACKLOG if backlog else LIVE, "pending_since": now}
+    if language is not None:
+        mark["given"] = [LANGUAGE_PATH]
+    return mark
 
 
 def check_text(field: str, text: str) -> bytes:

@@ -23,12 +23,10 @@ from message_service.messages.changes import MessageChanges
 from message_service.messages.context import ContextReader
 from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.cursors import CursorSigner
-from message_service.messages.history import HistoryReader, check_limit
+from message_service.messages.history import HistoryReader
 from message_service.messages.incoming import NewMessage, Prepared, check_new_message, prepare
 from message_service.messages.numbering import Numbering
-from message_service.messages.rows import Row, StoredMessage
-
-MAX_SEARCH_CHARACTERS = 1_000
+from message_service.messages.rows import Row
 
 
 class Messages:
@@ -119,7 +117,11 @@ class Messages:
         return outcome
 
     async def append_many(
-        self, conversation_id: str, messages: Sequence[Mapping[str, Any] | NewMessage]
+        self,
+        conversation_id: str,
+        messages: Sequence[Mapping[str, Any] | NewMessage],
+        *,
+        backlog: bool = False,
     ) -> list[Outcome]:
         """Append messages of one conversation in order.
 
@@ -131,6 +133,7 @@ class Messages:
             conversation_id: An existing conversation.
             messages: `NewMessage` fields, each with `role` and `text`. A message may name an
                 earlier one of the list as its parent.
+            backlog: Index them only when nothing a caller is waiting for is due (imports).
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
@@ -143,7 +146,7 @@ class Messages:
                 checked.append(check_new_message(values))
             except errors.InvalidInput as error:
                 raise _placed(error, place) from None
-        return await self._append(conversation_id, checked)
+        return await self._append(conversation_id, checked, backlog=backlog)
 
     async def with_same_text(self, conversation_id: str, content_hash: str) -> list[Row]:
         """Return the messages of a conversation with this content hash (duplicate detection).
@@ -156,37 +159,6 @@ class Messages:
         return await self._scope.find(
             queries.DUPLICATES, conversation_id=conversation_id, content_hash=content_hash
         )
-
-    async def matching(
-        self, user_id: str, words: str, *, since: datetime, limit: int = 10
-    ) -> list[StoredMessage]:
-        """Return a user's messages holding any of these words, best match first.
-
-        The source design's text query, scoped. `raw["score"]` is the text score.
-
-        Args:
-            user_id: The user.
-            words: Words, `"phrases"` and `-exclusions`, up to 1,000 characters.
-            since: Only messages said at or after this moment.
-            limit: Most messages, 1 to 1,000.
-
-        Raises:
-            InvalidInput: An argument is wrong.
-        """
-        check_id(IdKind.USER, "user_id", user_id)
-        check_limit(limit)
-        if not isinstance(words, str) or not words.strip() or len(words) > MAX_SEARCH_CHARACTERS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput(
-                "words", "are empty or too many", f"Use 1 to {MAX_SEARCH_CHARACTERS} characters"
-            )
-        rows = await self._scope.find(
-            queries.USER_TEXT_SEARCH,
-            limit=limit,
-            user_id=user_id,
-            words=words,
-            since=check_datetime("since", since),
-        )
-        return [StoredMessage(row) for row in rows]
 
     async def tokens_by_user(self, user_id: str, *, since: datetime, until: datetime) -> list[Row]:
         """Return a user's tokens and cost by provider and model over a period (end excluded).
@@ -213,7 +185,9 @@ class Messages:
         start, end = _period(since, until)
         return await self._scope.aggregate(queries.DAILY_STATS, since=start, until=end)
 
-    async def _append(self, conversation_id: str, messages: Sequence[NewMessage]) -> list[Outcome]:
+    async def _append(
+        self, conversation_id: str, messages: Sequence[NewMessage], *, backlog: bool = False
+    ) -> list[Outcome]:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         if not messages:
             return []
@@ -231,6 +205,7 @@ class Messages:
                         character_id=state.character_id,
                         message_id=self._ids.new(IdKind.MESSAGE),
                         now=now,
+                        backlog=backlog,
                     )
                 )
             except errors.InvalidInput as error:

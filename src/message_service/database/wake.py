@@ -1,0 +1,69 @@
+"""A hint that something changed: a change stream where there is one, else just the passing of time.
+
+The hint may come late, twice or never; whoever waits for it polls afterwards in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from message_service.database.client import Row
+
+
+class WakeUp:
+    """Waits for changes of one collection.
+
+    Args:
+        database: The database.
+        collection: The collection watched.
+        match: Which changes count (a `$match` on change events).
+        seconds: The longest wait.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Row],
+        collection: str,
+        match: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
+        self._collection = database.get_collection(collection)
+        self._pipeline = [{"$match": dict(match)}, {"$project": {"_id": 1}}]
+        self._seconds = seconds
+        self._stream: Any = None
+
+    async def arm(self) -> None:
+        """Start listening, so that a change after this call ends the next `wait`.
+
+        What happened before is forgotten: a stream left open while its owner was busy would tell
+        of every change already seen.
+        """
+        await self.disarm()
+        with contextlib.suppress(PyMongoError):  # no change streams here, or none now
+            self._stream = await self._collection.watch(
+                self._pipeline, max_await_time_ms=int(self._seconds * 1000), comment="wake"
+            )
+
+    async def wait(self) -> None:
+        """Return at the first change since `arm`, or after the longest wait."""
+        if self._stream is not None:
+            try:
+                await self._stream.try_next()
+            except PyMongoError:
+                await self.disarm()
+            else:
+                return
+        await asyncio.sleep(self._seconds)
+
+    async def disarm(self) -> None:
+        """Stop listening."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with contextlib.suppress(PyMongoError):
+                await stream.close()

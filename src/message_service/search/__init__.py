@@ -1,0 +1,1 @@
+"""Search: the index of messages, what fills it, and what asks it."""

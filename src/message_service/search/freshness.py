@@ -1,0 +1,74 @@
+"""How far the search index has come, read from the marks the messages carry."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.catalogue.search_queries import INDEXING_BEHIND, INDEXING_OLDEST
+from message_service.database.store import Scope, Store
+from message_service.messages.incoming import BACKLOG, LIVE
+from message_service.search.results import Freshness
+
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.1
+
+
+async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
+    """Return up to which number a conversation is searchable.
+
+    The tail is read first: what is written after it cannot make the answer too good.
+
+    Raises:
+        NotFound: The tenant has no such conversation.
+    """
+    tail = await scope.find_one(
+        queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
+    )
+    if tail is None and not await scope.find_one(
+        queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+    ):
+        raise errors.NotFound("conversation", conversation_id)
+    behind = await scope.find_one(INDEXING_BEHIND, conversation_id=conversation_id)
+    last = tail["sequence_number"] if tail else 0
+    if behind is None:
+        return Freshness(complete=True, complete_to=last)
+    return Freshness(complete=False, complete_to=min(last, behind["sequence_number"] - 1))
+
+
+async def of_store(store: Store) -> Freshness:
+    """Return the moment up to which everything written is searchable."""
+    found = await asyncio.gather(
+        *(store.find_everywhere(INDEXING_OLDEST, limit=1, rank=rank) for rank in (LIVE, BACKLOG))
+    )
+    waiting: list[datetime] = [row["enrichment"]["pending_since"] for rows in found for row in rows]
+    return Freshness(complete=not waiting, complete_before=min(waiting, default=None))
+
+
+async def wait_for(
+    scope: Scope, conversation_id: str, sequence_number: int, seconds: float
+) -> Freshness:
+    """Wait until a conversation is searchable up to a number.
+
+    Raises:
+        IndexBehind: It was not in time; says how far it is.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        reached = await of_conversation(scope, conversation_id)
+        if reached.complete_to is not None and reached.complete_to >= sequence_number:
+            return reached
+        if loop.time() >= deadline:
+            raise errors.IndexBehind(
+                f"conversation {conversation_id!r} is searchable up to message "
+                f"{reached.complete_to}, not yet {sequence_number}; wait longer, or see that an "
+                "indexer runs (message-service search index)",
+                complete_to=reached.complete_to,
+                wanted=sequence_number,
+            )
+        await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
+        pause = min(_LONGEST_PAUSE, pause * 2)

@@ -1,0 +1,126 @@
+"""The search index of the whole store, as operators see it: fill, watch, check, search across."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from message_service import errors
+from message_service.catalogue.search_queries import INDEXED_TENANTS
+from message_service.clock import Clock
+from message_service.database.lease import holder_of
+from message_service.database.store import Store
+from message_service.enrichment.pipeline import ENRICHMENT_VERSION
+from message_service.search import freshness
+from message_service.search.indexer import LEASE, STATE, Indexer, Progress
+from message_service.search.reconciler import Reconciler
+from message_service.search.results import Freshness, Hit
+from message_service.search.searcher import MAX_HITS, Search
+
+MAX_TENANTS = 1_000
+"""Most tenants one search across the store looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """How the index stands.
+
+    Attributes:
+        freshness: How far it has come.
+        entries: About how many entries there are (those removed within the last day included).
+        version: Version of enrichment this release writes.
+        indexer: Who indexes now; None when nobody does.
+    """
+
+    freshness: Freshness
+    entries: int
+    version: str
+    indexer: str | None
+
+
+class SearchIndex:
+    """The search index of all tenants.
+
+    Args:
+        store: The database.
+        clock: The present moment.
+        search: Returns a tenant's search.
+        holder: Name of this process as an indexer, unique.
+        poll: Seconds between looks at the work list.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        search: Callable[[str], Search],
+        holder: str,
+        *,
+        poll: float,
+    ) -> None:
+        self._store = store
+        self._search = search
+        self._indexer = Indexer(store, clock, holder, poll=poll)
+        self.check = Reconciler(store, clock).check
+
+    @property
+    def progress(self) -> Progress:
+        """What this process has indexed."""
+        return self._indexer.progress
+
+    async def run(self) -> None:
+        """Index until cancelled; one process of all works at a time, the others stand by."""
+        await self._indexer.run()
+
+    async def drain(self) -> Progress:
+        """Index until nothing is due.
+
+        Raises:
+            Unavailable: The database cannot be reached.
+        """
+        return await self._indexer.drain()
+
+    async def status(self) -> IndexStatus:
+        """Return how the index stands."""
+        return IndexStatus(
+            freshness=await freshness.of_store(self._store),
+            entries=await self._store.estimated_count("message_search_index"),
+            version=ENRICHMENT_VERSION,
+            indexer=await holder_of(self._store.database, STATE, LEASE),
+        )
+
+    async def find_everywhere(
+        self, query: str, *, admin: bool = False, limit: int = 20
+    ) -> list[tuple[str, Hit]]:
+        """Search all tenants: for operators, never for what a tenant's user can reach.
+
+        Args:
+            query: As for `Search.find`.
+            admin: Must be True: the caller answers for the right to see every tenant.
+            limit: Most hits, 1 to 100.
+
+        Returns:
+            Tenant and hit, best first. Scores of different tenants compare, but a word's rarity is
+            each tenant's own.
+
+        Raises:
+            InvalidQuery: As for `Search.find`, or `admin` is not set, or there are more than 1,000
+                tenants.
+        """
+        if admin is not True:
+            raise errors.InvalidQuery(
+                "admin", "is not set", "A search across all tenants needs admin=True"
+            )
+        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
+        rows = await self._store.aggregate_everywhere(INDEXED_TENANTS)
+        if len(rows) > MAX_TENANTS:
+            raise errors.InvalidQuery(
+                "scope", f"has {len(rows):,} tenants", "Search tenant by tenant"
+            )
+        found: list[tuple[str, Hit]] = []
+        for row in rows:
+            page = await self._search(row["_id"]).find(query, whole_tenant=True, limit=limit)
+            found.extend((row["_id"], hit) for hit in page)
+        found.sort(key=lambda one: one[1].score, reverse=True)
+        return found[:limit]

@@ -1,0 +1,278 @@
+"""Writes the search index and the enrichment of messages, behind the appends.
+
+Every message carries a mark from the write that changed it; the marked ones are the work list. The
+indexer reads it, most urgent first, writes the entries, and then takes the marks off. Both writes
+are guarded by the message's revision: an indexer that was frozen with an older state in hand can
+neither overwrite a newer entry nor take off the mark of a newer change. One that dies in between
+leaves the mark, and the work is done again: every step can be repeated. The change stream only
+wakes it sooner; the list is the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.catalogue.search_queries import ENTRY_NOT_NEWER, INDEXING_WORK
+from message_service.clock import Clock
+from message_service.database.lease import Lease
+from message_service.database.store import Change, Store
+from message_service.database.wake import WakeUp
+from message_service.enrichment.pipeline import Enriched, enrich
+from message_service.messages.incoming import LANGUAGE_PATH
+from message_service.search.entries import (
+    given_paths,
+    is_searchable,
+    message_update,
+    passed_over,
+    removed_entry,
+    search_entry,
+)
+from message_service.search.filters import Row
+from message_service.search.sweep import Sweep
+
+STATE = "schema_state"
+LEASE = "search_indexer"
+LEASE_SECONDS = 10.0
+
+_READ = 512
+_WRITE = 128
+_WRITE_CHARACTERS = 400_000
+_RETRY_PAUSE = 0.5
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What an indexer has done since it was made.
+
+    Attributes:
+        indexed: Messages whose entry was written.
+        removed: Messages whose entry was removed.
+        passed_over: Messages that could not be indexed; `enrichment.failed` says why.
+    """
+
+    indexed: int = 0
+    removed: int = 0
+    passed_over: int = 0
+
+    @property
+    def done(self) -> int:
+        """Messages taken off the work list."""
+        return self.indexed + self.removed + self.passed_over
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """One message worked out: its entry and its update."""
+
+    message: Row
+    entry: Row
+    searchable: bool
+    update: Mapping[str, Any]
+
+
+class Indexer:
+    """Indexes the messages of all tenants.
+
+    Any number may run; one works at a time (by a lease), and another takes over when it dies.
+
+    Args:
+        store: The database.
+        clock: The present moment.
+        holder: Name of this indexer, unique; shown to operators.
+        poll: Seconds between looks at the work list when nothing wakes it.
+    """
+
+    def __init__(self, store: Store, clock: Clock, holder: str, *, poll: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._poll = poll
+        self._lease = Lease(store.database, STATE, LEASE, holder, LEASE_SECONDS)
+        self._sweep = Sweep(store, clock)
+        self._held_until = 0.0
+        self.progress = Progress()
+
+    async def run(self) -> None:
+        """Index until cancelled; waits its turn while another indexer works.
+
+        A database that cannot be reached is waited for.
+        """
+        wake = WakeUp(
+            self._store.database,
+            "messages",
+            {"operationType": {"$in": ["insert", "update", "replace"]}},
+            self._poll,
+        )
+        try:
+            while True:
+                try:
+                    if not await self._holds_lease():
+                        await asyncio.sleep(self._poll)
+                        continue
+                    await wake.arm()
+                    if not await self.step():
+                        await wake.wait()
+                except errors.Unavailable as error:
+                    _LOG.warning("indexer waits for the database: %s", error.message)
+                    await asyncio.sleep(_RETRY_PAUSE)
+        finally:
+            await wake.disarm()
+            if self._held_until:
+                await self._lease.release()
+
+    async def drain(self) -> Progress:
+        """Index until nothing is due, whoever else is at it; return what was done.
+
+        Raises:
+            Unavailable: The database cannot be reached; what was done is done.
+        """
+        while await self.step():
+            continue
+        return self.progress
+
+    async def step(self) -> bool:
+        """Do one round of work; False when nothing is due."""
+        rows = await self._store.find_everywhere(INDEXING_WORK, limit=_READ, committed=True)
+        if not rows:
+            return await self._sweep.step()
+        writing: asyncio.Task[None] | None = None
+        try:
+            for part in _parts(rows):
+                ready = await self._work_out(part)
+                if writing is not None:
+                    await asyncio.shield(writing)
+                # The next part is worked out while the server writes this one.
+                writing = asyncio.create_task(self._write(ready))
+        finally:
+            if writing is not None:
+                await writing
+        return True
+
+    async def _holds_lease(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now < self._held_until - LEASE_SECONDS / 2:
+            return True
+        if self._held_until and await self._lease.renew():
+            self._held_until = now + LEASE_SECONDS
+            return True
+        lease = await self._lease.try_acquire()
+        held = lease["holder"] == self._lease.holder
+        self._held_until = now + LEASE_SECONDS if held else 0.0
+        return held
+
+    async def _work_out(self, messages: Sequence[Row]) -> list[_Ready]:
+        now = self._clock.now()
+        ready: list[_Ready] = []
+        for message in messages:
+            ready.append(_worked_out(message, now))
+            await asyncio.sleep(0)  # let the write under way and other tasks go on
+        return ready
+
+    async def _write(self, ready: Sequence[_Ready]) -> None:
+        """Write entries first, then take the messages off the list."""
+        try:
+            await self._write_entries(ready)
+            await self._take_off(ready)
+        except errors.Unavailable:
+            raise
+        except errors.MessageServiceError as error:
+            if len(ready) > 1:
+                for one in ready:
+                    await self._write([one])
+                return
+            # One that the server refuses must not hold up the rest.
+            message = ready[0].message
+            _LOG.error("message %s not indexed: %s", message["message_id"], error.code)
+            update = passed_over(f"index: {error.code}", self._clock.now())
+            await self._take_off([replace(ready[0], update=update)])
+            self.progress.passed_over += 1
+        else:
+            self.progress.indexed += sum(1 for one in ready if one.searchable)
+            self.progress.removed += sum(1 for one in ready if not one.searchable)
+
+    async def _write_entries(self, ready: Sequence[_Ready]) -> None:
+        # Inserting costs the server half of an upsert, and most messages are indexed once.
+        first = [
+            one.entry
+            for one in ready
+            if one.searchable and "version" not in one.message["enrichment"]
+        ]
+        there = set[Any]()
+        if first:
+            refused = await self._store.insert(
+                ENTRY_NOT_NEWER.collection, first, ordered=False, comment="indexing.first"
+            )
+            for refusal in refused:
+                if not isinstance(refusal.error, errors.AlreadyExists):
+                    raise refusal.error
+                there.add(first[refusal.position]["_id"])
+        inserted = {entry["_id"] for entry in first} - there
+        kept = [
+            (_entry_key(one.message), one.entry)
+            for one in ready
+            if one.entry["_id"] not in inserted
+        ]
+        if kept:
+            await self._store.replace_each(ENTRY_NOT_NEWER, kept)
+
+    async def _take_off(self, ready: Sequence[_Ready]) -> None:
+        changes = [
+            Change(
+                one.message["tenant_id"],
+                {
+                    "conversation_id": one.message["conversation_id"],
+                    "message_id": one.message["message_id"],
+                    "revision": one.message["revision"],
+                },
+                one.update,
+            )
+            for one in ready
+        ]
+        # A message that changed meanwhile is not found: it keeps the mark its change has set.
+        await self._store.update_each(queries.MESSAGE_AT_REVISION, changes)
+
+
+def _worked_out(message: Row, now: datetime) -> _Ready:
+    enriched = _enriched(message)
+    given = given_paths(message, enriched)
+    update = message_update(message, enriched, given, now)
+    if not is_searchable(message, now):
+        return _Ready(message, removed_entry(message, now), False, update)
+    return _Ready(message, search_entry(message, enriched, given, now), True, update)
+
+
+def _enriched(message: Row) -> Enriched:
+    enrichment: Row = message.get("enrichment") or {}
+    given: Sequence[str] = enrichment.get("given", ())
+    content: Row = message["content"]
+    language = content.get("detected_language") if LANGUAGE_PATH in given else None
+    return enrich(content["text"], language=language)
+
+
+def _entry_key(message: Row) -> dict[str, Any]:
+    return {
+        "conversation_id": message["conversation_id"],
+        "message_id": message["message_id"],
+        "revision": message["revision"],
+    }
+
+
+def _parts(rows: Sequence[Row]) -> list[list[Row]]:
+    """Cut a list into parts bounded in number and characters."""
+    parts: list[list[Row]] = [[]]
+    size = 0
+    for row in rows:
+        length = len(row["content"]["text"])
+        if parts[-1] and (len(parts[-1]) >= _WRITE or size + length > _WRITE_CHARACTERS):
+            parts.append([])
+            size = 0
+        parts[-1].append(row)
+        size += length
+    return parts

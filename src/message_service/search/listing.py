@@ -1,0 +1,236 @@
+"""A listing of hits: stretches of candidates from new to old, each ranked, cut into pages.
+
+The candidates of a stretch are the newest that may match, as many as ranking can afford for a page.
+What a page needs to go on is in its cursor: the stretch, the place in it, and what ranking must not
+see change (the moment recency is counted to, the rarity of the words).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from message_service.clock import Clock
+from message_service.database.encoding import object_id
+from message_service.database.store import Scope
+from message_service.search import candidates, ranking, shown
+from message_service.search.candidates import Candidates, Lookup, Where
+from message_service.search.entry_ids import first_id
+from message_service.search.filters import Condition, Row
+from message_service.search.query import ParsedQuery
+from message_service.search.ranking import Scored
+from message_service.search.results import Count, Hit, Matched
+
+CANDIDATES_PER_HIT = 20
+"""Entries ranked for each hit of a page: what bounds the documents a search reads."""
+
+_STRETCHES = 5
+_FETCHES = 4
+
+
+@dataclass(slots=True)
+class Place:
+    """Where in a listing a page begins; what a cursor holds.
+
+    Attributes:
+        as_of: The moment of the first page.
+        below: Only entries with lower ids.
+        floor: Only entries with this id or higher ones; None while the stretch is open.
+        after: Score and id of the last hit shown of the stretch.
+        matched: Whether hits have all the words or some.
+        rarities: What each word counts; worked out on the first page.
+        counted: Matches of the stretches before this one.
+    """
+
+    as_of: datetime
+    below: Any = None
+    floor: Any = None
+    after: tuple[float, Any] | None = None
+    matched: Matched = "all"
+    rarities: Sequence[float] | None = None
+    counted: int = 0
+
+    def to_json(self) -> list[Any]:
+        """Return the place as a cursor holds it."""
+        return [
+            int(self.as_of.timestamp() * 1000),
+            None if self.below is None else str(self.below),
+            None if self.floor is None else str(self.floor),
+            None if self.after is None else [self.after[0], str(self.after[1])],
+            self.matched,
+            self.rarities,
+            self.counted,
+        ]
+
+    @classmethod
+    def from_json(cls, values: list[Any]) -> Place:
+        """Return the place a cursor held."""
+        as_of, below, floor, after, matched, rarities, counted = values
+        return cls(
+            datetime.fromtimestamp(as_of / 1000, UTC),
+            None if below is None else object_id(below),
+            None if floor is None else object_id(floor),
+            None if after is None else (after[0], object_id(after[1])),
+            matched,
+            rarities,
+            counted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What one stretch of the listing holds, best first."""
+
+    ranked: list[Scored]
+    floor: Any
+    bounded: bool
+    examined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of a listing.
+
+    Attributes:
+        hits: The hits.
+        count: How many messages match, as far as was looked.
+        examined: Entries read.
+        follows: Where the next page begins; None at the end.
+    """
+
+    hits: list[Hit]
+    count: Count
+    examined: int
+    follows: Place | None
+
+
+class Listing:
+    """The hits of one query in one scope.
+
+    Args:
+        scope: The tenant's scope.
+        clock: The present moment.
+        parsed: The query.
+        where: Where it looks.
+        limit: Most hits of a page.
+    """
+
+    def __init__(
+        self, scope: Scope, clock: Clock, parsed: ParsedQuery, where: Where, limit: int
+    ) -> None:
+        self._scope = scope
+        self._clock = clock
+        self._parsed = parsed
+        self._where = where
+        self._limit = limit
+
+    async def page(self, place: Place) -> Listed:
+        """Return the page that begins at a place."""
+        examined = 0
+        listed = Listed([], Count(place.counted, exact=True), 0, None)
+        for _ in range(_STRETCHES):
+            stretch = await self._stretch(place)
+            examined += stretch.examined
+            hits, last = await self._hits(stretch.ranked, place)
+            counted = place.counted + len(stretch.ranked)
+            count = Count(counted, exact=stretch.floor is None and not stretch.bounded)
+            listed = Listed(hits, count, examined, None)
+            if last is not None and stretch.ranked[-1].entry["_id"] != last[1]:
+                return replace(listed, follows=replace(place, floor=stretch.floor, after=last))
+            if stretch.floor is None:
+                return listed
+            place = replace(place, below=stretch.floor, floor=None, after=None, counted=counted)
+            if hits:
+                break
+        return replace(listed, follows=place)
+
+    async def _stretch(self, place: Place) -> _Stretch:
+        """Gather and rank the next candidates, newest first, until there are enough."""
+        lists = await candidates.look_up(
+            self._scope, self._where, self._parsed.clauses, _bounds(self._parsed, place)
+        )
+        if place.rarities is None:
+            place.rarities = [
+                ranking.rarity(min(len(one.ids) for one in several)) for several in lists
+            ]
+        wanted = CANDIDATES_PER_HIT * self._limit
+        found = self._candidates(lists, place, wanted)
+        conditions = [*self._conditions(place), *found.conditions]
+        scored: list[Scored] = []
+        examined = 0
+        floor = found.horizon if place.floor is None else place.floor
+        for start in range(0, len(found.ids), wanted):
+            part = found.ids[start : start + wanted]
+            rows = await candidates.fetch(self._scope, self._where, part, conditions)
+            examined += len(part)
+            scored.extend(self._scored(rows, place))
+            full = len(scored) >= wanted or examined >= _FETCHES * wanted
+            if full and place.floor is None and start + wanted < len(found.ids):
+                floor = part[-1]
+                break
+        scored.sort(key=lambda one: (one.score, one.entry["_id"]), reverse=True)
+        return _Stretch(scored, floor, found.bounded, examined)
+
+    @staticmethod
+    def _candidates(lists: list[list[Lookup]], place: Place, wanted: int) -> Candidates:
+        if place.matched == "all":
+            return candidates.intersect([one for several in lists for one in several])
+        # A phrase or run has several lists; as one of many wishes it counts by its rarest.
+        single = [min(several, key=lambda one: len(one.ids)) for several in lists]
+        return candidates.unite(single, place.rarities or (), wanted)
+
+    def _scored(self, rows: list[Row], place: Place) -> list[Scored]:
+        kept: list[Scored] = []
+        for row in rows:
+            normalized: str = row["indexed_content"].get("normalized_text", "")
+            if not shown.fits(self._parsed, normalized, place.matched):
+                continue
+            one = ranking.score(row, self._parsed.clauses, place.rarities or (), place.as_of)
+            if one is not None:
+                kept.append(one)
+        return kept
+
+    def _conditions(self, place: Place) -> list[Condition]:
+        conditions: list[Condition] = [
+            *self._parsed.conditions,
+            *candidates.excluding(self._parsed),
+            {"delete_at": {"$not": {"$lte": self._clock.now()}}},
+        ]
+        if place.after is not None or place.below is not None:
+            conditions.append({"last_indexed_at": {"$lte": place.as_of}})
+        return conditions
+
+    async def _hits(
+        self, ranked: list[Scored], place: Place
+    ) -> tuple[list[Hit], tuple[float, Any] | None]:
+        """Return the next hits as the messages are now, and the place of the last one looked at."""
+        after = place.after
+        rest = [one for one in ranked if after is None or (one.score, one.entry["_id"]) < after]
+        hits: list[Hit] = []
+        last: tuple[float, Any] | None = after if not rest else None
+        now = self._clock.now()
+        while rest and len(hits) < self._limit:
+            part, rest = rest[: self._limit - len(hits)], rest[self._limit - len(hits) :]
+            messages = await shown.read_messages(self._scope, [one.entry for one in part])
+            for one in part:
+                last = (one.score, one.entry["_id"])
+                message = messages.get(one.entry["message_id"])
+                if message is not None and shown.is_shown(message, now):
+                    hit = shown.make_hit(self._parsed, one, message, place.matched)
+                    if hit is not None:
+                        hits.append(hit)
+        return hits, last
+
+
+def _bounds(parsed: ParsedQuery, place: Place) -> tuple[Any, Any]:
+    """Return the stretch of ids to look at: that of the page, narrowed by from: and to:."""
+    low, high = place.floor, place.below
+    for condition in parsed.conditions:
+        moment = condition.get("created_at", {})
+        if "$gte" in moment:
+            start = first_id(moment["$gte"])
+            low = start if low is None else max(low, start)
+        # to: is left to the condition: its last second may be shared with what comes after.
+    return low, high

@@ -1,0 +1,266 @@
+"""The query language: words, "phrases", -not, prefix*, and filters such as role:user.
+
+    pizza "extra cheese" -pineapple napol* role:user from:2025-01-01 has:link
+
+Every word must be found (in any of its inflected forms), every phrase as it stands, nothing that
+follows a minus. Letters' case and accents do not matter. Stop words count only inside phrases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from message_service import errors
+from message_service.enrichment.stop_words import STOP_WORDS
+from message_service.enrichment.text_statistics import sanitize
+from message_service.enrichment.words import is_unspaced, occurrences, stem
+from message_service.search.filters import FILTER_BY_NAME, FILTERS, Condition
+
+MAX_QUERY = 1_000
+"""Most characters of a query."""
+
+MAX_CLAUSES = 24
+"""Most words, phrases and filters of a query."""
+
+MIN_PREFIX = 2
+"""Fewest characters before a star; one is enough in Chinese, Japanese and Korean."""
+
+_ITEM = re.compile(r'(?P<minus>-?)(?:(?P<name>[A-Za-z_]+):)?(?:"(?P<quoted>[^"]*)"|(?P<bare>\S+))')
+_QUOTES = str.maketrans("“”„«»", '"""""')
+_LATIN_LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "nl", "id")
+_BY_SCRIPT = (
+    (re.compile(r"[\u0400-\u04ff]"), ("ru", "sr")),
+    (re.compile(r"[\u0600-\u06ff]"), ("ar", "fa")),
+    (re.compile(r"[\u0370-\u03ff]"), ("el",)),
+    (re.compile(r"[\u0900-\u097f]"), ("hi", "ne")),
+    (re.compile(r"[\u0b80-\u0bff]"), ("ta",)),
+    (re.compile(r"[\u0530-\u058f]"), ("hy",)),
+)
+
+
+class Kind(StrEnum):
+    """What a clause looks for."""
+
+    WORD = "word"
+    PREFIX = "prefix"
+    PHRASE = "phrase"
+    LABEL = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One thing looked for, or to be absent.
+
+    Attributes:
+        kind: Word, prefix, phrase, or label (a feature or topic).
+        text: Its folded text, as a hit's normalized text holds it.
+        lookups: What the index must hold, each a list of equivalent terms; all are needed.
+        prefix: What a term must begin with, when that is how it is looked up.
+        stems: Stems a word may also be met by.
+        negated: Whether it must be absent.
+    """
+
+    kind: Kind
+    text: str
+    lookups: tuple[tuple[str, ...], ...]
+    prefix: str | None = None
+    stems: frozenset[str] = frozenset()
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuery:
+    """A query, understood.
+
+    Attributes:
+        clauses: What must be found.
+        excluded: What must be absent.
+        conditions: Conditions of filters on fields.
+        scope: Values of `conversation:` and `user:`, by field.
+        ignored: Stop words and signs that were left out.
+    """
+
+    clauses: tuple[Clause, ...]
+    excluded: tuple[Clause, ...]
+    conditions: tuple[Condition, ...]
+    scope: Mapping[str, str]
+    ignored: tuple[str, ...]
+
+
+def parse_query(text: str) -> ParsedQuery:
+    """Return what a query asks for.
+
+    Raises:
+        InvalidQuery: It is empty or too long, has unbalanced quotes, an unknown filter, a wrong
+            value, too short a prefix, or only excludes.
+    """
+    cleaned = _checked(text)
+    language = _language_filter(cleaned)
+    clauses: list[Clause] = []
+    excluded: list[Clause] = []
+    conditions: list[Condition] = []
+    scope: dict[str, str] = {}
+    ignored: list[str] = []
+    for item in _ITEM.finditer(cleaned):
+        value = item["quoted"] if item["quoted"] is not None else item["bare"]
+        named = item["name"]
+        if named is None and value.endswith(":") and value[:-1].lower() in FILTER_BY_NAME:
+            named, value = value[:-1], ""
+        if named is not None and not value.startswith("//"):
+            negated = bool(item["minus"])
+            _add_filter(named.lower(), value, negated, clauses, excluded, conditions, scope)
+            continue
+        written = value if named is None else f"{named}:{value}"
+        found = list(_phrase(written) if item["quoted"] is not None else _words(written, language))
+        if not found:
+            ignored.append(written)
+        (excluded if item["minus"] else clauses).extend(found)
+    if len(clauses) + len(excluded) + len(conditions) > MAX_CLAUSES:
+        raise errors.InvalidQuery(
+            "query", "has too many parts", f"Use at most {MAX_CLAUSES} words, phrases and filters"
+        )
+    if not clauses and (excluded or conditions) and not ignored:
+        raise errors.InvalidQuery(
+            "query",
+            "only excludes or filters",
+            "Add a word to look for, or one of has: and topic:",
+        )
+    return ParsedQuery(
+        _distinct(clauses), _distinct(excluded), tuple(conditions), scope, tuple(ignored)
+    )
+
+
+def _checked(text: str) -> str:
+    if not isinstance(text, str) or not text.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidQuery("query", "is empty", "Give at least one word")
+    if len(text) > MAX_QUERY:
+        raise errors.InvalidQuery(
+            "query", f"has {len(text):,} characters", f"Use at most {MAX_QUERY:,}"
+        )
+    cleaned = sanitize(text.encode("utf-8", "replace").decode("utf-8")).translate(_QUOTES)
+    if cleaned.count('"') % 2:
+        raise errors.InvalidQuery(
+            "query",
+            "has a quotation mark without its partner",
+            "Close the phrase, or drop the mark",
+        )
+    return cleaned
+
+
+def _language_filter(cleaned: str) -> str | None:
+    found = re.search(r"(?:^|\s)lang:([A-Za-z]{2})(?:\s|$)", cleaned)
+    return None if found is None else found[1].lower()
+
+
+def _add_filter(
+    name: str,
+    value: str,
+    negated: bool,
+    clauses: list[Clause],
+    excluded: list[Clause],
+    conditions: list[Condition],
+    scope: dict[str, str],
+) -> None:
+    known = FILTER_BY_NAME.get(name)
+    if known is None:
+        names = ", ".join(f"{each.name}:" for each in FILTERS)
+        raise errors.InvalidQuery(
+            "query", f"has an unknown filter {name[:40]!r}", f"Use {names} or put it in quotes"
+        )
+    if not value:
+        raise errors.InvalidQuery(
+            f"query.{name}", "has no value", f"Give one, for example {name}:{known.example}"
+        )
+    condition = known.condition(value)
+    if name in ("has", "topic"):
+        term = next(iter(condition.values()))
+        clause = Clause(Kind.LABEL, term, ((term,),), negated=negated)
+        (excluded if negated else clauses).append(clause)
+        return
+    if name in ("conversation", "user") and not negated:
+        [(field, identifier)] = condition.items()
+        if scope.setdefault(field, identifier) != identifier:
+            raise errors.InvalidQuery(f"query.{name}", "is given twice", "Give it once")
+        return
+    conditions.append({"$nor": [condition]} if negated else condition)
+
+
+def _words(written: str, language: str | None) -> Iterator[Clause]:
+    """Yield the clauses of something typed without quotes."""
+    starred = written.endswith("*") and len(written) > 1
+    runs: list[tuple[int, int]] = []
+    singles: list[Clause] = []
+    last = -1
+    for token in occurrences(written):
+        if token.piece:
+            # Pieces of one unspaced run belong together: they are looked for as one phrase.
+            if runs and token.start <= runs[-1][1]:
+                runs[-1] = (runs[-1][0], max(runs[-1][1], token.end))
+            else:
+                runs.append((token.start, token.end))
+            continue
+        last = max(last, token.end)
+        is_last = starred and token.end >= len(written.rstrip("*"))
+        if is_last:
+            if len(token.text) < MIN_PREFIX:
+                raise errors.InvalidQuery(
+                    "query",
+                    f"has too short a prefix {written[:40]!r}",
+                    f"Give at least {MIN_PREFIX} characters before the star",
+                )
+            singles.append(Clause(Kind.PREFIX, token.text, (), prefix=token.text))
+        elif token.text not in STOP_WORDS:
+            singles.append(_word(written[token.start : token.end], token.text, language))
+    yield from singles
+    for start, end in runs:
+        yield from _phrase(written[start:end])
+
+
+def _word(written: str, folded: str, language: str | None) -> Clause:
+    stems = _stems(written, folded, language)
+    return Clause(Kind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=stems)
+
+
+def _stems(written: str, folded: str, language: str | None) -> frozenset[str]:
+    """Return the stems of a word in the languages it may be in."""
+    if language is not None:
+        languages: tuple[str, ...] = (language,)
+    elif written.isascii() or "\u00c0" <= max(written) <= "\u024f":
+        languages = _LATIN_LANGUAGES
+    else:
+        languages = next(
+            (several for script, several in _BY_SCRIPT if script.search(written)),
+            (),
+        )
+    found = {stem(form, code) for form in (written, folded) for code in languages}
+    return frozenset(one for one in found if len(one) > 1 or len(folded) == 1)
+
+
+def _phrase(written: str) -> Iterator[Clause]:
+    """Yield the clause of a phrase, or nothing when it has no words."""
+    pieces: dict[str, None] = {}
+    words: list[str] = []
+    run_end = -1
+    for token in occurrences(written):
+        if token.piece and token.start < run_end:
+            words[-1] += token.text[1:] if len(token.text) > 1 else ""
+        else:
+            words.append(token.text)
+        run_end = token.end if token.piece else -1
+        if token.text not in STOP_WORDS:
+            pieces[token.text] = None
+    text = " ".join(words)
+    if not text:
+        return
+    single = is_unspaced(text) and len(text) == 1
+    if single:
+        yield Clause(Kind.PREFIX, text, (), prefix=text)
+    elif pieces:
+        yield Clause(Kind.PHRASE, text, tuple((piece,) for piece in list(pieces)[:8]))
+
+
+def _distinct(clauses: list[Clause]) -> tuple[Clause, ...]:
+    return tuple(dict.fromkeys(clauses))

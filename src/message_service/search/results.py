@@ -1,0 +1,134 @@
+"""What a search answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from message_service.messages.rows import StoredMessage
+from message_service.search.snippets import Snippet
+
+Matched = Literal["all", "some"]
+"""Whether every hit has every word, or, because none has, some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a hit's score came about: `score = text * weight` (see `ranking`).
+
+    Attributes:
+        text: Relevance of the text to the query.
+        words: What each word, prefix or phrase gave to it.
+        proximity: What words standing together, in the query's order, gave to it.
+        weight: The factor of the design's weights.
+        weights: Each weight, 0 to 1: importance, recency, engagement, quality.
+    """
+
+    text: float
+    words: Mapping[str, float]
+    proximity: float
+    weight: float
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One message found.
+
+    Attributes:
+        message: The message as it is now.
+        score: What the order is by, highest first.
+        snippet: A piece of its text, with the places that matched.
+        explanation: How the score came about.
+    """
+
+    message: StoredMessage
+    score: float
+    snippet: Snippet
+    explanation: Explanation
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hit as plain values."""
+        return {
+            "message_id": self.message.message_id,
+            "conversation_id": self.message.conversation_id,
+            "user_id": self.message.user_id,
+            "sequence_number": self.message.sequence_number,
+            "role": self.message.role,
+            "created_at": self.message.created_at,
+            "score": self.score,
+            "snippet": {"text": self.snippet.text, "highlights": list(self.snippet.highlights)},
+            "explanation": {
+                "text": self.explanation.text,
+                "words": dict(self.explanation.words),
+                "proximity": self.explanation.proximity,
+                "weight": self.explanation.weight,
+                "weights": dict(self.explanation.weights),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many messages match.
+
+    Attributes:
+        value: The number, or a lower bound of it.
+        exact: Whether it is the number. It counts index entries: a message deleted within the last
+            moments may still be among them until the index has followed (see `Freshness`).
+    """
+
+    value: int
+    exact: bool
+
+    def __str__(self) -> str:
+        return f"{self.value:,}" if self.exact else f"at least {self.value:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far the index has come.
+
+    Attributes:
+        complete: Whether nothing was waiting to be indexed.
+        complete_to: In a conversation: every message up to this number is searchable as it is now.
+            None for wider scopes.
+        complete_before: In wider scopes: every message of the store written or changed before
+            this moment (of the writers' clocks) is searchable; None when nothing is waiting.
+    """
+
+    complete: bool
+    complete_to: int | None = None
+    complete_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of hits, best first.
+
+    Attributes:
+        hits: The hits.
+        next: Cursor of the next page; None at the end. A long listing is searched in stretches
+            from new to old, each ranked by itself: a page may hold few hits and still have a next.
+        count: How many messages match.
+        matched: "all" when every hit has every word; "some" when none had, and these have a part.
+        freshness: How far the index has come.
+        notes: What the caller should know: words left out, why nothing was found.
+        examined: Index entries read to find these hits.
+    """
+
+    hits: list[Hit]
+    next: str | None
+    count: Count
+    matched: Matched
+    freshness: Freshness
+    notes: tuple[str, ...]
+    examined: int
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)

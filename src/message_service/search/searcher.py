@@ -1,0 +1,212 @@
+"""Searching one tenant's messages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from message_service import errors
+from message_service.catalogue.search_queries import USER_TEXT_SEARCH
+from message_service.clock import Clock, check_datetime
+from message_service.database.store import Scope
+from message_service.ids import IdKind, check_id
+from message_service.messages.cursors import CursorSigner
+from message_service.messages.rows import StoredMessage
+from message_service.search import freshness, shown
+from message_service.search.candidates import Where
+from message_service.search.listing import Listed, Listing, Place
+from message_service.search.query import MAX_QUERY, ParsedQuery, parse_query
+from message_service.search.results import Count, Freshness, Matched, SearchPage
+
+MAX_HITS = 100
+"""Most hits of one page."""
+
+
+class Search:
+    """Searches one tenant's messages.
+
+    Args:
+        scope: The tenant's scope.
+        signer: Signs cursors.
+        clock: The present moment.
+    """
+
+    def __init__(self, scope: Scope, signer: CursorSigner, clock: Clock) -> None:
+        self._scope = scope
+        self._signer = signer
+        self._clock = clock
+
+    async def find(
+        self,
+        query: str,
+        *,
+        user_id: str | None = None,
+        conversation_id: str | None = None,
+        whole_tenant: bool = False,
+        limit: int = 20,
+        cursor: str | None = None,
+        min_sequence: int | None = None,
+        wait: float = 2.0,
+    ) -> SearchPage:
+        """Return the messages that match a query, best first.
+
+        The query language is in `search.query` and `docs/how-to/search.md`. The scope must be
+        named: a user, a conversation (or both), by argument or by `user:` and `conversation:`, or
+        the whole tenant. Deleted and expired messages are never returned, indexed or not.
+
+        Args:
+            query: Words, "phrases", -exclusions, prefixes* and filters; up to 1,000 characters.
+            user_id: Search this user's messages.
+            conversation_id: Search this conversation.
+            whole_tenant: Search everything the tenant has.
+            limit: Most hits, 1 to 100.
+            cursor: `next` of an earlier page of the same search. Messages indexed anew since the
+                first page are left out of later ones, so that nothing is shown twice.
+            min_sequence: Wait until the conversation is searchable up to this number: one's own
+                write.
+            wait: Longest wait for that, in seconds.
+
+        Raises:
+            InvalidQuery: The query cannot be understood, or no scope was named.
+            InvalidInput: Another argument is wrong (`InvalidId`, `InvalidCursor`).
+            NotFound: The tenant has no such conversation.
+            IndexBehind: `min_sequence` was not reached in time.
+        """
+        parsed = parse_query(query)
+        where = _where(parsed, user_id, conversation_id, whole_tenant=whole_tenant)
+        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
+        subject = (self._scope.tenant_id, "search", query, sorted(where.scope.items()), limit)
+        place = (
+            Place(self._clock.now())
+            if cursor is None
+            else Place.from_json(self._signer.read(subject, cursor))
+        )
+        reached = await self._freshness(where, min_sequence, wait)
+        if not parsed.clauses:
+            return _nothing(parsed, reached)
+        listing = Listing(self._scope, self._clock, parsed, where, limit)
+        listed = await listing.page(place)
+        if not (listed.hits or listed.follows or cursor) and len(parsed.clauses) > 1:
+            place = Place(place.as_of, matched="some")
+            listed = await listing.page(place)
+        follows = listed.follows
+        return SearchPage(
+            hits=listed.hits,
+            next=None if follows is None else self._signer.sign(subject, follows.to_json()),
+            count=listed.count,
+            matched=place.matched,
+            freshness=reached,
+            notes=_notes(parsed, listed, place.matched),
+            examined=listed.examined,
+        )
+
+    async def matching(
+        self, user_id: str, words: str, *, since: datetime, limit: int = 10
+    ) -> list[StoredMessage]:
+        """Return a user's messages holding any of these words, best match first.
+
+        The source design's text query, answered by its text index `idx_optimized_text_search`;
+        `find` is better in every respect. `raw["score"]` is the server's text score.
+
+        Args:
+            user_id: The user.
+            words: Words, `"phrases"` and `-exclusions`, up to 1,000 characters.
+            since: Only messages said at or after this moment.
+            limit: Most messages, 1 to 100.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        check_id(IdKind.USER, "user_id", user_id)
+        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
+        if not isinstance(words, str) or not words.strip() or len(words) > MAX_QUERY:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput(
+                "words", "are empty or too many", f"Use 1 to {MAX_QUERY} characters"
+            )
+        rows = await self._scope.find(
+            USER_TEXT_SEARCH,
+            limit=limit,
+            user_id=user_id,
+            words=words,
+            since=check_datetime("since", since),
+        )
+        messages = await shown.read_messages(self._scope, rows)
+        now = self._clock.now()
+        found = ((row, messages.get(row["message_id"])) for row in rows)
+        return [
+            StoredMessage({**message, "score": row["score"]})
+            for row, message in found
+            if message is not None and shown.is_shown(message, now)
+        ]
+
+    async def freshness(self, conversation_id: str | None = None) -> Freshness:
+        """Return how far the index has come: of one conversation, or of the whole store.
+
+        Raises:
+            NotFound: The tenant has no such conversation.
+        """
+        if conversation_id is None:
+            return await freshness.of_store(self._scope.store)
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        return await freshness.of_conversation(self._scope, conversation_id)
+
+    async def _freshness(self, where: Where, min_sequence: int | None, wait: float) -> Freshness:
+        conversation_id = where.scope.get("conversation_id")
+        if min_sequence is None:
+            return await self.freshness(conversation_id)
+        if conversation_id is None:
+            raise errors.InvalidInput(
+                "min_sequence", "needs a conversation", "Give conversation_id as well"
+            )
+        return await freshness.wait_for(self._scope, conversation_id, min_sequence, wait)
+
+
+def _where(
+    parsed: ParsedQuery, user_id: str | None, conversation_id: str | None, *, whole_tenant: bool
+) -> Where:
+    scope = dict(parsed.scope)
+    for field, kind, value in (
+        ("user_id", IdKind.USER, user_id),
+        ("conversation_id", IdKind.CONVERSATION, conversation_id),
+    ):
+        if value is None:
+            continue
+        check_id(kind, field, value)
+        if scope.setdefault(field, value) != value:
+            raise errors.InvalidQuery(
+                f"query.{field.removesuffix('_id')}",
+                f"contradicts the {field} searched in",
+                "Leave it out of the query, or search in that scope",
+            )
+    if not scope and not whole_tenant:
+        raise errors.InvalidQuery(
+            "scope",
+            "is missing",
+            "Give user_id or conversation_id (or user: or conversation: in the query), or say "
+            "whole_tenant=True",
+        )
+    field = next((name for name in ("conversation_id", "user_id") if name in scope), "")
+    return Where(field, scope)
+
+
+def _nothing(parsed: ParsedQuery, reached: Freshness) -> SearchPage:
+    return SearchPage([], None, Count(0, True), "all", reached, _notes(parsed, None, "all"), 0)
+
+
+def _notes(parsed: ParsedQuery, listed: Listed | None, matched: Matched) -> tuple[str, ...]:
+    notes: list[str] = []
+    if not parsed.clauses:
+        notes.append(
+            "nothing to look for: only words too common to search by, or signs "
+            f"({', '.join(repr(word) for word in parsed.ignored[:5])})"
+        )
+    elif parsed.ignored:
+        notes.append(f"left out, too common: {', '.join(parsed.ignored[:5])}")
+    if listed is None:
+        return tuple(notes)
+    if matched == "some" and listed.hits:
+        notes.append("no message has every word; these have some of them")
+    if not listed.hits and listed.follows is not None:
+        notes.append("nothing among the messages looked at so far; older ones follow with `next`")
+    return tuple(notes)

@@ -1,0 +1,98 @@
+"""From ranked entries to hits: the messages as they are now, or nothing.
+
+An entry is a moment behind its message. What was deleted, has expired, or was edited so that it no
+longer matches is dropped here, so that the index being behind can hide a message but never show one
+that should not be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from message_service.catalogue.search_queries import HITS
+from message_service.database.store import Scope
+from message_service.enrichment.language import UNDETERMINED
+from message_service.enrichment.words import analyse
+from message_service.messages.rows import StoredMessage
+from message_service.search import ranking
+from message_service.search.filters import Row
+from message_service.search.query import Kind, ParsedQuery
+from message_service.search.ranking import Scored
+from message_service.search.results import Hit, Matched
+from message_service.search.snippets import make_snippet
+
+
+async def read_messages(scope: Scope, entries: Sequence[Row]) -> dict[str, Row]:
+    """Return the messages of entries, by id, as they are now."""
+    if not entries:
+        return {}
+    rows = await scope.find(
+        HITS,
+        conversation_ids=list({entry["conversation_id"] for entry in entries}),
+        message_ids=[entry["message_id"] for entry in entries],
+    )
+    asked = {(entry["conversation_id"], entry["message_id"]) for entry in entries}
+    return {
+        row["message_id"]: row
+        for row in rows
+        if (row["conversation_id"], row["message_id"]) in asked
+    }
+
+
+def is_shown(message: Row, now: datetime) -> bool:
+    """Whether a message may be shown: neither deleted nor expired."""
+    if message["status"] == "deleted":
+        return False
+    delete_at: datetime | None = message.get("delete_at")
+    return delete_at is None or delete_at > now
+
+
+def fits(parsed: ParsedQuery, normalized: str, matched: Matched) -> bool:
+    """Whether a text has the phrases asked for and none that is excluded."""
+    if any(
+        ranking.holds(clause, normalized)
+        for clause in parsed.excluded
+        if clause.kind is Kind.PHRASE
+    ):
+        return False
+    if matched == "some":
+        return True
+    return all(
+        ranking.holds(clause, normalized) for clause in parsed.clauses if clause.kind is Kind.PHRASE
+    )
+
+
+def make_hit(parsed: ParsedQuery, one: Scored, message: Row, matched: Matched) -> Hit | None:
+    """Return a hit, unless the message was edited since and no longer matches."""
+    language = message["content"].get("detected_language", UNDETERMINED)
+    text: str = message["content"]["text"]
+    if message["content"].get("content_hash") != one.entry.get("content_hash"):
+        words = analyse(text, language)
+        terms = set(words.terms)
+        missing = [
+            clause
+            for clause in parsed.clauses
+            if clause.kind is not Kind.LABEL and not _present(clause.lookups, clause.prefix, terms)
+        ]
+        present = [
+            clause
+            for clause in parsed.excluded
+            if clause.kind is not Kind.LABEL and _present(clause.lookups, clause.prefix, terms)
+        ]
+        if present or (missing if matched == "all" else len(missing) == len(parsed.clauses)):
+            return None
+        if not fits(parsed, words.normalized, matched):
+            return None
+    return Hit(
+        message=StoredMessage(message),
+        score=one.score,
+        snippet=make_snippet(text, parsed.clauses, language),
+        explanation=one.explanation,
+    )
+
+
+def _present(lookups: Sequence[Sequence[str]], prefix: str | None, terms: set[str]) -> bool:
+    if prefix is not None:
+        return any(term.startswith(prefix) for term in terms)
+    return all(any(form in terms for form in forms) for forms in lookups)

@@ -1,0 +1,66 @@
+"""Finds messages enriched by another version and puts them on the work list, a stretch at a time.
+
+It goes on only while nothing else is due, and remembers how far it came, so a new version of an
+enricher reaches every message without holding up live ones, and through any number of restarts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from message_service.catalogue.search_queries import INDEXING_OUTDATED, INDEXING_SWEEP
+from message_service.clock import Clock
+from message_service.database.progress import ProgressRecord
+from message_service.database.store import Store
+from message_service.enrichment.pipeline import ENRICHMENT_VERSION
+from message_service.messages.incoming import BACKLOG
+
+STATE = "enrichment_sweep"
+_STRETCH = 1_000
+
+
+class Sweep:
+    """Walks all messages once per enrichment version.
+
+    Args:
+        store: The database.
+        clock: The present moment.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._record = ProgressRecord(store.database, STATE)
+        self._done = False
+
+    async def step(self) -> bool:
+        """Look at the next stretch; False when all have been looked at."""
+        if self._done:
+            return False
+        state = await self._record.read()
+        if state.get("version") != ENRICHMENT_VERSION:
+            state = {"version": ENRICHMENT_VERSION, "after": None, "done": False}
+        if state["done"]:
+            self._done = True
+            return False
+        after: Any = state["after"]
+        rows = await self._store.find_everywhere(INDEXING_SWEEP, limit=_STRETCH, after=after)
+        if rows:
+            last = rows[-1]["_id"]
+            await self._store.update_everywhere(
+                INDEXING_OUTDATED,
+                {
+                    "$set": {
+                        "enrichment.pending": BACKLOG,
+                        "enrichment.pending_since": self._clock.now(),
+                    }
+                },
+                after=after,
+                up_to=last,
+                version=ENRICHMENT_VERSION,
+            )
+            await self._record.write({**state, "after": last})
+            return True
+        await self._record.write({**state, "done": True})
+        self._done = True
+        return False
