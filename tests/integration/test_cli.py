@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 USER = "user_000000000001"
@@ -165,3 +166,62 @@ def test_an_import_report_file(cli: Cli, tmp_path: Path) -> None:
         1,
         {"text_too_long": 1},
     )
+
+
+def test_search_from_the_shell(cli: Cli) -> None:
+    conversation = cli("conversations", "create", USER).strip()
+    for text in ("Napoli pizza with cheese", "bread with cheese", "[bold]no markup[/bold] pizza"):
+        cli("append", conversation, text)
+    assert "nobody" not in cli("search", "status")
+    assert "none runs" in cli("search", "status")
+    behind = cli("search", "pizza", "--conversation", conversation)
+    assert "0 found" in behind
+    assert "searchable up to message 0" in behind
+    error = cli(
+        *("search", "pizza", "--conversation", conversation, "--min-sequence", 3, "--wait", 0),
+        code=6,
+    )
+    assert "searchable up to message 0, not yet 3" in error
+    assert cli("search", "index", "--once").startswith("3 indexed")
+    shown = cli("search", "pizza", "-cheese", "--conversation", conversation, code=2)
+    assert shown  # a dash is an option unless it comes after --
+    shown = cli("search", "--conversation", conversation, "--", "pizza", "-cheese")
+    assert "[bold]no markup[/bold] pizza" in shown
+    assert "1 found" in shown
+    assert "proximity" in cli("search", "query", "pizza", "--user", USER, "--explain")
+    answer = cli.json("search", "cheese", "--all")
+    assert answer["count"] == {"value": 2, "exact": True}
+    assert answer["freshness"]["complete"]
+    [start, end] = answer["hits"][0]["snippet"]["highlights"][0]
+    assert answer["hits"][0]["snippet"]["text"][start:end] == "cheese"
+    first = cli.json("search", "cheese", "--all", "--limit", 1)
+    second = cli.json("search", "cheese", "--all", "--limit", 1, "--cursor", first["next"])
+    assert first["hits"][0]["message_id"] != second["hits"][0]["message_id"]
+    assert cli.json("search", "pizza", "--all-tenants", "--admin")[0]["tenant_id"] == "default"
+    for words, said in (
+        (("pizza",), "scope"),
+        (('"pizza', "--all"), "quotation mark"),
+        (("pizza colour:red", "--all"), "unknown filter"),
+        (("x" * 10_000, "--all"), "characters"),
+        (("pizza", "--all", "--cursor", "abc"), "cursor"),
+        (("pizza", "--all-tenants"), "admin"),
+    ):
+        error = cli("search", *words, code=2)
+        assert said in error, error
+        assert error.count("\n") == 1
+    assert "nothing to look for" in cli("search", "the of", "--all")
+    assert cli.json("search", "check")["clean"]
+
+
+def test_search_check_from_the_shell(cli: Cli, mongo_uri: str) -> None:
+    conversation = cli("conversations", "create", USER).strip()
+    cli("append", conversation, "pizza")
+    cli("search", "index", "--once")
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        index = client[cli.environment["MESSAGE_SERVICE_DATABASE"]]["message_search_index"]
+        index.delete_many({})
+    error = cli("search", "check", code=5)
+    assert "repair" in error
+    assert "1 missing" in cli("search", "check", "--repair")
+    cli("search", "index", "--once")
+    assert cli.json("search", "check")["entries"] == 1

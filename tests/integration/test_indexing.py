@@ -167,6 +167,7 @@ async def test_live_messages_come_before_a_backlog(
     live = await service.messages.append(made.conversation_id, "user", "new")
     worker = Indexer(service.store, service._clock, "test", poll=0.1)
     await worker.step()
+    await worker.settle()
     assert await entry_of(database, live.message_id) is not None
     assert worker.progress.done == 10
 

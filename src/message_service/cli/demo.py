@@ -20,6 +20,7 @@ from message_service.ids import IdKind, derived_id
 from message_service.service import MessageService, Tenant
 
 TENANT = "demo"
+_INDEXED = 25_000
 
 
 def demo(
@@ -48,6 +49,7 @@ async def _tour(ctx: typer.Context) -> None:
         await _paging(tenant, longest)
         await _idempotency(tenant)
         await _around_and_branch(tenant, longest)
+        await _search(service, tenant)
         await _statistics(tenant, longest)
         await _plans(service, tenant, longest)
     console.rule("Try next")
@@ -55,6 +57,8 @@ async def _tour(ctx: typer.Context) -> None:
         "message-service --tenant demo conversations list",
         f"message-service --tenant demo history {longest.conversation_id} --backward",
         f"message-service --tenant demo context {longest.conversation_id} --budget 500",
+        "message-service search index --once          # the rest of the demo: some minutes",
+        "message-service --tenant demo search 'coffee -tea' --all --explain",
         "message-service --tenant demo export demo.jsonl",
         "message-service db status          # and: db plan, db drift",
         "message-service server stop",
@@ -162,6 +166,39 @@ async def _around_and_branch(tenant: Tenant, longest: Conversation) -> None:
         )
         told = [m.text for m in await tenant.messages.history(demo_id, branch=name)]
         console.print(f"  branch {name}: {told}", markup=False)
+
+
+async def _search(service: MessageService, tenant: Tenant) -> None:
+    console.rule("Search")
+    started = time.perf_counter()
+    before = service.search_index.progress.done
+    done = (await service.search_index.drain(most=_INDEXED)).done - before
+    elapsed = time.perf_counter() - started
+    console.print(
+        f"  {done:,} more messages enriched and indexed, {done / max(elapsed, 0.001):,.0f} /s; "
+        "the others wait for `message-service search index`",
+        markup=False,
+    )
+    demo_id = derived_id(IdKind.CONVERSATION, "demo")
+    said = await tenant.messages.append(
+        demo_id, "user", "My favourite pizza is a Napoli with extra cheese", client_msg_id="pizza"
+    )
+    await service.search_index.drain(most=1)  # what was said just now comes before the backlog
+    queries = (
+        ("napol* pizza", {"conversation_id": demo_id, "min_sequence": said.sequence_number}),
+        ('"ice cream" -chocolate', {"whole_tenant": True}),
+        ("running shoes", {"whole_tenant": True}),
+    )
+    for query, scope in queries:
+        started = time.perf_counter()
+        page = await tenant.search.find(query, limit=3, **scope)  # pyright: ignore[reportArgumentType]
+        elapsed = (time.perf_counter() - started) * 1000
+        console.print(
+            f"  {query}: {page.count} found, {page.examined} read, {elapsed:.1f} ms", markup=False
+        )
+        for hit in page:
+            line = hit.snippet.marked("[", "]").replace("\n", " ")
+            console.print(f"      {hit.score:.3f} {line[:100]}", markup=False, highlight=False)
 
 
 async def _statistics(tenant: Tenant, longest: Conversation) -> None:

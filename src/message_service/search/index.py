@@ -72,13 +72,16 @@ class SearchIndex:
         """Index until cancelled; one process of all works at a time, the others stand by."""
         await self._indexer.run()
 
-    async def drain(self) -> Progress:
+    async def drain(self, most: int | None = None) -> Progress:
         """Index until nothing is due.
+
+        Args:
+            most: Stop once about so many messages are done; None goes on to the end.
 
         Raises:
             Unavailable: The database cannot be reached.
         """
-        return await self._indexer.drain()
+        return await self._indexer.drain(most)
 
     async def status(self) -> IndexStatus:
         """Return how the index stands."""

@@ -11,6 +11,7 @@ wakes it sooner; the list is the truth.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ LEASE_SECONDS = 10.0
 _READ = 512
 _WRITE = 128
 _WRITE_CHARACTERS = 400_000
+_TURN = 4
 _RETRY_PAUSE = 0.5
 _LOG = logging.getLogger(__name__)
 
@@ -97,6 +99,8 @@ class Indexer:
         self._lease = Lease(store.database, STATE, LEASE, holder, LEASE_SECONDS)
         self._sweep = Sweep(store, clock)
         self._held_until = 0.0
+        self._writing: asyncio.Task[None] | None = None
+        self._in_flight = set[Any]()
         self.progress = Progress()
 
     async def run(self) -> None:
@@ -123,37 +127,65 @@ class Indexer:
                     _LOG.warning("indexer waits for the database: %s", error.message)
                     await asyncio.sleep(_RETRY_PAUSE)
         finally:
+            with contextlib.suppress(errors.Unavailable):
+                await self.settle()
             await wake.disarm()
             if self._held_until:
                 await self._lease.release()
 
-    async def drain(self) -> Progress:
+    async def drain(self, most: int | None = None) -> Progress:
         """Index until nothing is due, whoever else is at it; return what was done.
+
+        Args:
+            most: Stop once about so many messages are done; None goes on to the end.
 
         Raises:
             Unavailable: The database cannot be reached; what was done is done.
         """
+        begun = self.progress.done
         while await self.step():
-            continue
+            if most is not None and self.progress.done - begun >= most:
+                break
+        await self.settle()
         return self.progress
 
     async def step(self) -> bool:
-        """Do one round of work; False when nothing is due."""
-        rows = await self._store.find_everywhere(INDEXING_WORK, limit=_READ, committed=True)
-        if not rows:
-            return await self._sweep.step()
-        writing: asyncio.Task[None] | None = None
-        try:
-            for part in _parts(rows):
-                ready = await self._work_out(part)
-                if writing is not None:
-                    await asyncio.shield(writing)
-                # The next part is worked out while the server writes this one.
-                writing = asyncio.create_task(self._write(ready))
-        finally:
-            if writing is not None:
-                await writing
+        """Do one round of work; False when nothing is due.
+
+        The last part of a round may still be on its way to the server when this returns; the next
+        round waits for it, and so does `settle`.
+        """
+        rows = await self._store.find_everywhere(
+            INDEXING_WORK, limit=_READ + len(self._in_flight), committed=True
+        )
+        due = [row for row in rows if row["_id"] not in self._in_flight]
+        if not due:
+            if self._writing is None:
+                return await self._sweep.step()
+            await self.settle()
+            return True
+        for part in _parts(due):
+            # Each part is worked out while the server writes the one before.
+            ready = await self._work_out(part)
+            await self.settle()
+            self._in_flight = {message["_id"] for message in part}
+            self._writing = asyncio.create_task(self._write(ready))
         return True
+
+    async def settle(self) -> None:
+        """Wait until what is on its way to the server is written.
+
+        Raises:
+            Unavailable: It was not; the messages are still due.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                self._writing = writing
+                raise
+        self._in_flight = set[Any]()
 
     async def _holds_lease(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -170,9 +202,10 @@ class Indexer:
     async def _work_out(self, messages: Sequence[Row]) -> list[_Ready]:
         now = self._clock.now()
         ready: list[_Ready] = []
-        for message in messages:
+        for place, message in enumerate(messages):
             ready.append(_worked_out(message, now))
-            await asyncio.sleep(0)  # let the write under way and other tasks go on
+            if place % _TURN == 0:
+                await asyncio.sleep(0)  # let the write under way and other tasks go on
         return ready
 
     async def _write(self, ready: Sequence[_Ready]) -> None:
