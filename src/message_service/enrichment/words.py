@@ -238,7 +238,7 @@ def analyse(text: str, language: str) -> Words:
         stemmed.append(base)
         tokens.append(word)
         units.append(word)
-        terms.update(dict.fromkeys(_word_terms(word, base, language)))
+        terms.update(dict.fromkeys(_word_terms(written, word, language)))
     return Words(
         normalized=" ".join(normalized),
         stemmed=" ".join(stemmed),
@@ -258,6 +258,19 @@ def stem(word: str, language: str) -> str:
     return fold(_stemmer(algorithm).stemWord(lowered.replace("’", "'")[:MAX_TOKEN]))
 
 
+def stems(word: str, language: str) -> tuple[str, ...]:
+    """Return the stems a word is found by: as written, and as people type it without its accents.
+
+    The two differ where a stemmer knows an ending only by its accent ("randonnée": randon; without
+    the accent: randonne).
+    """
+    base = stem(word, language)
+    folded = fold(word)
+    if folded == word.lower():
+        return (base,)
+    return tuple(dict.fromkeys((base, stem(folded, language))))
+
+
 STEMMERS = {
     "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
     "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
@@ -270,11 +283,10 @@ STEMMERS = {
 """Snowball algorithm by language code (PyStemmer)."""
 
 
-def _word_terms(word: str, base: str, language: str) -> Iterator[str]:
+def _word_terms(written: str, word: str, language: str) -> Iterator[str]:
     if word not in STOP_WORDS:
         yield word
-        if base and base != word:
-            yield base
+        yield from (base for base in stems(written, language) if base)
     if "-" in word or "'" in word or "_" in word:
         for part in _PARTS.split(word):
             if len(part) > 1 and part not in STOP_WORDS:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import regex
 
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import Token, occurrences, stem
+from message_service.enrichment.words import Token, occurrences, stems
 from message_service.search.query import Clause, Kind
 
 SNIPPET_LENGTH = 160
@@ -87,24 +87,26 @@ def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[i
     prefixes = tuple(c.text for c in clauses if c.kind is Kind.PREFIX)
     phrases = [c.text.split(" ") for c in clauses if c.kind is Kind.PHRASE]
     exact = {clause.text for clause in words}
-    stems = {form for clause in words for form in clause.stems}
+    wanted = {form for clause in words for form in clause.stems}
     tokens = list(occurrences(text))
     found: list[tuple[int, int]] = []
     for token in tokens:
         if (
             token.text in exact
-            or token.text in stems
+            or token.text in wanted
             or (prefixes and token.text.startswith(prefixes))
             or (
-                stems and not token.piece and stem(text[token.start : token.end], language) in stems
+                wanted
+                and not token.piece
+                and not wanted.isdisjoint(stems(text[token.start : token.end], language))
             )
         ):
             end = token.end
             if token.piece and token.text not in exact:
                 end = token.start + max(len(p) for p in prefixes if token.text.startswith(p))
             found.append((token.start, end))
-        elif stems and ("-" in token.text or "'" in token.text) and not token.piece:
-            found.extend(_parts_of(text, token, exact | stems, language))
+        elif wanted and ("-" in token.text or "'" in token.text) and not token.piece:
+            found.extend(_parts_of(text, token, exact | wanted, language))
     for phrase in phrases:
         found.extend(_phrase_places(text, tokens, phrase))
     return sorted(found)
@@ -113,7 +115,9 @@ def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[i
 def _parts_of(text: str, token: Token, forms: set[str], language: str) -> Iterable[tuple[int, int]]:
     for part in regex.finditer(r"[^'’_\-]+", text[token.start : token.end]):
         folded = next(iter(occurrences(part[0])), None)
-        if folded is not None and (folded.text in forms or stem(part[0], language) in forms):
+        if folded is not None and (
+            folded.text in forms or not forms.isdisjoint(stems(part[0], language))
+        ):
             yield token.start + part.start(), token.start + part.end()
 
 
