@@ -13,13 +13,13 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandListener
 
+from message_service import errors
 from message_service.catalogue import apply, schema_state
 from message_service.clock import Clock, SystemClock
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import Row, build_client, disconnect, open_database
 from message_service.database.local_server import LocalServerManager
 from message_service.database.server_info import ServerInfo, read_server_info
 from message_service.database.store import Store
-from message_service.database.translate import translated
 from message_service.documents.validation import checked
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
@@ -32,6 +32,7 @@ from message_service.messages.messages import Messages
 from message_service.search.index import SearchIndex
 from message_service.search.searcher import Search
 from message_service.settings import Settings
+from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_TENANT = "default"
 
@@ -112,9 +113,10 @@ class MessageService:
             f"{socket.gethostname()}:{os.getpid()}:{new_id.new(IdKind.JOB)[-8:]}",
             poll=settings.index_poll,
         )
+        self._stop = StopSignal()
         self._indexing: asyncio.Task[None] | None = None
         if settings.index_in_background:
-            self._indexing = asyncio.create_task(self.search_index.run())
+            self._indexing = asyncio.create_task(self.search_index.run(self._stop))
 
     @classmethod
     async def connect(
@@ -158,7 +160,7 @@ class MessageService:
             await apply.ensure(database, moment)
             secret = await schema_state.cursor_secret(database, random)
         except BaseException:
-            await client.close()
+            await disconnect(client)
             raise
         return cls(chosen, client, database, server, secret, moment, IdFactory(moment, random))
 
@@ -224,16 +226,38 @@ class MessageService:
         await self._summaries.flush()
 
     async def close(self) -> None:
-        """Finish what is under way and disconnect."""
+        """Finish what is under way and disconnect, in bounded time.
+
+        What does not finish in `close_timeout` seconds (the server is silent, say) is ended:
+        appends still waiting raise `OutcomeUnknown`, indexing goes on elsewhere or next time.
+
+        Raises:
+            Unavailable: Messages were under way, or noted on conversations that do not show them
+                yet, and could not be written. The service is closed nevertheless.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.close_timeout
+        self._stop.request()
         try:
-            await self._appender.drain()
-            await self._summaries.close()
-            if self._indexing is not None:
-                self._indexing.cancel()
-                await asyncio.wait([self._indexing])
+            await within(self.settings.close_timeout, self._finish())
+        except TimeoutError:
+            raise errors.Unavailable(
+                f"what was under way was not written in {self.settings.close_timeout:g} s "
+                "and was given up"
+            ) from None
         finally:
-            with translated():
-                await self._client.close()
+            await self._appender.close()
+            if self._indexing is not None:
+                # It stops by itself within its own grace, and is made to when there is less left.
+                await asyncio.wait((self._indexing,), timeout=max(0.0, deadline - loop.time()))
+                await end_tasks((self._indexing,))
+            await self.search_index.close()
+            await self._states.close()
+            await disconnect(self._client)
+
+    async def _finish(self) -> None:
+        await self._appender.drain()
+        await self._summaries.close()
 
     async def __aenter__(self) -> Self:
         return self

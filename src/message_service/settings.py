@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     write_deadline: float = Field(
         30, gt=0, description="how long a write is retried through failover before giving up"
     )
+    close_timeout: float = Field(
+        10, gt=0, description="how long closing waits for what is under way before giving it up"
+    )
     append_batch: int = Field(
         500, ge=1, le=10_000, description="most messages one shared round trip carries"
     )

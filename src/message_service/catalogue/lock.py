@@ -17,6 +17,7 @@ from message_service import errors
 from message_service.catalogue.schema_state import COLLECTION
 from message_service.database.client import Row
 from message_service.database.lease import Lease, holder_of
+from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_LEASE = 30.0
 """Seconds a holder may be silent."""
@@ -52,10 +53,12 @@ class ApplyLease:
                 holder=self.lease.holder,
             )
 
-    async def keep(self) -> None:
-        """Renew it for as long as this runs; ends when it is lost."""
+    async def keep(self, stop: StopSignal) -> None:
+        """Renew it until asked to stop; ends when it is lost."""
         while True:
-            await asyncio.sleep(self.lease.seconds / 3)
+            await stop.pause(self.lease.seconds / 3)
+            if stop.requested:
+                return
             try:
                 await self.renew()
             except errors.Unavailable:
@@ -85,15 +88,16 @@ async def held(
     """
     ours = ApplyLease(database, holder, lease)
     await _acquire(ours.lease, wait)
-    keeper = asyncio.create_task(ours.keep())
+    stop = StopSignal()
+    keeper = asyncio.create_task(ours.keep(stop))
     try:
         yield ours
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
+        stop.request()
+        await end_tasks((keeper,))
         # If it cannot be given back now, it runs out by itself.
-        with contextlib.suppress(errors.Unavailable):
-            await ours.lease.release()
+        with contextlib.suppress(errors.Unavailable, TimeoutError):
+            await within(lease, ours.lease.release())
 
 
 async def _acquire(ours: Lease, wait: float) -> None:

@@ -10,6 +10,7 @@ import typer
 from message_service import errors
 from message_service.cli import conversations, db, demo, messages, search, server, transfer
 from message_service.cli.context import make_target, print_json, print_table, target_of
+from message_service.cli.running import Interrupted
 
 app = typer.Typer(
     name="message-service",
@@ -18,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 2 bad input, 3 not found, 4 conflict, 5 the database differs from "
     "the catalogue, 6 unavailable, 7 unsupported, 8 not allowed, 9 storage full, 10 local server, "
-    "11 import or export incomplete, 1 anything else.",
+    "11 import or export incomplete, 130 stopped by Ctrl-C and 143 by SIGTERM with work left, "
+    "1 anything else.",
 )
 app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
@@ -79,6 +81,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
+    except Interrupted as interrupted:
+        sys.stderr.write(f"{interrupted.message}\n")
+        sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from rich.console import Console
 from rich.table import Table
 
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import Row, build_client, disconnect, open_database
 from message_service.database.local_server import LocalServerManager
 from message_service.database.server_info import read_server_info
 from message_service.documents.validation import checked
@@ -86,7 +86,7 @@ async def connected_database(context: typer.Context) -> AsyncGenerator[AsyncData
         await read_server_info(client)
         yield open_database(client, settings.database)
     finally:
-        await client.close()
+        await disconnect(client)
 
 
 def print_json(value: Any) -> None:

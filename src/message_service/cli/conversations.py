@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from message_service.cli.context import (
     print_json,
     print_table,
 )
+from message_service.cli.running import run_once
 from message_service.documents.conversation import Conversation
 from message_service.enrichment.text_statistics import sanitize
 
@@ -41,7 +41,7 @@ def create(
                 user, conversation_id=conversation, title=title, character_id=character
             )
 
-    created = asyncio.run(run())
+    created = run_once(run())
     if as_json:
         print_json(_plain(created))
     else:
@@ -84,7 +84,7 @@ def list_command(
         if page.next is not None:
             console.print(f"more: --cursor {page.next}", markup=False, soft_wrap=True)
 
-    asyncio.run(run())
+    run_once(run())
 
 
 @app.command("show")
@@ -107,7 +107,7 @@ def show(
             ((b.name, b.parent, b.fork_sequence, "yes" if b.active else "") for b in branches),
         )
 
-    asyncio.run(run())
+    run_once(run())
 
 
 @app.command("verify")
@@ -141,7 +141,7 @@ def verify(
                 f"(first: {found.holes[0] if found.holes else '-'}); close them with --close REASON"
             )
 
-    asyncio.run(run())
+    run_once(run())
 
 
 def _plain(conversation: Conversation) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -23,6 +22,7 @@ from message_service.cli.context import (
     print_table,
     progress_console,
 )
+from message_service.cli.running import run_once
 from message_service.clock import SystemClock
 
 EXIT_DIFFERENT = errors.DriftFound.exit_code
@@ -41,7 +41,7 @@ _HANDS = {
 @app.command("plan")
 def plan(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show what differs from the declared catalogue, with risk and document counts."""
-    found = asyncio.run(_plan(ctx))
+    found = run_once(_plan(ctx))
     if as_json:
         print_json(found.to_json())
     else:
@@ -88,7 +88,7 @@ def apply(
                     progress=lambda line: progress.update(task, description=line),
                 )
 
-    report = asyncio.run(run())
+    report = run_once(run())
     if as_json:
         print_json(report.to_json())
         return
@@ -103,7 +103,7 @@ def apply(
 @app.command("drift")
 def drift(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show what differs; exit code 5 if anything does, indexes made by hand included."""
-    found = asyncio.run(_plan(ctx))
+    found = run_once(_plan(ctx))
     if as_json:
         print_json({"drift": not found.empty, **found.to_json()})
     else:
@@ -120,7 +120,7 @@ def shard(ctx: typer.Context, as_json: JsonOption = False) -> None:
         async with connected_database(ctx) as database:
             return await sharding.shard(database)
 
-    report = asyncio.run(run())
+    report = run_once(run())
     if as_json:
         print_json(report.to_json())
         return
@@ -142,7 +142,7 @@ def status_command(ctx: typer.Context, as_json: JsonOption = False) -> None:
         async with connected_database(ctx) as database:
             return await status.read_status(database)
 
-    found = asyncio.run(run())
+    found = run_once(run())
     if as_json:
         print_json(found.to_json())
         return
@@ -207,7 +207,7 @@ def conformance(
                     ),
                 )
 
-    report = asyncio.run(run())
+    report = run_once(run())
     if as_json:
         print_json(report.to_json())
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +13,16 @@ from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.plan_check import check_plans
 from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.running import run_loop
 from message_service.cli.transfer import print_report, run_import
 from message_service.documents.conversation import Conversation
 from message_service.ids import IdKind, derived_id
 from message_service.service import MessageService, Tenant
+from message_service.stopping import StopSignal
 
 TENANT = "demo"
 _INDEXED = 25_000
+_STOPPED = "stopped in the middle of the demo; run it again to go on"
 
 
 def demo(
@@ -30,28 +32,21 @@ def demo(
         typer.Argument(help="A chitchat data set; without it, the installed package's."),
     ] = None,
 ) -> None:
-    """Import 258,112 real messages and show what the store promises. Safe to repeat."""
+    """Import 258,112 real messages and show what the store promises. Safe to repeat.
+
+    Ctrl-C or SIGTERM finishes the step under way and stops; a second one ends at once.
+    """
     target = ctx.find_root().obj
     ctx.find_root().obj = type(target)(target.settings, TENANT)
     console.rule("Import of the chitchat data set")
-    report = asyncio.run(run_import(ctx, "chitchat", paths or []))
+    imported = run_loop(lambda stop: run_import(ctx, "chitchat", paths or [], stop))
+    report = imported.result
     print_report(report)
+    if report.stopped:
+        imported.check(_STOPPED)
     if not report.complete:
         raise errors.ImportIncomplete("the demo data could not be imported completely")
-    asyncio.run(_tour(ctx))
-
-
-async def _tour(ctx: typer.Context) -> None:
-    async with connected_service(ctx) as service:
-        tenant = service.tenant(TENANT)
-        _server(service)
-        longest = await _longest(tenant)
-        await _paging(tenant, longest)
-        await _idempotency(tenant)
-        await _around_and_branch(tenant, longest)
-        await _search(service, tenant)
-        await _statistics(tenant, longest)
-        await _plans(service, tenant, longest)
+    longest = run_loop(lambda stop: _tour(ctx, stop)).check(_STOPPED)
     console.rule("Try next")
     for line in (
         "message-service --tenant demo conversations list",
@@ -64,6 +59,24 @@ async def _tour(ctx: typer.Context) -> None:
         "message-service server stop",
     ):
         console.print("  " + line, markup=False, highlight=False, soft_wrap=True)
+
+
+async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
+    async with connected_service(ctx) as service:
+        tenant = service.tenant(TENANT)
+        _server(service)
+        longest = await _longest(tenant)
+        for step in (
+            lambda: _paging(tenant, longest),
+            lambda: _idempotency(tenant),
+            lambda: _around_and_branch(tenant, longest),
+            lambda: _search(service, tenant, stop),
+            lambda: _statistics(tenant, longest),
+            lambda: _plans(service, tenant, longest),
+        ):
+            if not stop.requested:
+                await step()
+        return longest
 
 
 def _server(service: MessageService) -> None:
@@ -168,11 +181,11 @@ async def _around_and_branch(tenant: Tenant, longest: Conversation) -> None:
         console.print(f"  branch {name}: {told}", markup=False)
 
 
-async def _search(service: MessageService, tenant: Tenant) -> None:
+async def _search(service: MessageService, tenant: Tenant, stop: StopSignal) -> None:
     console.rule("Search")
     started = time.perf_counter()
     before = service.search_index.progress.done
-    done = (await service.search_index.drain(most=_INDEXED)).done - before
+    done = (await service.search_index.drain(_INDEXED, stop)).done - before
     elapsed = time.perf_counter() - started
     console.print(
         f"  {done:,} more messages enriched and indexed, {done / max(elapsed, 0.001):,.0f} /s; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from message_service import errors
 from message_service.cli.context import JsonOption, connected_tenant, console, print_json
+from message_service.cli.running import run_once
 from message_service.enrichment.text_statistics import sanitize
 from message_service.messages.history import MAX_PAGE
 from message_service.messages.rows import Row, StoredMessage
@@ -50,7 +50,7 @@ def append(
             said = " (stored before)" if appended.duplicate else ""
             console.print(f"{appended.sequence_number} {appended.message_id}{said}", markup=False)
 
-    asyncio.run(run())
+    run_once(run())
 
 
 def history(
@@ -104,7 +104,7 @@ def history(
             elif page.next is not None:
                 console.print(f"more: --cursor {page.next}", markup=False, soft_wrap=True)
 
-    asyncio.run(run())
+    run_once(run())
 
 
 def context(
@@ -136,7 +136,7 @@ def context(
             markup=False,
         )
 
-    asyncio.run(run())
+    run_once(run())
 
 
 def _show(messages: list[StoredMessage]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -20,9 +18,10 @@ from message_service.cli.context import (
     print_json,
     progress_console,
 )
+from message_service.cli.running import run_loop, run_once
 from message_service.search.filters import FILTERS
-from message_service.search.index import SearchIndex
 from message_service.search.results import Hit, SearchPage
+from message_service.stopping import StopSignal
 
 _QUERY = "query"
 
@@ -70,7 +69,7 @@ def query(
     """Search messages."""
     asked = " ".join(words)
     if all_tenants:
-        asyncio.run(_everywhere(ctx, asked, admin, limit, as_json=as_json))
+        run_once(_everywhere(ctx, asked, admin, limit, as_json=as_json))
         return
 
     async def run() -> SearchPage:
@@ -86,7 +85,7 @@ def query(
                 wait=wait,
             )
 
-    page = asyncio.run(run())
+    page = run_once(run())
     if as_json:
         print_json(
             {
@@ -115,14 +114,18 @@ def index(
     once: Annotated[bool, typer.Option("--once", help="Stop when nothing is due.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Index messages of all tenants until stopped (one process of all works at a time)."""
+    """Index messages of all tenants until stopped (one process of all works at a time).
 
-    async def run() -> None:
+    Ctrl-C or SIGTERM finishes the round under way; a second one ends at once.
+    """
+
+    async def run(stop: StopSignal) -> None:
         async with connected_service(ctx) as service:
             if once:
-                await service.search_index.drain()
+                await service.search_index.drain(stop=stop)
             else:
-                await _until_stopped(service.search_index)
+                progress_console.print("indexing; stop with Ctrl-C", markup=False)
+                await service.search_index.run(stop)
             done = service.search_index.progress
         if as_json:
             print_json(asdict(done))
@@ -133,7 +136,9 @@ def index(
                 markup=False,
             )
 
-    asyncio.run(run())
+    ended = run_loop(run)
+    if once:
+        ended.check("stopped before everything was indexed; run it again to go on")
 
 
 @app.command("status")
@@ -155,7 +160,7 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
             soft_wrap=True,
         )
 
-    asyncio.run(run())
+    run_once(run())
 
 
 @app.command("check")
@@ -184,7 +189,7 @@ def check(
                 console.print("  " + " ".join(example), markup=False, soft_wrap=True)
         return found.clean or repair
 
-    if not asyncio.run(run()):
+    if not run_once(run()):
         raise errors.IndexDiffers(
             "the search index differs from the messages; repair it with "
             "`message-service search check --repair`"
@@ -202,17 +207,6 @@ async def _everywhere(
     for tenant_id, hit in found:
         console.print(tenant_id, style="bold", markup=False)
         _show(hit, explain=False)
-
-
-async def _until_stopped(search_index: SearchIndex) -> None:
-    task = asyncio.create_task(search_index.run())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    progress_console.print("indexing; stop with Ctrl-C", markup=False)
-    await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        raise error
 
 
 def _show(hit: Hit, *, explain: bool) -> None:

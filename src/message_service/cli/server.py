@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from message_service.cli.context import (
     progress_console,
     target_of,
 )
+from message_service.cli.running import run_once
 from message_service.database.local_server import LocalServer, LocalServerManager
 
 EXIT_NOT_RUNNING = 3
@@ -43,7 +43,7 @@ def start(
 ) -> None:
     """Start the local server and print its connection string; does nothing when it runs."""
     ports = None if port is None else _ports(port)
-    server = asyncio.run(_manager(ctx, directory).start(port=ports))
+    server = run_once(_manager(ctx, directory).start(port=ports))
     for note in server.notes:
         progress_console.print(f"note: {note}", markup=False, soft_wrap=True)
     _show(server, as_json)
@@ -54,7 +54,7 @@ def stop(
     ctx: typer.Context, directory: DirectoryOption = None, as_json: JsonOption = False
 ) -> None:
     """Stop the local server; its data stays."""
-    stopped = asyncio.run(_manager(ctx, directory).stop())
+    stopped = run_once(_manager(ctx, directory).stop())
     if as_json:
         print_json({"stopped": stopped is not None, **({} if stopped is None else asdict(stopped))})
     elif stopped is None:
@@ -74,7 +74,7 @@ def status(
     ctx: typer.Context, directory: DirectoryOption = None, as_json: JsonOption = False
 ) -> None:
     """Show the local server; exit code 3 when it does not run."""
-    server = asyncio.run(_manager(ctx, directory).status())
+    server = run_once(_manager(ctx, directory).status())
     if server is not None:
         _show(server, as_json)
         return

@@ -18,6 +18,7 @@ from pymongo.write_concern import WriteConcern
 from message_service import errors
 from message_service.database.translate import translated
 from message_service.settings import Settings
+from message_service.stopping import within
 
 Row = dict[str, Any]
 
@@ -31,6 +32,9 @@ CODEC: CodecOptions[Row] = CodecOptions(
 
 DURABLE = WriteConcern(w="majority", j=True)
 """An acknowledged write survives the loss of any minority of members."""
+
+_CLOSE_TRIES = 3
+_CLOSE_SECONDS = 1.0
 
 COMMITTED = ReadConcern("majority")
 """Reads that must not see what a failover could take back."""
@@ -78,6 +82,21 @@ def build_client(
             return AsyncMongoClient(uri, **options)
         except ValueError as error:  # a port that is none, for example
             raise errors.InvalidInput("uri", str(error), "Check the connection string") from None
+
+
+async def disconnect(client: AsyncMongoClient[Row]) -> None:
+    """Close a client, in seconds even when the server is silent.
+
+    The driver says goodbye first (`endSessions`, `killCursors`) and waits for the answers. Each
+    try skips what the one before gave up; what is left ends with the connections.
+    """
+    for _ in range(_CLOSE_TRIES):
+        try:
+            with translated():
+                await within(_CLOSE_SECONDS, client.close())
+        except TimeoutError:
+            continue
+        return
 
 
 def open_database(client: AsyncMongoClient[Row], name: str) -> AsyncDatabase[Row]:

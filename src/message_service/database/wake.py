@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
 
+from message_service import errors
 from message_service.database.client import Row
+from message_service.database.translate import translated
 
 
 class WakeUp:
@@ -45,7 +46,7 @@ class WakeUp:
         of every change already seen.
         """
         await self.disarm()
-        with contextlib.suppress(PyMongoError):  # no change streams here, or none now
+        with contextlib.suppress(errors.MessageServiceError), translated():  # none here, or now
             self._stream = await self._collection.watch(
                 self._pipeline, max_await_time_ms=int(self._seconds * 1000), comment="wake"
             )
@@ -54,8 +55,9 @@ class WakeUp:
         """Return at the first change since `arm`, or after the longest wait."""
         if self._stream is not None:
             try:
-                await self._stream.try_next()
-            except PyMongoError:
+                with translated():
+                    await self._stream.try_next()
+            except errors.MessageServiceError:
                 await self.disarm()
             else:
                 return
@@ -65,5 +67,5 @@ class WakeUp:
         """Stop listening."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            with contextlib.suppress(PyMongoError):
+            with contextlib.suppress(errors.MessageServiceError), translated():
                 await stream.close()

@@ -30,6 +30,7 @@ from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.incoming import check_text
 from message_service.messages.messages import Messages
+from message_service.stopping import StopSignal, end_tasks
 
 Row = dict[str, Any]
 
@@ -79,7 +80,11 @@ class Importer:
         self._clock = clock
 
     async def run(
-        self, name: str, source: Iterable[ImportedConversation], report: ImportReport
+        self,
+        name: str,
+        source: Iterable[ImportedConversation],
+        report: ImportReport,
+        stop: StopSignal | None = None,
     ) -> AsyncIterator[int]:
         """Import everything a reader yields; yields the number of messages done, as it goes.
 
@@ -88,6 +93,7 @@ class Importer:
             source: The reader's conversations.
             report: Filled in. When the reader stops at a damaged place, `error` says so and what
                 came before is stored.
+            stop: Asks to stop: what was read is stored, and `report.stopped` says so.
 
         Raises:
             Unavailable: The database went away for longer than the write deadline.
@@ -95,6 +101,9 @@ class Importer:
         running: set[asyncio.Task[int]] = set()
         try:
             for chunk in self._chunks(name, source, report):
+                if stop is not None and stop.requested:
+                    report.stopped = True
+                    break
                 running.add(asyncio.create_task(self._store(name, chunk, report)))
                 if len(running) >= _CHUNKS_AT_ONCE:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -105,10 +114,7 @@ class Importer:
                 for task in done:
                     yield task.result()
         finally:
-            for task in running:
-                task.cancel()
-            if running:
-                await asyncio.wait(running)
+            await end_tasks(running)
 
     def _chunks(
         self, name: str, source: Iterable[ImportedConversation], report: ImportReport

@@ -56,6 +56,7 @@ class ImportReport:
         skipped: Items left out on purpose, by reason.
         failed: Messages that should be here and are not, by reason.
         error: Why the import stopped before the end of its files; None when it did not.
+        stopped: Whether it was asked to stop, and did, before the end of its files.
     """
 
     sink: Callable[[ConversationReport], None] | None = None
@@ -67,11 +68,12 @@ class ImportReport:
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
     error: str | None = None
+    stopped: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether everything that should be stored is."""
-        return not self.failed and self.error is None
+        return not self.failed and self.error is None and not self.stopped
 
     def add(self, one: ConversationReport, *, first: bool = True) -> None:
         """Count a conversation, or with `first` false a further part of one."""
@@ -96,4 +98,5 @@ class ImportReport:
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
             "error": self.error,
+            "stopped": self.stopped,
         }

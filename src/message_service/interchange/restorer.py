@@ -17,6 +17,7 @@ from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
 from message_service.messages.incoming import BACKLOG
+from message_service.stopping import StopSignal
 
 Row = dict[str, Any]
 
@@ -39,13 +40,16 @@ class Restorer:
         self._scope = scope
         self._clock = clock
 
-    async def run(self, source: Iterable[Bundle], report: ImportReport) -> AsyncIterator[int]:
+    async def run(
+        self, source: Iterable[Bundle], report: ImportReport, stop: StopSignal
+    ) -> AsyncIterator[int]:
         """Restore every bundle; yields the number of messages done, as it goes.
 
         Args:
             source: The bundles of a file.
             report: Filled in. When the file is damaged, `error` says where, and the conversations
                 before that place are restored.
+            stop: Asks to stop after the bundle under way.
         """
         reader = iter(source)
         first = True
@@ -56,6 +60,9 @@ class Restorer:
                 report.error = error.message
                 return
             if bundle is None:
+                return
+            if stop.requested:
+                report.stopped = True
                 return
             one = await self._restore(bundle, report)
             report.add(one, first=first)

@@ -17,6 +17,7 @@ from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
+from message_service.stopping import StopSignal
 
 OWN_FORMAT = "jsonl"
 
@@ -55,7 +56,11 @@ class Transfer:
         self._restorer = Restorer(scope, clock)
 
     async def import_files(
-        self, name: str, paths: Sequence[Path], report: ImportReport
+        self,
+        name: str,
+        paths: Sequence[Path],
+        report: ImportReport,
+        stop: StopSignal | None = None,
     ) -> AsyncIterator[int]:
         """Import files; yields how many more messages are done, as it goes.
 
@@ -67,19 +72,21 @@ class Transfer:
             paths: Files or folders; some formats know where to look without any.
             report: Filled in; look at `report.complete` afterwards. A damaged file is no exception
                 but `report.error`, because what came before it is stored.
+            stop: Asks to stop: what was read is stored, and `report.stopped` says so.
 
         Raises:
             InvalidInput: There is no such format.
             Unavailable: The database went away for longer than the write deadline.
         """
+        asked = stop if stop is not None else StopSignal()
         if name == OWN_FORMAT:
             for path in paths:
-                async for count in self._restorer.run(jsonl.read(path), report):
+                async for count in self._restorer.run(jsonl.read(path), report, asked):
                     yield count
             return
         for known in FORMATS:
             if known.name == name:
-                async for count in self.importer.run(name, known.read(paths), report):
+                async for count in self.importer.run(name, known.read(paths), report, asked):
                     yield count
                 return
         raise errors.InvalidInput(

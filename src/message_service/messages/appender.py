@@ -22,9 +22,12 @@ from message_service.database.store import Refused, Store
 from message_service.messages import integrity
 from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.incoming import Prepared, Row
+from message_service.stopping import end_tasks
 
 _MAX_BATCH_CHARACTERS = 4_000_000
 _RETRY_PAUSE = 0.1
+_TOO_LATE = "no answer from MongoDB before the deadline"
+_CLOSED = "the service was closed before MongoDB answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class _Submission:
     outcomes: list[Outcome | None]
     done: asyncio.Future[list[Outcome]]
     deadline: float
+    failure: str = ""
+    given_up: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,6 +72,24 @@ class _Submission:
 
     def pending(self) -> list[int]:
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def give_up(self, reason: str) -> None:
+        """Tell the caller now: what has no outcome yet may or may not be stored."""
+        self.given_up = True
+        if self.done.done():
+            return
+        self.outcomes = [
+            self.fate_unknown(item, reason) if outcome is None else outcome
+            for item, outcome in zip(self.items, self.outcomes, strict=True)
+        ]
+        self.done.set_result([outcome for outcome in self.outcomes if outcome is not None])
+
+    def fate_unknown(self, item: Prepared, reason: str) -> Outcome:
+        last = f"; the last failure was: {self.failure}" if self.failure else ""
+        return errors.OutcomeUnknown(
+            f"{reason}{last}. Repeating the call with the same client message id is safe",
+            message_id=item.document["message_id"],
+        )
 
 
 Written = Callable[[ConversationState, Row], None]
@@ -117,12 +140,22 @@ class Appender:
         )
         lane = self._lanes[hash(state.conversation_id) % len(self._lanes)]
         lane.enqueue(submission)
-        return await submission.done
+        # By the clock: a round trip to a server that went silent lasts longer than the deadline.
+        timer = loop.call_at(submission.deadline, submission.give_up, _TOO_LATE)
+        try:
+            return await submission.done
+        finally:
+            timer.cancel()
 
     async def drain(self) -> None:
         """Wait until nothing is under way."""
         for lane in self._lanes:
             await lane.drain()
+
+    async def close(self) -> None:
+        """End what is under way; callers still waiting learn that its fate is unknown."""
+        for lane in self._lanes:
+            await lane.close()
 
 
 class _Lane:
@@ -136,6 +169,7 @@ class _Lane:
         self._written = written
         self._batch = batch
         self._queue: deque[_Submission] = deque()
+        self._under_way: list[_Submission] = []
         self._runner: asyncio.Task[None] | None = None
 
     def enqueue(self, submission: _Submission) -> None:
@@ -147,9 +181,17 @@ class _Lane:
         while self._runner is not None and not self._runner.done():
             await asyncio.wait([self._runner])
 
+    async def close(self) -> None:
+        if self._runner is not None:
+            await end_tasks((self._runner,))
+        for submission in (*self._under_way, *self._queue):
+            submission.give_up(_CLOSED)
+        self._under_way = []
+        self._queue.clear()
+
     async def _run(self) -> None:
         while self._queue:
-            group = self._take()
+            group = self._under_way = self._take()
             try:
                 await _Round(self._store, self._states, self._written, group, self._batch).write()
             except Exception as error:
@@ -159,6 +201,8 @@ class _Lane:
                 continue
             unfinished: list[_Submission] = []
             for submission in group:
+                if submission.given_up:
+                    continue
                 if submission.pending():
                     unfinished.append(submission)
                 elif not submission.done.done():
@@ -173,6 +217,8 @@ class _Lane:
         count = characters = 0
         while self._queue and count < self._batch and characters < _MAX_BATCH_CHARACTERS:
             submission = self._queue.popleft()
+            if submission.given_up:
+                continue
             group.append(submission)
             waiting = submission.pending()[: self._batch]
             count += len(waiting)
@@ -306,6 +352,8 @@ class _Round:
 
     async def _learn_fate(self, error: errors.Unavailable) -> None:
         """After a write without an answer, find out what is in; fail what is past its deadline."""
+        for entry in self.entries:
+            entry.submission.failure = error.message
         await asyncio.sleep(_RETRY_PAUSE)
         states = {id(e.submission.state): e.submission.state for e in self.entries}
         for state in states.values():
@@ -330,14 +378,7 @@ class _Round:
         for entry in self.entries:
             late = entry.submission.deadline < now
             if late and entry.submission.outcomes[entry.place] is None:
-                entry.settle(
-                    errors.OutcomeUnknown(
-                        "no answer from MongoDB before the deadline; "
-                        f"the last failure was: {error.message}. "
-                        "Repeating the call with the same client message id is safe",
-                        message_id=entry.document["message_id"],
-                    )
-                )
+                entry.settle(entry.submission.fate_unknown(entry.item, _TOO_LATE))
 
 
 def duplicate_or_conflict(item: Prepared, stored: Row) -> Outcome:

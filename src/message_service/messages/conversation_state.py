@@ -17,6 +17,7 @@ from message_service.catalogue import queries
 from message_service.database.client import Row
 from message_service.database.store import Store
 from message_service.documents.conversation import MAIN_BRANCH
+from message_service.stopping import end_tasks
 
 FULL_SPAN = 2**62
 """Above every sequence number."""
@@ -123,6 +124,10 @@ class ConversationStates:
         state.tail = tail
         self._learn(state, row)
         await self.know_branch(state, state.active_branch)
+
+    async def close(self) -> None:
+        """End what is being read; who waits for it is told that it was cancelled."""
+        await end_tasks(tuple(self._reading.values()))
 
     async def know_branch(self, state: ConversationState, branch: str) -> None:
         """Make sure `branch` is among the state's branches if it exists."""

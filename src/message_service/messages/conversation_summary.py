@@ -15,6 +15,7 @@ from message_service.clock import Clock
 from message_service.database.store import Change, Store
 from message_service.messages.conversation_state import ConversationState
 from message_service.messages.incoming import Row
+from message_service.stopping import StopSignal, end_tasks
 
 _PAUSE = 0.25
 _PREVIEW = 200
@@ -34,6 +35,7 @@ class ConversationSummaries:
         self._waiting: dict[tuple[str, str], tuple[ConversationState, Row]] = {}
         self._months: dict[tuple[str, str], set[str]] = {}
         self._runner: asyncio.Task[None] | None = None
+        self._stop = StopSignal()
         self._write_lock = asyncio.Lock()
 
     def note(self, state: ConversationState, document: Row) -> None:
@@ -79,15 +81,24 @@ class ConversationSummaries:
                 raise
 
     async def close(self) -> None:
-        """Write what is left and stop."""
-        if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.wait([self._runner])
-        await self.flush()
+        """Write what is left and stop.
+
+        Raises:
+            Unavailable: The database cannot be reached; lists show these conversations as they
+                were until their next message.
+        """
+        self._stop.request()
+        try:
+            if self._runner is not None:
+                await asyncio.wait((self._runner,))
+            await self.flush()
+        finally:
+            if self._runner is not None:
+                await end_tasks((self._runner,))
 
     async def _run(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(_PAUSE)
+        while self._waiting and not self._stop.requested:
+            await self._stop.pause(_PAUSE)
             try:
                 await self.flush()
             except errors.Unavailable:

@@ -16,6 +16,7 @@ from message_service.search.indexer import LEASE, STATE, Indexer, Progress
 from message_service.search.reconciler import Reconciler
 from message_service.search.results import Freshness, Hit
 from message_service.search.searcher import MAX_HITS, Search
+from message_service.stopping import StopSignal
 
 MAX_TENANTS = 1_000
 """Most tenants one search across the store looks at."""
@@ -68,20 +69,31 @@ class SearchIndex:
         """What this process has indexed."""
         return self._indexer.progress
 
-    async def run(self) -> None:
-        """Index until cancelled; one process of all works at a time, the others stand by."""
-        await self._indexer.run()
+    async def run(self, stop: StopSignal | None = None) -> None:
+        """Index until asked to stop; one process of all works at a time, the others stand by.
 
-    async def drain(self, most: int | None = None) -> Progress:
+        Args:
+            stop: Asks to stop: the round under way is finished, for 5 seconds at most. Without
+                it, cancel the task this runs in; that ends the round at once. Nothing is lost
+                either way.
+        """
+        await self._indexer.run(stop)
+
+    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
         """Index until nothing is due.
 
         Args:
             most: Stop once about so many messages are done; None goes on to the end.
+            stop: Asks to stop after the round under way.
 
         Raises:
             Unavailable: The database cannot be reached.
         """
-        return await self._indexer.drain(most)
+        return await self._indexer.drain(most, stop)
+
+    async def close(self) -> None:
+        """End what was left on its way to the server."""
+        await self._indexer.close()
 
     async def status(self) -> IndexStatus:
         """Return how the index stands."""

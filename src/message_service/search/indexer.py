@@ -37,6 +37,7 @@ from message_service.search.entries import (
 )
 from message_service.search.filters import Row
 from message_service.search.sweep import Sweep
+from message_service.stopping import StopOverdue, StopSignal, end_tasks, run_until_stopped
 
 STATE = "schema_state"
 LEASE = "search_indexer"
@@ -103,51 +104,80 @@ class Indexer:
         self._in_flight = set[Any]()
         self.progress = Progress()
 
-    async def run(self) -> None:
-        """Index until cancelled; waits its turn while another indexer works.
+    async def run(self, stop: StopSignal | None = None) -> None:
+        """Index until asked to stop; waits its turn while another indexer works.
 
         A database that cannot be reached is waited for.
+
+        Args:
+            stop: Asks to stop: the round under way is finished unless it takes longer than
+                `STOP_GRACE`; what is cut short stays on the work list. Without it, cancel the task
+                this runs in, which cuts the round short at once.
         """
+        asked = stop if stop is not None else StopSignal()
+        try:
+            await run_until_stopped(self._rounds(asked), asked)
+        except StopOverdue as overdue:
+            _LOG.warning("indexer: %s", overdue)
+
+    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
+        """Index until nothing is due, whoever else is at it; return what was done.
+
+        Args:
+            most: Stop once about so many messages are done; None goes on to the end.
+            stop: Asks to stop after the round under way.
+
+        Raises:
+            Unavailable: The database cannot be reached; what was done is done.
+        """
+        begun = self.progress.done
+        while not (stop is not None and stop.requested) and await self.step():
+            if most is not None and self.progress.done - begun >= most:
+                break
+        await self.settle()
+        return self.progress
+
+    async def close(self) -> None:
+        """End what a cancelled `drain` may have left on its way to the server."""
+        if self._writing is not None:
+            await end_tasks((self._writing,))
+
+    async def _rounds(self, stop: StopSignal) -> None:
         wake = WakeUp(
             self._store.database,
             "messages",
             {"operationType": {"$in": ["insert", "update", "replace"]}},
             self._poll,
         )
-        try:
-            while True:
+        # Each part of the clean-up is tried, whatever becomes of the one before.
+        async with contextlib.AsyncExitStack() as at_the_end:
+            at_the_end.push_async_callback(self._give_up_lease)
+            at_the_end.push_async_callback(wake.disarm)
+            at_the_end.push_async_callback(self._finish_writing)
+            while not stop.requested:
                 try:
                     if not await self._holds_lease():
-                        await asyncio.sleep(self._poll)
+                        await stop.pause(self._poll)
                         continue
                     await wake.arm()
                     if not await self.step():
-                        await wake.wait()
+                        await stop.race(wake.wait())
                 except errors.Unavailable as error:
                     _LOG.warning("indexer waits for the database: %s", error.message)
-                    await asyncio.sleep(_RETRY_PAUSE)
-        finally:
+                    await stop.pause(_RETRY_PAUSE)
+
+    async def _finish_writing(self) -> None:
+        try:
             with contextlib.suppress(errors.Unavailable):
                 await self.settle()
-            await wake.disarm()
-            if self._held_until:
+        finally:
+            await self.close()
+
+    async def _give_up_lease(self) -> None:
+        if self._held_until:
+            self._held_until = 0.0
+            with contextlib.suppress(errors.Unavailable):
                 await self._lease.release()
-
-    async def drain(self, most: int | None = None) -> Progress:
-        """Index until nothing is due, whoever else is at it; return what was done.
-
-        Args:
-            most: Stop once about so many messages are done; None goes on to the end.
-
-        Raises:
-            Unavailable: The database cannot be reached; what was done is done.
-        """
-        begun = self.progress.done
-        while await self.step():
-            if most is not None and self.progress.done - begun >= most:
-                break
-        await self.settle()
-        return self.progress
 
     async def step(self) -> bool:
         """Do one round of work; False when nothing is due.

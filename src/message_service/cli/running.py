@@ -1,0 +1,145 @@
+"""Runs a command's coroutine so that signals end it: first politely, then at once.
+
+The first SIGINT or SIGTERM asks: a command that loops finishes its round, any other is cancelled.
+The second ends the process at once. Whatever the code does, it is over `_HARD_LIMIT` seconds after
+the first. Nothing stored can be harmed by that: every write is one that survives `kill -9`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+from message_service.stopping import STOP_GRACE, StopOverdue, StopSignal, run_until_stopped
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HARD_LIMIT = 10.0
+_SHOW_CURSOR = b"\x1b[?25h"
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """A signal ended a command before its work was done.
+
+    Attributes:
+        exit_code: 128 and the signal's number, as shells report it.
+    """
+
+    def __init__(self, number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = 128 + number
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[T]):
+    """How a looping command ended.
+
+    Attributes:
+        result: What it returned.
+        signal: The signal that asked it to stop; None when it came to its end by itself.
+    """
+
+    result: T
+    signal: int | None
+
+    def check(self, message: str) -> T:
+        """Return the result of a command that a stop leaves unfinished.
+
+        Raises:
+            Interrupted: It was asked to stop.
+        """
+        if self.signal is not None:
+            raise Interrupted(self.signal, message)
+        return self.result
+
+
+def run_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command that a signal cancels.
+
+    Raises:
+        Interrupted: A signal came.
+    """
+    return _run(lambda _: work, grace=0.0).check("interrupted")
+
+
+def run_loop(work: Callable[[StopSignal], Coroutine[Any, Any, T]]) -> Ended[T]:
+    """Run a command that looks at its stop signal in each round.
+
+    Raises:
+        Interrupted: A signal came, and the round did not end within `STOP_GRACE`.
+    """
+    return _run(work, grace=STOP_GRACE)
+
+
+def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) -> Ended[T]:
+    received = _Received()
+
+    async def main() -> T:
+        stop = StopSignal()
+        received.tell(asyncio.get_running_loop(), stop)
+        return await run_until_stopped(work(stop), stop, grace=grace)
+
+    with received.listening():
+        try:
+            result = asyncio.run(main())
+        except StopOverdue as overdue:
+            if received.number is None:
+                raise
+            raise Interrupted(received.number, str(overdue)) from None
+    return Ended(result, received.number)
+
+
+@dataclass(slots=True)
+class _Received:
+    """The first signal received, and whom to tell of it."""
+
+    number: int | None = None
+    _tell: Callable[[], object] | None = None
+    _watchdog: threading.Timer | None = field(default=None, repr=False)
+
+    def tell(self, loop: asyncio.AbstractEventLoop, stop: StopSignal) -> None:
+        self._tell = lambda: loop.call_soon_threadsafe(stop.request)
+        if self.number is not None:
+            stop.request()
+
+    @contextmanager
+    def listening(self) -> Generator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may receive signals; the host program does
+            return
+        # Not the event loop's own handlers: those wait for a loop that may be busy.
+        before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        # Not the default action of the signal: a process with id 1, as in a container, has none.
+        if self.number is not None:
+            _leave(number)
+        self.number = number
+        self._watchdog = threading.Timer(_HARD_LIMIT, _leave, (number,))
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        if self._tell is not None:
+            self._tell()
+
+
+def _leave(number: int) -> None:
+    if sys.stderr.isatty():
+        os.write(2, _SHOW_CURSOR)  # a progress bar may have hidden it
+    os._exit(128 + number)

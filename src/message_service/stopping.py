@@ -1,0 +1,180 @@
+"""How whatever runs is made to end: stop signals for loops, cancelling until it took, deadlines.
+
+A single cancellation proves nothing. On Python 3.11 `asyncio.wait_for`, which the driver sends
+every command through, can return the finished result and drop a cancellation that arrived in the
+same moment (python/cpython#86296, repaired in 3.12); the caller then goes on as if nobody had
+asked. `database.translate.translated` raises it again after the command, and nothing here relies
+on that: a loop looks at its stop signal in every round, and a task is cancelled until it has ended.
+`asyncio.wait` is what these helpers wait with, because it neither takes over the cancellation of
+what it waits for nor drops its caller's. See decision 14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+STOP_GRACE = 5.0
+"""Seconds a loop is given, once it is asked to stop, to finish the round it is in."""
+
+_CANCEL_AGAIN = 0.25
+_CANCEL_FOR = 5.0
+_LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class StopOverdue(Exception):
+    """A loop did not finish its round in time after it was asked to stop, and was cancelled."""
+
+
+class StopSignal:
+    """Asks loops to end. It is given once, stays given, and may be shared by any number of loops.
+
+    It belongs to the event loop its first waiter runs in; `request` must be called there.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._waiters = set[asyncio.Future[None]]()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the loops were asked to end; a loop looks at it in every round."""
+        return self._requested
+
+    def request(self) -> None:
+        """Ask the loops to end, and wake those that pause. Asking again changes nothing."""
+        self._requested = True
+        for waiter in self._waiters:
+            _wake(waiter)
+
+    async def wait(self) -> None:
+        """Return when the loops are asked to end."""
+        await self.pause(None)
+
+    async def pause(self, seconds: float | None) -> None:
+        """Return after `seconds`, or as soon as the loops are asked to end."""
+        if self._requested:
+            return
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if timer is not None:
+                timer.cancel()
+
+    async def race(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return the result of `work`, or None once the loops are asked to end.
+
+        What is not finished by then is cancelled; so use it for waits, not for writes.
+        """
+        working = asyncio.create_task(work)
+        asked = asyncio.create_task(self.wait())
+        try:
+            await asyncio.wait((working, asked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end_tasks((working, asked))
+        return None if working.cancelled() or not working.done() else working.result()
+
+
+async def run_until_stopped(
+    work: Coroutine[Any, Any, T], stop: StopSignal, *, grace: float = STOP_GRACE
+) -> T:
+    """Run a loop that looks at `stop`, and make sure that it ends.
+
+    Asked to stop, it has `grace` seconds to finish by itself; then it is cancelled until it ends.
+    Cancelling the caller cancels the loop at once, likewise until it ends.
+
+    Args:
+        work: The loop.
+        stop: What asks it to end.
+        grace: Seconds for the round it is in.
+
+    Returns:
+        What the loop returned.
+
+    Raises:
+        StopOverdue: It did not end in time and was cancelled.
+        Exception: What the loop raised.
+    """
+    running = asyncio.create_task(work)
+    asked = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await asyncio.wait((running,), timeout=grace)
+    finally:
+        await end_tasks((running, asked))
+    if not running.done() or running.cancelled():
+        raise StopOverdue(f"a round did not end within {grace:g} s of the stop and was cut short")
+    return running.result()
+
+
+async def end_tasks(
+    tasks: Iterable[asyncio.Task[Any]], *, seconds: float = _CANCEL_FOR
+) -> set[asyncio.Task[Any]]:
+    """Cancel tasks again and again until they have ended.
+
+    A clean-up in a task is therefore cut short when it lasts: a quarter of a second for each of
+    its waits. Cancelling the caller does not cut this short; it is heard afterwards. What a task
+    raises on its way out is dropped here, and can still be read from the task.
+
+    Args:
+        tasks: The tasks; those that have ended are left alone.
+        seconds: How long to go on.
+
+    Returns:
+        The tasks that still run, which should be none; they are logged.
+    """
+    ending = {task for task in tasks if not task.done()}
+    pending = set(ending)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while pending and (remaining := deadline - loop.time()) > 0:
+        for task in pending:
+            task.cancel()
+        try:
+            _, pending = await asyncio.wait(pending, timeout=min(_CANCEL_AGAIN, remaining))
+        except asyncio.CancelledError as error:
+            cancelled = error
+            pending = {task for task in pending if not task.done()}
+    for task in ending - pending:
+        if not task.cancelled():
+            task.exception()  # looked at, so that it is not reported as never retrieved
+    for task in pending:
+        _LOG.error("a task does not end, cancelled for %g s: %r", seconds, task)
+    if cancelled is not None:
+        raise cancelled
+    return pending
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`, which has `seconds` by the clock.
+
+    Other than `asyncio.timeout`, it does not depend on one cancellation reaching what it guards.
+
+    Raises:
+        TimeoutError: It had not finished by then; it was cancelled until it ended.
+    """
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((working,), timeout=max(0.0, seconds))
+        in_time = working.done()
+    finally:
+        await end_tasks((working,))
+    if not in_time:
+        raise TimeoutError
+    return working.result()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
