@@ -1,6 +1,7 @@
 # Everything on a fresh machine: `make demo` shows it, `make test` proves it.
+# `make test PYTHON=python3.13` works in an environment of its own, beside the usual one.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -30,7 +31,7 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(READY)
@@ -43,7 +44,7 @@ server: $(READY)
 
 clean:
 	-test -x $(BIN)/message-service && $(BIN)/message-service server stop
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv

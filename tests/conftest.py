@@ -1,11 +1,14 @@
 """One real mongod for the whole run, a fresh database for each test.
 
+The run cannot hang (`support.hanging`) and leaves no process behind (`support.leftovers`).
+
 A listener watches every command the tests' services send; the run fails when one would go to every
 shard of a cluster without being declared to.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -28,6 +31,10 @@ from message_service.database.client import Row, build_client, open_database
 from message_service.database.local_server import LocalServerManager
 from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
+from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer
+from support.leftovers import Watcher
+
+__all__ = ["pytest_timeout_set_timer"]
 
 # No timed assertions: how fast the machine is at the moment proves nothing.
 hypothesis.settings.register_profile(
@@ -61,8 +68,29 @@ class TargetingListener(CommandListener):
 TARGETING = TargetingListener()
 
 
+WATCHER = pytest.StashKey[Watcher]()
+LEFT_BEHIND = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[WATCHER] = Watcher()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    give_fault_tests_longer(items)
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tell whoever bounds the whole run where it stands."""
+    path = os.environ.get("CURRENT_TEST_FILE")
+    if path is not None:
+        Path(path).write_text(nodeid)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if TARGETING.broken:
+    left = session.config.stash[LEFT_BEHIND] = session.config.stash[WATCHER].finish()
+    if TARGETING.broken or left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -70,6 +98,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"targeting: {TARGETING.seen} commands watched")
     for problem in sorted(TARGETING.broken):
         terminalreporter.write_line(f"UNTARGETED: {problem}", red=True)
+    for process in terminalreporter.config.stash[LEFT_BEHIND]:
+        terminalreporter.write_line(f"LEFT BEHIND, and killed: {process}", red=True)
 
 
 @pytest.fixture(scope="session")

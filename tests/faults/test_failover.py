@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,9 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fleet import Writer, check_everything
-
 from message_service import MessageService
 from message_service.database.mongod_binary import find_mongod
+from support.fleet import Writer, check_everything
 
 pytestmark = pytest.mark.faults
 

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fleet import Writer
-
 from message_service import MessageService, errors
 from message_service.database.local_server import LocalServerManager
+from support.fleet import Writer
 
 pytestmark = pytest.mark.faults
 

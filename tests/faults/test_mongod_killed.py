@@ -3,17 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fleet import Writer, check_everything
-
 from message_service import MessageService
 from message_service.database.local_server import LocalServerManager
+from support.fleet import Writer, check_everything
 
 pytestmark = pytest.mark.faults
 

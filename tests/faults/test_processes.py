@@ -2,16 +2,11 @@
 
 import asyncio
 import random
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from fleet import Writer, check_everything
-
 from message_service import MessageService
+from support.fleet import Writer, check_everything
 
 pytestmark = pytest.mark.faults
 

@@ -16,16 +16,13 @@ How it was judged (`judged.json`; references only, the texts stay with their sou
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from corpus import Utterance, load_corpus
+from relevance.corpus import Utterance, load_corpus
 
 JUDGED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("judged.json").read_text("utf-8")

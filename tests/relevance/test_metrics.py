@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from metrics import ndcg, recall
+from relevance.metrics import ndcg, recall
 
 # Gains: grade 2 is 3, grade 1 is 1. Discounts by rank: 1, 1.584963, 2, 2.321928.
 

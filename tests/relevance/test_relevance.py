@@ -7,18 +7,14 @@ was measured, keep them from slipping.
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from message_service import MessageService
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from corpus import Utterance, load_corpus
-from metrics import ndcg
+from relevance.corpus import Utterance, load_corpus
+from relevance.metrics import ndcg
 
 JUDGED = json.loads(Path(__file__).with_name("judged.json").read_text("utf-8"))
 LANGUAGES = ("ar", "de", "en", "es", "fr", "ja", "ko", "zh")

@@ -1,0 +1,35 @@
+"""Tests that hang or leave things behind; only `test_guards.py` runs them, by name."""
+
+import asyncio
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from message_service.database.local_server import LocalServerManager
+
+
+async def test_waits_for_ever() -> None:
+    async def deep() -> None:
+        await asyncio.Event().wait()
+
+    await asyncio.create_task(deep(), name="the deep one")
+
+
+def test_loops_for_ever() -> None:
+    while True:
+        time.sleep(0.01)
+
+
+async def test_comes_after() -> None:
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "the deep one"] == []
+
+
+def test_leaves_a_process() -> None:
+    subprocess.run("setsid sleep 1234 >/dev/null 2>&1 &", shell=True, check=True)
+
+
+async def test_starts_a_server_and_stays(tmp_path: Path) -> None:
+    server = await LocalServerManager(tmp_path / "s", None).start()
+    Path(os.environ["SERVER_PID_FILE"]).write_text(str(server.pid))
+    await asyncio.Event().wait()

@@ -1,0 +1,78 @@
+"""The guards of the suite itself: a hanging test fails and is shown, nothing is left running."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from support.waiting import ended, until
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = "tests/meta/hanging_samples.py"
+
+
+def command(*tests: str) -> list[str]:
+    chosen = [f"{SAMPLES}::{test}" for test in tests]
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
+
+
+def is_gone(pid: str) -> bool:
+    """Whether a process has ended; a dead one that nobody has reaped has no command line."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
+    done = subprocess.run(
+        [
+            *command("test_waits_for_ever", "test_loops_for_ever", "test_comes_after"),
+            *("--timeout", "1"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 failed, 1 passed" in done.stdout
+    assert "test_waits_for_ever did not end in 1 s" in done.stdout
+    # The stack of the waiting task, down to what it waits for.
+    assert "Task the deep one" in done.stdout
+    assert "test_waits_for_ever.<locals>.deep" in done.stdout
+    assert "Event.wait" in done.stdout
+
+
+def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
+    done = subprocess.run(
+        command("test_leaves_a_process"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    [line] = [line for line in done.stdout.splitlines() if "LEFT BEHIND" in line]
+    assert line.endswith("sleep 1234")
+    assert is_gone(line.split()[-3])
+
+
+async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
+    said = tmp_path / "pid"
+    run = await asyncio.create_subprocess_exec(
+        *command("test_starts_a_server_and_stays"),
+        cwd=ROOT,
+        env={**os.environ, "SERVER_PID_FILE": str(said)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await until("the sample's server to start", said.exists)
+    pid = await until("its process id", said.read_text)
+    assert not is_gone(pid)
+    run.kill()
+    await ended(run, "the killed test run")
+    await until("the server to be ended", lambda: is_gone(pid))

@@ -1,0 +1,1 @@
+"""What the tests share: bounded waits, processes, guards against hanging and leftovers."""
