@@ -114,7 +114,7 @@ class MessageService:
             poll=settings.index_poll,
         )
         self._stop = StopSignal()
-        self._indexing: asyncio.Task[None] | None = None
+        self._indexing: asyncio.Task[bool] | None = None
         if settings.index_in_background:
             self._indexing = asyncio.create_task(self.search_index.run(self._stop))
 

@@ -12,29 +12,9 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService
+from support.datasets import chitchat
 
 pytestmark = pytest.mark.faults
-
-
-def _data_set(path: Path) -> int:
-    data = {
-        f"conversation {c}": {
-            "messages": [
-                [
-                    {
-                        "text": f"message {m} of {c}",
-                        "timestamp": f"2018-05-02T{m // 60 % 24:02}:{m % 60:02}:00Z",
-                        "sender": f"sender {m % 3}",
-                    }
-                ]
-                for m in range(40)
-            ],
-            "start": "2018-05-02T00:00:00Z",
-        }
-        for c in range(300)
-    }
-    path.write_text(json.dumps(data))
-    return 300 * 40
 
 
 async def test_a_killed_import_goes_on(
@@ -44,7 +24,7 @@ async def test_a_killed_import_goes_on(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "dataset.json"
-    total = _data_set(path)
+    total = chitchat(path)
     command = [
         str(Path(sys.executable).parent / "message-service"),
         *("import", "chitchat", str(path), "--json"),

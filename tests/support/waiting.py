@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from message_service.stopping import within
+from message_service.stopping import end_tasks
 
 WAIT = 45.0
 """Seconds that are long enough for anything a test waits for on a slow machine."""
@@ -18,10 +18,14 @@ T = TypeVar("T")
 
 async def soon(what: str, awaited: Awaitable[T], *, seconds: float = WAIT) -> T:
     """Return the result of `awaited`; fail with `what` when it takes too long."""
+    task = asyncio.ensure_future(_coroutine(awaited))
     try:
-        return await within(seconds, _coroutine(awaited))
-    except TimeoutError:
-        raise AssertionError(f"waited {seconds:g} s for {what}") from None
+        await asyncio.wait((task,), timeout=seconds)
+        in_time = task.done()
+    finally:
+        await end_tasks((task,))
+    assert in_time, f"waited {seconds:g} s for {what}"
+    return task.result()
 
 
 async def until(

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 from message_service.stopping import STOP_GRACE, StopOverdue, StopSignal, run_until_stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOOP_GRACE = STOP_GRACE + 2.0  # a loop with a grace of its own cleans up after it
 _HARD_LIMIT = 10.0
 _SHOW_CURSOR = b"\x1b[?25h"
 
@@ -76,9 +77,9 @@ def run_loop(work: Callable[[StopSignal], Coroutine[Any, Any, T]]) -> Ended[T]:
     """Run a command that looks at its stop signal in each round.
 
     Raises:
-        Interrupted: A signal came, and the round did not end within `STOP_GRACE`.
+        Interrupted: A signal came, and the round did not end in seconds.
     """
-    return _run(work, grace=STOP_GRACE)
+    return _run(work, grace=_LOOP_GRACE)
 
 
 def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) -> Ended[T]:
@@ -95,7 +96,7 @@ def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) 
         except StopOverdue as overdue:
             if received.number is None:
                 raise
-            raise Interrupted(received.number, str(overdue)) from None
+            raise Interrupted(received.number, str(overdue) if grace else "interrupted") from None
     return Ended(result, received.number)
 
 

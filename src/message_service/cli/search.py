@@ -119,13 +119,14 @@ def index(
     Ctrl-C or SIGTERM finishes the round under way; a second one ends at once.
     """
 
-    async def run(stop: StopSignal) -> None:
+    async def run(stop: StopSignal) -> bool:
         async with connected_service(ctx) as service:
             if once:
                 await service.search_index.drain(stop=stop)
+                finished = not stop.requested
             else:
                 progress_console.print("indexing; stop with Ctrl-C", markup=False)
-                await service.search_index.run(stop)
+                finished = await service.search_index.run(stop)
             done = service.search_index.progress
         if as_json:
             print_json(asdict(done))
@@ -135,10 +136,11 @@ def index(
                 f"{done.passed_over:,} passed over",
                 markup=False,
             )
+        return finished
 
     ended = run_loop(run)
-    if once:
-        ended.check("stopped before everything was indexed; run it again to go on")
+    if not ended.result:
+        ended.check("stopped with work left; run it again to go on")
 
 
 @app.command("status")

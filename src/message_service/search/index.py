@@ -69,15 +69,18 @@ class SearchIndex:
         """What this process has indexed."""
         return self._indexer.progress
 
-    async def run(self, stop: StopSignal | None = None) -> None:
+    async def run(self, stop: StopSignal | None = None) -> bool:
         """Index until asked to stop; one process of all works at a time, the others stand by.
 
         Args:
             stop: Asks to stop: the round under way is finished, for 5 seconds at most. Without
                 it, cancel the task this runs in; that ends the round at once. Nothing is lost
                 either way.
+
+        Returns:
+            Whether the last round was finished.
         """
-        await self._indexer.run(stop)
+        return await self._indexer.run(stop)
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
         """Index until nothing is due.

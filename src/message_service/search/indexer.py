@@ -104,7 +104,7 @@ class Indexer:
         self._in_flight = set[Any]()
         self.progress = Progress()
 
-    async def run(self, stop: StopSignal | None = None) -> None:
+    async def run(self, stop: StopSignal | None = None) -> bool:
         """Index until asked to stop; waits its turn while another indexer works.
 
         A database that cannot be reached is waited for.
@@ -113,12 +113,17 @@ class Indexer:
             stop: Asks to stop: the round under way is finished unless it takes longer than
                 `STOP_GRACE`; what is cut short stays on the work list. Without it, cancel the task
                 this runs in, which cuts the round short at once.
+
+        Returns:
+            Whether the last round was finished.
         """
         asked = stop if stop is not None else StopSignal()
         try:
             await run_until_stopped(self._rounds(asked), asked)
         except StopOverdue as overdue:
             _LOG.warning("indexer: %s", overdue)
+            return False
+        return True
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
         """Index until nothing is due, whoever else is at it; return what was done.

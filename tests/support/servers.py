@@ -1,0 +1,48 @@
+"""A MongoDB of a test's own, to be killed, frozen and brought back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from message_service.database.local_server import LocalServer, LocalServerManager
+
+
+class OwnServer:
+    """A local server in a directory of its own, and what can befall it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.manager = LocalServerManager(directory, None)
+        self.server: LocalServer | None = None
+
+    @property
+    def uri(self) -> str:
+        assert self.server is not None
+        return self.server.uri
+
+    async def start(self) -> None:
+        self.server = await self.manager.start()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.server is not None
+        os.kill(self.server.pid, number)
+
+    async def remove(self) -> None:
+        """End it, whatever state it is in; nobody needs the data."""
+        if self.server is not None:
+            for number in (signal.SIGCONT, signal.SIGKILL):
+                try:
+                    self._signal(number)
+                except ProcessLookupError:
+                    return
