@@ -6,7 +6,7 @@ same moment (python/cpython#86296, repaired in 3.12); the caller then goes on as
 asked. `database.translate.translated` raises it again after the command, and nothing here relies
 on that: a loop looks at its stop signal in every round, and a task is cancelled until it has ended.
 `asyncio.wait` is what these helpers wait with, because it neither takes over the cancellation of
-what it waits for nor drops its caller's. See decision 14.
+what it waits for nor drops its caller's. See decision 12.
 """
 
 from __future__ import annotations

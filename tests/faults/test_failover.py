@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from message_service import MessageService
 from message_service.database.mongod_binary import find_mongod
 from support.fleet import Writer, check_everything
+from support.waiting import ended, until
 
 pytestmark = pytest.mark.faults
 
@@ -63,35 +64,44 @@ class ReplicaSet:
             "settings": {"electionTimeoutMillis": 2_000},
         }
         client = self._direct(self.ports[0])
-        while True:
+
+        async def initiated() -> bool:
             try:
                 await client.admin.command("replSetInitiate", config)
-                break
             except PyMongoError:
-                continue  # not listening yet
+                return False  # not listening yet
+            return True
+
+        await until("the first member to listen", initiated)
         await client.close()
         await self.primary()
 
     async def primary(self) -> int:
         """Wait for a primary and return its port."""
-        while True:
-            for port, process in self.members.items():
-                if process.returncode is not None:
-                    continue
-                client = self._direct(port)
-                try:
-                    if (await client.admin.command("hello"))["isWritablePrimary"]:
-                        return port
-                except PyMongoError:
-                    continue
-                finally:
-                    await client.close()
+        return await until("a primary", self._primary)
+
+    async def _primary(self) -> int | None:
+        for port, process in self.members.items():
+            if process.returncode is not None:
+                continue
+            client = self._direct(port)
+            try:
+                if (await client.admin.command("hello"))["isWritablePrimary"]:
+                    return port
+            except PyMongoError:
+                continue
+            finally:
+                await client.close()
+        return None
+
+    async def kill(self, port: int) -> None:
+        self.members[port].kill()
+        await ended(self.members[port], "a killed mongod")
 
     async def stop(self) -> None:
-        for process in self.members.values():
+        for port, process in self.members.items():
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                await self.kill(port)
 
     @staticmethod
     def _direct(port: int) -> AsyncMongoClient[dict[str, Any]]:
@@ -104,8 +114,7 @@ class ReplicaSet:
 async def three(tmp_path: Path) -> AsyncIterator[ReplicaSet]:
     replica_set = ReplicaSet(tmp_path)
     try:
-        async with asyncio.timeout(90):
-            await replica_set.start()
+        await replica_set.start()
         yield replica_set
     finally:
         await replica_set.stop()
@@ -119,13 +128,11 @@ async def test_nothing_acknowledged_is_lost_in_a_failover(three: ReplicaSet) -> 
         writers = [
             await Writer.start(three.uri, "message_service", COUNT, ids) for _ in range(WRITERS)
         ]
-        async with asyncio.timeout(150):
-            await asyncio.gather(*(writer.reaches(COUNT // 3) for writer in writers))
-            victim = await three.primary()
-            three.members[victim].kill()
-            await three.members[victim].wait()
-            codes = await asyncio.gather(*(writer.end() for writer in writers))
-            assert await three.primary() != victim
+        await asyncio.gather(*(writer.reaches(COUNT // 3) for writer in writers))
+        victim = await three.primary()
+        await three.kill(victim)
+        codes = await asyncio.gather(*(writer.end() for writer in writers))
+        assert await three.primary() != victim
         assert codes == [0] * WRITERS
         acknowledged = [record for writer in writers for record in writer.acknowledged]
         assert len(acknowledged) == WRITERS * COUNT

@@ -1,10 +1,7 @@
 """An import killed with SIGKILL in the middle is started again and ends complete."""
 
-import asyncio
 import json
-import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,9 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService
+from support.commands import Command
 from support.datasets import chitchat
+from support.waiting import until
 
 pytestmark = pytest.mark.faults
 
@@ -25,36 +24,21 @@ async def test_a_killed_import_goes_on(
 ) -> None:
     path = tmp_path / "dataset.json"
     total = chitchat(path)
-    command = [
-        str(Path(sys.executable).parent / "message-service"),
-        *("import", "chitchat", str(path), "--json"),
-    ]
-    environment = {
-        **os.environ,
-        "MESSAGE_SERVICE_URI": mongo_uri,
-        "MESSAGE_SERVICE_DATABASE": database.name,
-    }
-    async with asyncio.timeout(120):
-        for share in (0.2, 0.6):
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                env=environment,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            while await database.messages.estimated_document_count() < total * share:
-                assert process.returncode is None, "ended before it could be killed"
-                await asyncio.sleep(0)
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
-        stored = await database.messages.estimated_document_count()
-        assert stored < total
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=asyncio.subprocess.PIPE
-        )
-        said, _ = await process.communicate()
-    assert process.returncode == 0
-    report = json.loads(said)
+    words = ("--database", database.name, "import", "chitchat", path, "--json")
+
+    async def has_stored(count: float) -> bool:
+        return await database.messages.estimated_document_count() >= count
+
+    for share in (0.2, 0.6):
+        killed = await Command.start(mongo_uri, tmp_path / str(share), *words)
+        await until(f"{share} of the messages", lambda s=share: has_stored(total * s), every=0)
+        killed.signal(signal.SIGKILL)
+        await killed.ended()
+    stored = await database.messages.estimated_document_count()
+    assert stored < total
+    last = await Command.start(mongo_uri, tmp_path / "last", *words)
+    assert await last.ended() == 0
+    report = json.loads(last.out)
     assert report["complete"]
     assert report["conversations"] == 300
     assert report["stored"] + report["unchanged"] == total

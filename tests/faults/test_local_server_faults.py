@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 
 from message_service import errors
 from message_service.database.local_server import LocalServer, LocalServerManager, Stopped
+from support.waiting import ended, soon, until
 
 pytestmark = pytest.mark.faults
 
@@ -68,19 +68,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long until {what}"
-        await asyncio.sleep(0.01)
-
-
 async def kill(server: LocalServer) -> None:
     os.kill(server.pid, signal.SIGKILL)
     command_line = Path(f"/proc/{server.pid}/cmdline")
-    await until(
-        lambda: not command_line.exists() or not command_line.read_bytes(), "mongod is dead"
-    )
+    await until("mongod to die", lambda: not command_line.exists() or not command_line.read_bytes())
 
 
 async def read(server: LocalServer) -> set[int]:
@@ -168,7 +159,7 @@ async def test_commands_at_once_end_with_one_server(
         )
         for _ in range(3)
     ]
-    answers = [await process.communicate() for process in processes]
+    answers = [await soon("a start", process.communicate()) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], answers
     server = await manager.status()
     assert server is not None
@@ -192,9 +183,9 @@ async def test_a_start_killed_half_way_is_taken_over(
         *(sys.executable, "-c", START, str(directory)), stdout=asyncio.subprocess.DEVNULL
     )
     # The log appears before mongod has its lock file: the earliest moment it can be orphaned.
-    await until((directory / "mongod.log").exists, "mongod was launched")
+    await until("mongod to be launched", (directory / "mongod.log").exists)
     starter.kill()
-    await starter.wait()
+    await ended(starter, "the killed start")
     server = await manager.start()
     assert await manager.status() == server
     assert await read(server) == set()
@@ -204,7 +195,7 @@ async def test_a_cancelled_start_leaves_nothing_locked(
     manager: LocalServerManager, directory: Path
 ) -> None:
     starting = asyncio.create_task(manager.start())
-    await until((directory / "mongod.log").exists, "mongod was launched")
+    await until("mongod to be launched", (directory / "mongod.log").exists)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

@@ -28,14 +28,6 @@ LONGEST = STOP_GRACE + 15
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[OwnServer]:
-    own = OwnServer(tmp_path / "s")
-    await own.start()
-    yield own
-    await own.remove()
-
-
-@pytest.fixture
 async def service(own: OwnServer) -> AsyncIterator[MessageService]:
     async with await MessageService.connect(own.uri, min_pool_size=0, close_timeout=1) as service:
         yield service

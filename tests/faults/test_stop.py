@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
@@ -25,14 +23,6 @@ CANCELLATIONS = 200
 
 LONGEST = STOP_GRACE + 15
 """Grace, and what cutting a round short may take on a slow machine; today's fault is for ever."""
-
-
-@pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[OwnServer]:
-    own = OwnServer(tmp_path / "s")
-    await own.start()
-    yield own
-    await own.remove()
 
 
 class Written:

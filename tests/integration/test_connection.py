@@ -15,6 +15,7 @@ from message_service import MessageService, Settings, errors
 from message_service.database.client import Row, build_client
 from message_service.database.mongod_binary import find_mongod
 from message_service.database.server_info import ServerInfo, check_server, read_server_info
+from support.waiting import ended
 
 USER = "user_000000000001"
 
@@ -149,7 +150,7 @@ class _Mongod:
     async def stop(self) -> None:
         assert self.process is not None
         self.process.kill()
-        await self.process.wait()
+        await ended(self.process, "a killed mongod")
 
 
 @pytest.fixture

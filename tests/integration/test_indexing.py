@@ -11,6 +11,7 @@ from message_service import MessageService, errors
 from message_service.database.client import Row
 from message_service.search import entries, indexer, sweep
 from message_service.search.indexer import Indexer
+from message_service.stopping import end_tasks
 
 USER = "user_000000000001"
 
@@ -149,8 +150,7 @@ async def test_ones_own_write_is_waited_for(service: MessageService) -> None:
             )
             assert page.hits[0].message.message_id == said.message_id
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        await end_tasks([running])
     assert (await service.search_index.status()).indexer is None
 
 
@@ -188,15 +188,13 @@ async def test_two_indexers_take_turns_and_one_takes_over(service: MessageServic
         "pizza", conversation_id=made.conversation_id, min_sequence=said.sequence_number, wait=30
     )
     assert (first.progress.done, second.progress.done) == (2, 0)
-    running.cancel()
-    await asyncio.wait([running])
+    await end_tasks([running])
     said = await service.messages.append(made.conversation_id, "user", "pizza three")
     await service.search.find(
         "pizza", conversation_id=made.conversation_id, min_sequence=said.sequence_number, wait=30
     )
     assert second.progress.done == 1
-    standing_by.cancel()
-    await asyncio.wait([standing_by])
+    await end_tasks([standing_by])
 
 
 async def test_a_thawed_indexer_does_not_bring_back_what_was_deleted(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from message_service import MessageService, Tenant, errors
 from message_service.interchange.report import ImportReport
+from support.waiting import soon
 
 USER = "user_000000000001"
 
@@ -199,8 +200,8 @@ async def test_pages_lose_nothing_while_others_write(
             cursor = page.resume
         return seen
 
-    async with asyncio.timeout(60):
-        seen, *_ = await asyncio.gather(follow(), *(write() for _ in range(writers)))
+    together = asyncio.gather(follow(), *(write() for _ in range(writers)))
+    seen, *_ = await soon("the pages under writes", together)
     assert seen == list(range(1, 21 + writers * each))
 
 

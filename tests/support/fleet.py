@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from message_service import MessageService
+from support.waiting import ended, soon
+
+LONGEST = 120.0
+"""Seconds for a writer to get through kills and failovers."""
 
 WRITER = Path(__file__).with_name("writer.py")
 
@@ -21,8 +25,7 @@ class Writer:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.acknowledged: list[dict[str, Any]] = []
-        self.ready = asyncio.Event()
-        self.progress = asyncio.Condition()
+        self._progress = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -44,18 +47,17 @@ class Writer:
         async for line in self.process.stdout:
             if not line.endswith(b"\n"):
                 break  # cut by the kill: not acknowledged to anybody
-            record = json.loads(line)
-            if "ready" in record:
-                self.ready.set()
-                continue
-            self.acknowledged.append(record)
-            async with self.progress:
-                self.progress.notify_all()
+            self.acknowledged.append(json.loads(line))
+            async with self._progress:
+                self._progress.notify_all()
 
     async def reaches(self, count: int) -> None:
         """Wait until so many messages are acknowledged."""
-        async with self.progress:
-            await self.progress.wait_for(lambda: len(self.acknowledged) >= count)
+        await soon(f"{count} messages of a writer", self._reaches(count), seconds=LONGEST)
+
+    async def _reaches(self, count: int) -> None:
+        async with self._progress:
+            await self._progress.wait_for(lambda: len(self.acknowledged) >= count)
 
     async def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -63,8 +65,8 @@ class Writer:
 
     async def end(self) -> int:
         """Wait for the process's end and read what it had said."""
-        code = await self.process.wait()
-        await self._reading
+        code = await ended(self.process, "a writer", seconds=LONGEST)
+        await soon("what a writer said", self._reading)
         return code
 
 

@@ -1,7 +1,7 @@
 """A process that appends: `python writer.py URI DATABASE COUNT CONVERSATION...`.
 
 Each message has a key of its own and is repeated under it until it is acknowledged. One JSON line
-on standard output for each acknowledged message, at once; the first line says that it is ready.
+on standard output for each acknowledged message, at once.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ async def main(uri: str, database: str, count: int, conversations: list[str]) ->
     async with await MessageService.connect(
         uri, database=database, min_pool_size=0, server_selection_timeout=1, write_deadline=5
     ) as service:
-        print(json.dumps({"ready": os.getpid()}), flush=True)
         for turn in range(count):
             conversation = conversations[turn % len(conversations)]
             key = f"{os.getpid()}-{turn}"
