@@ -11,6 +11,7 @@ from message_service.messages.rows import Page, StoredMessage
 from message_service.search.results import Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
+from message_service.stopping import StopSignal
 
 __all__ = [
     "Appended",
@@ -25,6 +26,7 @@ __all__ = [
     "Page",
     "SearchPage",
     "Settings",
+    "StopSignal",
     "StoredMessage",
     "Tenant",
 ]

@@ -49,6 +49,17 @@ def test_nothing_is_left_unfinished() -> None:
         assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()), path
 
 
+def test_what_runs_is_ended_in_one_place() -> None:
+    """A single cancellation can be lost (decision 12)."""
+    for path in SOURCES:
+        if path.name == "stopping.py":
+            continue
+        code = path.read_text()
+        assert not re.search(r"asyncio\.(wait_for|timeout|timeout_at)\(", code), path
+        for name in re.findall(r"(\w+)\.cancel\(\)", code):
+            assert name in {"timer", "_watchdog"}, f"{path}: {name}.cancel(); use end_tasks"
+
+
 def test_the_clock_is_read_in_one_place() -> None:
     allowed = {"clock.py", "local_server.py", "mongod_process.py", "local_replica_set.py"}
     for path in SOURCES:
