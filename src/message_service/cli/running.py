@@ -87,8 +87,8 @@ def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) 
 
     async def main() -> T:
         stop = StopSignal()
-        received.tell(asyncio.get_running_loop(), stop)
-        return await run_until_stopped(work(stop), stop, grace=grace)
+        with received.told_to(asyncio.get_running_loop(), stop):
+            return await run_until_stopped(work(stop), stop, grace=grace)
 
     with received.listening():
         try:
@@ -108,10 +108,15 @@ class _Received:
     _tell: Callable[[], object] | None = None
     _watchdog: threading.Timer | None = field(default=None, repr=False)
 
-    def tell(self, loop: asyncio.AbstractEventLoop, stop: StopSignal) -> None:
+    @contextmanager
+    def told_to(self, loop: asyncio.AbstractEventLoop, stop: StopSignal) -> Generator[None]:
         self._tell = lambda: loop.call_soon_threadsafe(stop.request)
         if self.number is not None:
             stop.request()
+        try:
+            yield
+        finally:
+            self._tell = None  # the loop is about to close
 
     @contextmanager
     def listening(self) -> Generator[None]:

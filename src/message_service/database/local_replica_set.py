@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo import errors as driver
 
 from message_service import errors
+from message_service.database.client import disconnect
 from message_service.database.mongod_process import LOOPBACK, REPLICA_SET
 from message_service.database.translate import translated
 
@@ -127,7 +128,7 @@ async def _connected(port: int) -> AsyncGenerator[Client]:
     try:
         yield client
     finally:
-        await client.close()
+        await disconnect(client)
 
 
 async def _configure(client: Client, address: str) -> None:
