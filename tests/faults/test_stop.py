@@ -143,7 +143,11 @@ async def test_a_service_closes_with_anything_under_way(own: OwnServer) -> None:
     ids = [(await service.conversations.create(USER)).conversation_id for _ in range(6)]
     for conversation in ids:
         await service.messages.append(conversation, "user", "before", client_msg_id="0")
+    async with await MessageService.connect(own.uri, min_pool_size=0) as other:
+        unknown = (await other.conversations.create(USER)).conversation_id
     own.freeze()
+    # Its state must be read first.
+    first = asyncio.create_task(service.messages.append(unknown, "user", "first"))
     appends = [
         asyncio.create_task(
             service.messages.append(conversation, "user", "during", client_msg_id="1")
@@ -157,6 +161,8 @@ async def test_a_service_closes_with_anything_under_way(own: OwnServer) -> None:
     for append in appends:
         with pytest.raises(errors.OutcomeUnknown, match="closed"):
             await soon("an append", append)
+    with pytest.raises(errors.Unavailable, match="closed"):
+        await soon("the first append to a conversation", first)
     # A read ends with its connection, or when its caller gives up.
     for read in reads:
         read.cancel()

@@ -126,7 +126,7 @@ class ConversationStates:
         await self.know_branch(state, state.active_branch)
 
     async def close(self) -> None:
-        """End what is being read; who waits for it is told that it was cancelled."""
+        """End what is being read; who waits for it is told that the service was closed."""
         await end_tasks(tuple(self._reading.values()))
 
     async def know_branch(self, state: ConversationState, branch: str) -> None:
@@ -150,7 +150,12 @@ class ConversationStates:
             reading = asyncio.create_task(self._read(*key))
             self._reading[key] = reading
             reading.add_done_callback(lambda _: self._reading.pop(key, None))
-        state = await asyncio.shield(reading)
+        try:
+            state = await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            if reading.cancelled():  # not the caller, who must not be told that he was cancelled
+                raise errors.Unavailable("the service was closed") from None
+            raise
         state = self._states.setdefault(key, state)
         self._forget()
         return state
