@@ -57,13 +57,13 @@ class Work:
             command = await self.start("export", self.export)
             partial = self.export.with_name(self.export.name + ".partial")
             await until("the export to write", lambda: partial.exists() and partial.stat().st_size)
-        elif name == "search index":
+        elif name.startswith("search index"):
             made = await self.service.conversations.create(USER)
             await self.service.messages.append_many(
                 made.conversation_id,
                 [{"role": "user", "text": f"hello again, world {n}"} for n in range(20_000)],
             )
-            command = await self.start("search", "index")
+            command = await self.start(*name.split())
             await until("the indexer to index", self._has_indexed)
         else:
             words = ("demo",) if name == "demo" else ("import", "chitchat", "--json")
@@ -91,7 +91,7 @@ LOOPING = ["search index", "import", "export", "demo"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("name", LOOPING)
+@pytest.mark.parametrize("name", [*LOOPING, "search index --once"])
 async def test_the_first_signal_finishes_the_round(
     work: Work, data_set: Path, name: str, number: signal.Signals
 ) -> None:
