@@ -198,6 +198,25 @@ async def test_a_write_deadline_holds_when_the_server_is_silent(own: OwnServer) 
         assert (await service.messages.check(made.conversation_id)).complete
 
 
+async def test_a_search_that_waits_for_the_index_does_not_wait_for_a_silent_server(
+    own: OwnServer,
+) -> None:
+    async with await MessageService.connect(own.uri, min_pool_size=0) as service:
+        made = await service.conversations.create(USER)
+        said = await service.messages.append(made.conversation_id, "user", "pizza")
+        await service.drain()
+        own.freeze()
+        asked = service.search.find(
+            "pizza",
+            conversation_id=made.conversation_id,
+            min_sequence=said.sequence_number,
+            wait=0.2,
+        )
+        with pytest.raises(errors.Unavailable, match="did not answer"):
+            await soon("the search", asked, seconds=LONGEST)
+        own.thaw()
+
+
 async def test_closing_twice_and_closing_an_idle_service(own: OwnServer) -> None:
     service = await MessageService.connect(own.uri, min_pool_size=0, index_in_background=True)
     own.freeze()

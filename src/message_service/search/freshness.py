@@ -11,9 +11,11 @@ from message_service.catalogue.search_queries import INDEXING_BEHIND, INDEXING_O
 from message_service.database.store import Scope, Store
 from message_service.messages.incoming import BACKLOG, LIVE
 from message_service.search.results import Freshness
+from message_service.stopping import within
 
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.1
+_ANSWER = 2.0
 
 
 async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
@@ -54,7 +56,18 @@ async def wait_for(
 
     Raises:
         IndexBehind: It was not in time; says how far it is.
+        Unavailable: The database did not say in time.
     """
+    limit = seconds + _ANSWER
+    try:
+        return await within(limit, _ask_until(scope, conversation_id, sequence_number, seconds))
+    except TimeoutError:
+        raise errors.Unavailable(f"MongoDB did not answer in {limit:g} s") from None
+
+
+async def _ask_until(
+    scope: Scope, conversation_id: str, sequence_number: int, seconds: float
+) -> Freshness:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     pause = _FIRST_PAUSE
