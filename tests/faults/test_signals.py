@@ -140,6 +140,7 @@ async def test_a_round_that_does_not_end_is_cut_short(
 ) -> None:
     command = await work.begin(name, data_set)
     work.own.freeze()
+    await command.idle()
     command.signal(signal.SIGTERM)
     code = await command.ended(seconds=LONGEST)
     work.own.thaw()
@@ -155,6 +156,7 @@ async def test_the_second_signal_ends_at_once(
 ) -> None:
     command = await work.begin(name, data_set)
     work.own.freeze()
+    await command.idle()
     command.signal(signal.SIGTERM)
     # Two signals of one kind that arrive together are one.
     await asyncio.sleep(0.5)

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from support.waiting import WAIT, ended
+from support.waiting import WAIT, ended, until
 
 COMMAND = str(Path(sys.executable).parent / "message-service")
 
@@ -45,6 +45,20 @@ class Command:
     def signal(self, number: signal.Signals) -> None:
         assert self.process.returncode is None, f"{self.words} ended by itself: {self.err}"
         self.process.send_signal(number)
+
+    async def idle(self) -> None:
+        """Wait until it does nothing but wait: for a frozen server, say."""
+        await until(f"{self.words} to be idle", self._is_idle)
+
+    async def _is_idle(self) -> bool:
+        before = self._ticks()
+        await asyncio.sleep(0.3)
+        return self._ticks() == before
+
+    def _ticks(self) -> str:
+        # utime and stime, the 14th and 15th field; the second, the name, may hold spaces.
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return " ".join(fields[11:13])
 
     async def ended(self, *, seconds: float = WAIT) -> int:
         try:
