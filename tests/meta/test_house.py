@@ -57,7 +57,7 @@ def test_what_runs_is_ended_in_one_place() -> None:
         code = path.read_text()
         assert not re.search(r"asyncio\.(wait_for|timeout|timeout_at)\(", code), path
         for name in re.findall(r"(\w+)\.cancel\(\)", code):
-            assert name in {"timer", "_watchdog"}, f"{path}: {name}.cancel(); use end_tasks"
+            assert name == "timer", f"{path}: {name}.cancel(); use end_tasks"
 
 
 def test_the_clock_is_read_in_one_place() -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -106,7 +107,7 @@ class _Received:
 
     number: int | None = None
     _tell: Callable[[], object] | None = None
-    _watchdog: threading.Timer | None = field(default=None, repr=False)
+    _watchdog: _Watchdog | None = None
 
     @contextmanager
     def told_to(self, loop: asyncio.AbstractEventLoop, stop: StopSignal) -> Generator[None]:
@@ -123,6 +124,7 @@ class _Received:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may receive signals; the host program does
             return
+        self._watchdog = watchdog = _Watchdog()
         # Not the event loop's own handlers: those wait for a loop that may be busy.
         before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
         try:
@@ -130,19 +132,43 @@ class _Received:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if self._watchdog is not None:
-                self._watchdog.cancel()
+            watchdog.dismiss()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         # Not the default action of the signal: a process with id 1, as in a container, has none.
         if self.number is not None:
             _leave(number)
         self.number = number
-        self._watchdog = threading.Timer(_HARD_LIMIT, _leave, (number,))
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        if self._watchdog is not None:
+            self._watchdog.wake(number)
         if self._tell is not None:
             self._tell()
+
+
+class _Watchdog:
+    """Ends the process some time after it is woken, whatever the main thread does.
+
+    Its thread is there from the start: a signal handler that starts one could wait for a lock that
+    the code it interrupted holds.
+    """
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
+        self._thread.start()
+
+    def wake(self, number: int) -> None:
+        os.write(self._writing, bytes([number]))
+
+    def dismiss(self) -> None:
+        os.close(self._writing)
+        self._thread.join()
+        os.close(self._reading)
+
+    def _watch(self) -> None:
+        woken = os.read(self._reading, 1)
+        if woken and not select.select([self._reading], [], [], _HARD_LIMIT)[0]:
+            _leave(woken[0])
 
 
 def _leave(number: int) -> None:
