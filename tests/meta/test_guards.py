@@ -17,6 +17,10 @@ def command(*tests: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
 
 
+def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+
+
 def is_gone(pid: str) -> bool:
     """Whether a process has ended; a dead one that nobody has reaped has no command line."""
     try:
@@ -26,16 +30,11 @@ def is_gone(pid: str) -> bool:
 
 
 def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
-    done = subprocess.run(
+    done = run(
         [
             *command("test_waits_for_ever", "test_loops_for_ever", "test_comes_after"),
             *("--timeout", "1"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
+        ]
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed, 1 passed" in done.stdout
@@ -47,14 +46,7 @@ def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
 
 
 def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
-    done = subprocess.run(
-        command("test_leaves_a_process"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = run(command("test_leaves_a_process"))
     assert done.returncode == 1, done.stdout + done.stderr
     [line] = [line for line in done.stdout.splitlines() if "LEFT BEHIND" in line]
     assert line.endswith("sleep 1234")
@@ -63,7 +55,7 @@ def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
 
 async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     said = tmp_path / "pid"
-    run = await asyncio.create_subprocess_exec(
+    killed = await asyncio.create_subprocess_exec(
         *command("test_starts_a_server_and_stays"),
         cwd=ROOT,
         env={**os.environ, "SERVER_PID_FILE": str(said)},
@@ -73,6 +65,6 @@ async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     await until("the sample's server to start", said.exists)
     pid = await until("its process id", said.read_text)
     assert not is_gone(pid)
-    run.kill()
-    await ended(run, "the killed test run")
+    killed.kill()
+    await ended(killed, "the killed test run")
     await until("the server to be ended", lambda: is_gone(pid))
