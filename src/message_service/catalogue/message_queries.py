@@ -214,12 +214,44 @@ CONVERSATION_LAST = Query(
 CONVERSATION_NUMBERS = Query(
     name="messages.numbers",
     collection="messages",
-    purpose="Every number of a conversation, to find holes",
+    purpose="Every number of a conversation, to find holes and messages out of their line",
     index="idx_conversation_sequence",
     build=equal("conversation_id"),
     example={"conversation_id": CONVERSATION},
     sort=(("sequence_number", 1),),
-    projection={"_id": 0, "sequence_number": 1, "message_id": 1, "content.content_hash": 1},
+    projection={
+        "_id": 0,
+        "sequence_number": 1,
+        "message_id": 1,
+        "message_type": 1,
+        "status": 1,
+        "content.content_hash": 1,
+        "relationships.conversation_branch": 1,
+        "relationships.parent_message_id": 1,
+    },
+)
+
+CONVERSATION_LAYOUT = Query(
+    name="messages.layout",
+    collection="messages",
+    purpose="Where the messages of a conversation lie, and what an import compares",
+    index="idx_conversation_sequence",
+    build=equal("conversation_id"),
+    example={"conversation_id": CONVERSATION},
+    sort=(("sequence_number", 1),),
+    projection={
+        "_id": 0,
+        "sequence_number": 1,
+        "message_id": 1,
+        "message_type": 1,
+        "status": 1,
+        "user_id": 1,
+        "character_id": 1,
+        "relationships.conversation_branch": 1,
+        "content.content_hash": 1,
+        "client_metadata.content_fingerprint": 1,
+        "custom_metadata": 1,
+    },
 )
 
 MESSAGE_BY_ID = Query(

@@ -15,9 +15,11 @@ from message_service.cli.context import (
     print_json,
     print_table,
 )
+from message_service.cli.numbers import number
 from message_service.cli.running import run_once
 from message_service.documents.conversation import Conversation
 from message_service.enrichment.text_statistics import sanitize
+from message_service.messages.history import MAX_PAGE
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -53,7 +55,7 @@ def list_command(
     ctx: typer.Context,
     user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     character: Annotated[str | None, typer.Option(help="Only this character's.")] = None,
-    limit: Annotated[int, typer.Option(help="Most conversations to show.")] = 20,
+    limit: Annotated[int, number(int, 1, MAX_PAGE, "Most conversations to show.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of an earlier page.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +121,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove that a conversation is complete: every number once, no hole."""
+    """Prove that a conversation is complete (every number once, no hole) and in order."""
 
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
@@ -127,11 +129,14 @@ def verify(
                 await tenant.messages.close_holes(conversation, reason=close)
             found = await tenant.messages.check(conversation)
         if as_json:
-            print_json({**asdict(found), "complete": found.complete})
+            print_json(
+                {**asdict(found), "complete": found.complete, "consistent": found.consistent}
+            )
         else:
             console.print(
                 f"{found.count} messages, numbers 1 to {found.last}, {found.missing} missing, "
-                f"{len(found.duplicates)} doubled; {found.digest}",
+                f"{len(found.duplicates)} doubled, "
+                f"{len(found.misplaced)} out of line; {found.digest}",
                 markup=False,
                 soft_wrap=True,
             )
@@ -139,6 +144,12 @@ def verify(
             raise errors.CatalogueError(
                 f"conversation {conversation} has {found.missing} holes "
                 f"(first: {found.holes[0] if found.holes else '-'}); close them with --close REASON"
+            )
+        if not found.consistent:
+            raise errors.CatalogueError(
+                f"conversation {conversation} has {len(found.misplaced)} messages that do not "
+                f"follow their parent (first: number {found.misplaced[0]}); see the runbook "
+                "'messages out of line'"
             )
 
     run_once(run())

@@ -58,12 +58,19 @@ class Summary(Embedded):
 
 
 class ImportSource(Embedded):
-    """Where an imported conversation came from, and how far the import got."""
+    """Where an imported conversation came from, and how far the import got.
+
+    Attributes:
+        as_of: The latest moment the source told of; tells which of two exports is the newer.
+        custom_fields: The names in `custom_metadata` that came from the source.
+    """
 
     format: Name
     external_id: Name
     fingerprint: Digest
     message_count: Count
+    as_of: Moment | None = None
+    custom_fields: list[str] | None = None
     completed: bool
 
 

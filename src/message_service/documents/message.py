@@ -189,10 +189,14 @@ class Timestamps(Embedded):
 
 
 class ClientMetadata(Embedded):
-    """Who sent it, from where; `client_msg_id` is the idempotency key."""
+    """Who sent it, from where; `client_msg_id` is the idempotency key.
+
+    `content_fingerprint` and `request_fields` tell a repeated request from another one.
+    """
 
     client_msg_id: Name | None = None
     content_fingerprint: Digest | None = None
+    request_fields: dict[str, str] | None = None
     client_version: Name | None = None
     user_agent: Note | None = None
     ip_address: Name | None = None

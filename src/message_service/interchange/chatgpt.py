@@ -68,6 +68,7 @@ def _conversation(
         external_id=own,
         title=as_text(record.get("title")),
         created_at=moments.from_unix(record.get("create_time")),
+        updated_at=moments.from_unix(record.get("update_time")),
         character=as_text(record.get("gizmo_id")),
         custom=present(
             {
@@ -78,6 +79,8 @@ def _conversation(
             }
         ),
     )
+    if not mapping:
+        conversation.skipped.append(SkippedItem(own, "conversation without messages"))
     messages: list[ImportedMessage] = []
     dropped: dict[str, str | None] = {}
     for identifier in _in_sibling_order(mapping):

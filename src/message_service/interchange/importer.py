@@ -1,19 +1,16 @@
 """Stores what the readers read: in bounded memory, resumable at any point, twice is once.
 
-Ids are derived from the ids in the file, and each message carries its external id as idempotency
-key; so an import that was killed is simply started again, and stores what is missing. A
-conversation is marked when all of it is in, with a fingerprint of what was read, and is skipped as
-a whole next time.
+Ids are derived from the ids in the file; so an import that was killed is simply started again, and
+stores what is missing. A conversation is marked when all of it is in, with a fingerprint of what
+was read, and is skipped as a whole next time. An import is a merge: `merging` decides where
+messages go, here that is carried out, against whoever else writes to the conversation meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from message_service import errors
 from message_service.catalogue import queries
@@ -22,33 +19,24 @@ from message_service.database.store import Change, Scope
 from message_service.documents.conversation import MAIN_BRANCH, Conversation
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
-from message_service.interchange.records import ImportedConversation, ImportedMessage
-from message_service.interchange.report import ConversationReport, ImportReport
+from message_service.interchange.intake import Intake, Row, intake, storable, user
+from message_service.interchange.merging import Layout, Stretch, plan
+from message_service.interchange.records import ImportedConversation
+from message_service.interchange.report import ImportReport
+from message_service.interchange.revisions import Revisions
 from message_service.messages.appender import Appended
 from message_service.messages.conversation_state import ConversationState, ConversationStates
-from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.messages.conversation_summary import ConversationSummaries, glance
 from message_service.messages.conversations import Conversations
-from message_service.messages.incoming import check_text
 from message_service.messages.messages import Messages
 from message_service.stopping import StopSignal, end_tasks
-
-Row = dict[str, Any]
 
 _CHUNK_MESSAGES = 1_000
 _CHUNK_CONVERSATIONS = 200
 _CHUNKS_AT_ONCE = 6
 _LONG_CONVERSATION = 1_000
-
-
-@dataclass(slots=True)
-class _Task:
-    """One conversation on its way in."""
-
-    source: ImportedConversation
-    conversation_id: str
-    fingerprint: str
-    report: ConversationReport
-    months: set[str] = field(default_factory=set[str])
+_PATIENCE = 3
+"""Attempts to go on where somebody else keeps writing, before branches of our own are opened."""
 
 
 class Importer:
@@ -77,6 +65,7 @@ class Importer:
         self._conversations = conversations
         self._summaries = summaries
         self._messages = messages
+        self._revisions = Revisions(messages)
         self._clock = clock
 
     async def run(
@@ -98,29 +87,31 @@ class Importer:
         Raises:
             Unavailable: The database went away for longer than the write deadline.
         """
-        running: set[asyncio.Task[int]] = set()
+        running: dict[asyncio.Task[int], set[str]] = {}
         try:
             for chunk in self._chunks(name, source, report):
                 if stop is not None and stop.requested:
                     report.stopped = True
                     break
-                running.add(asyncio.create_task(self._store(name, chunk, report)))
-                if len(running) >= _CHUNKS_AT_ONCE:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
+                ids = {one.conversation_id for one in chunk}
+                # A conversation that is twice in the files is imported in their order.
+                while len(running) >= _CHUNKS_AT_ONCE or any(
+                    not ids.isdisjoint(others) for others in running.values()
+                ):
+                    for task in await _first_done(running):
                         yield task.result()
+                running[asyncio.create_task(self._store(chunk, report))] = ids
             while running:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
+                for task in await _first_done(running):
                     yield task.result()
         finally:
             await end_tasks(running)
 
     def _chunks(
         self, name: str, source: Iterable[ImportedConversation], report: ImportReport
-    ) -> Iterator[list[_Task]]:
+    ) -> Iterator[list[Intake]]:
         """Group conversations so that each step of storing is one round trip for many."""
-        chunk: list[_Task] = []
+        chunk: list[Intake] = []
         seen: set[str] = set()
         size = 0
         reader = iter(source)
@@ -132,17 +123,20 @@ class Importer:
                 conversation = None
             if conversation is None:
                 break
-            task = _task(name, conversation)
+            one = intake(name, conversation)
             if conversation.unreadable:
-                task.report.failed.update(item.reason for item in conversation.skipped)
-                report.add(task.report)
+                one.report.failed.update(item.reason for item in conversation.skipped)
+                report.add(one.report)
                 continue
-            if task.conversation_id in seen:
-                # The same conversation twice in one file: keep their order by starting a new chunk.
+            if not conversation.messages:
+                one.report.skipped.update(item.reason for item in conversation.skipped)
+                report.add(one.report)
+                continue
+            if one.conversation_id in seen:
                 yield chunk
                 chunk, seen, size = [], set[str](), 0
-            seen.add(task.conversation_id)
-            chunk.append(task)
+            seen.add(one.conversation_id)
+            chunk.append(one)
             size += len(conversation.messages)
             if size >= _CHUNK_MESSAGES or len(chunk) >= _CHUNK_CONVERSATIONS:
                 yield chunk
@@ -150,42 +144,57 @@ class Importer:
         if chunk:
             yield chunk
 
-    async def _store(self, name: str, chunk: list[_Task], report: ImportReport) -> int:
+    async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
         rows = await self._scope.find(
-            queries.CONVERSATIONS_BY_IDS, conversation_ids=[t.conversation_id for t in chunk]
+            queries.CONVERSATIONS_BY_IDS, conversation_ids=[one.conversation_id for one in chunk]
         )
         known: dict[str, Row] = {row["conversation_id"]: row for row in rows}
-        todo: list[_Task] = []
-        for task in chunk:
-            marked: Row = known.get(task.conversation_id, {}).get("import_source") or {}
-            if marked.get("completed") and marked["fingerprint"] == task.fingerprint:
-                task.report.unchanged = marked["message_count"]
+        todo: list[Intake] = []
+        for one in chunk:
+            marked = _marked(known.get(one.conversation_id))
+            if marked.get("completed") and marked["fingerprint"] == one.fingerprint:
+                one.report.unchanged = marked["message_count"]
             else:
-                todo.append(task)
-        new = [task for task in todo if task.conversation_id not in known]
-        await self._create(name, new)
-        report.new += len(new)
-        await asyncio.gather(*(self._store_conversation(name, task) for task in todo))
-        finished = [task for task in todo if not task.report.failed]
-        await self._mark(finished)
-        for task in chunk:
-            report.add(task.report)
-        return sum(len(task.source.messages) for task in chunk)
+                todo.append(one)
+        new = [one for one in todo if one.conversation_id not in known]
+        created = await self._create(new)
+        report.new += len(created)
+        merged = [one for one in todo if one.conversation_id not in created]
+        shown = await asyncio.gather(
+            *(
+                self._append(
+                    one, _marked(known.get(one.conversation_id)), one.conversation_id in created
+                )
+                for one in todo
+            )
+        )
+        # Complete is complete, what the list shows included: so that comes first.
+        await self._summaries.flush()
+        branches = {
+            one.conversation_id: branch for one, branch in zip(todo, shown, strict=True) if branch
+        }
+        await asyncio.gather(*(self._merge(one, branches) for one in merged))
+        await self._mark([one for one in todo if one.conversation_id in created], branches)
+        for one in chunk:
+            report.add(one.report)
+        return sum(len(one.source.messages) for one in chunk)
 
-    async def _create(self, name: str, tasks: list[_Task]) -> None:
-        """Insert the conversations, marked as not complete."""
-        if not tasks:
-            return
+    async def _create(self, new: list[Intake]) -> set[str]:
+        """Insert the conversations, marked as not complete; return which were not there."""
+        if not new:
+            return set()
         now = self._clock.now()
-        documents = [self._conversation(name, task, now).to_bson() for task in tasks]
+        documents = [self._conversation(one, now).to_bson() for one in new]
         refused = await self._scope.insert_many(
             "conversations", documents, comment="conversations.import"
         )
         for refusal in refused:
-            # One that exists was made by another import at the same time: that is as good.
+            # One that exists was made by another import at the same time: it is merged with that.
             if not isinstance(refusal.error, errors.AlreadyExists):
                 raise refusal.error
-        for document in documents:
+        there = {refusal.position for refusal in refused}
+        created = [row for place, row in enumerate(documents) if place not in there]
+        for document in created:
             self._states.remember(
                 ConversationState(
                     tenant_id=self._scope.tenant_id,
@@ -198,9 +207,10 @@ class Importer:
                     read_at=asyncio.get_running_loop().time(),
                 )
             )
+        return {document["conversation_id"] for document in created}
 
-    def _conversation(self, name: str, task: _Task, now: datetime) -> Conversation:
-        source = task.source
+    def _conversation(self, one: Intake, now: datetime) -> Conversation:
+        source = one.source
         began = source.created_at or next(
             (m.created_at for m in source.messages if m.created_at is not None), now
         )
@@ -208,238 +218,211 @@ class Importer:
             Conversation,
             {
                 "tenant_id": self._scope.tenant_id,
-                "conversation_id": task.conversation_id,
-                "user_id": _user(name, source.sender),
+                "conversation_id": one.conversation_id,
+                "user_id": user(one.format, source.sender),
                 "character_id": (
                     None
                     if source.character is None
-                    else derived_id(IdKind.CHARACTER, name, source.character)
+                    else derived_id(IdKind.CHARACTER, one.format, source.character)
                 ),
-                "title": None if source.title is None else _storable(source.title)[0][:500],
+                "title": _title(source),
                 "custom_metadata": source.custom or None,
                 "created_at": began,
                 "updated_at": now,
                 "last_activity_at": began,
-                "import_source": {
-                    "format": name,
-                    "external_id": source.external_id[:256],
-                    "fingerprint": task.fingerprint,
-                    "message_count": 0,
-                    "completed": False,
-                },
+                "import_source": {**_mark_of(one, completed=False), "message_count": 0},
             },
         )
 
-    async def _store_conversation(self, name: str, task: _Task) -> None:
-        """Append a conversation's messages, branch by branch as they come."""
-        source, report = task.source, task.report
-        report.skipped.update(item.reason for item in source.skipped)
-        forks = {branch.name: branch for branch in source.branches}
-        made: set[str] = set()
-        values = _Values(name, task, self._clock.now())
-        for branch, run in _runs(source.messages):
-            if branch in forks and branch not in made:
-                await self._branch(task, forks, branch, made, values)
-            batch = [values.of(message, report) for message in run]
-            prepared = [one for one in batch if one is not None]
-            for start in range(0, len(prepared), _LONG_CONVERSATION):
-                part = prepared[start : start + _LONG_CONVERSATION]
-                try:
-                    outcomes = await self._messages.append_many(
-                        task.conversation_id, part, backlog=True
-                    )
-                except errors.InvalidInput as error:
-                    # Readers fit what they yield; what slips through must not stop the others.
-                    report.failed[error.code] += len(part)
-                    continue
-                for outcome in outcomes:
-                    if not isinstance(outcome, Appended):
-                        report.failed[outcome.code] += 1
-                    elif outcome.duplicate:
-                        report.unchanged += 1
-                    else:
-                        report.stored += 1
-            await self._delete(task, run, values)
-        for branch in forks:
-            if branch not in made:
-                await self._branch(task, forks, branch, made, values)
+    async def _append(self, one: Intake, marked: Row, fresh: bool) -> str | None:
+        """Append what is missing; return the branch that shows what the source shows.
 
-    async def _delete(self, task: _Task, run: list[ImportedMessage], values: _Values) -> None:
-        """Delete what the source had deleted: stored, numbered, hidden, and undeletable."""
-        for message in run:
-            message_id = values.kept_ancestor(message.external_id)
-            if message.status == "deleted" and message_id is not None:
-                await self._messages.delete(task.conversation_id, message_id)
-
-    async def _branch(
-        self, task: _Task, forks: dict[str, Any], branch: str, made: set[str], values: _Values
-    ) -> None:
-        """Make a branch, after those it leaves."""
-        fork = forks[branch].fork
-        await self._messages.branch(
-            task.conversation_id,
-            None if fork is None else values.kept_ancestor(fork),
-            name=branch,
-        )
-        made.add(branch)
-
-    async def _mark(self, tasks: list[_Task]) -> None:
-        """Mark conversations as complete."""
-        if not tasks:
-            return
-        # Complete is complete, what the list shows included: so that comes first.
-        await self._summaries.flush()
-        for task in tasks:
-            if task.report.unchanged:
-                # An import that was killed may have left it behind: get mends it.
-                await self._conversations.get(task.conversation_id)
-        changes = [
-            Change(
-                self._scope.tenant_id,
-                {"conversation_id": task.conversation_id},
-                {
-                    "$set": {
-                        "import_source.completed": True,
-                        "import_source.fingerprint": task.fingerprint,
-                        "import_source.message_count": (task.report.stored + task.report.unchanged),
-                        "active_branch": task.source.active_branch,
-                    },
-                    "$addToSet": {"months": {"$each": sorted(task.months)}},
-                },
+        Args:
+            one: The conversation.
+            marked: What the conversation says of the last import; empty when it is not known.
+            fresh: Whether it was made just now, so that there is nothing to read.
+        """
+        one.prepare(self._clock.now())
+        layout, stored = (Layout(), {}) if fresh else await self._read(one.conversation_id)
+        there = set(layout.branch_of)
+        attempts = 0
+        while True:
+            apart = attempts > _PATIENCE
+            decided = plan(one.nodes, layout, one.shown, apart=apart)
+            names = await self._carry_out(
+                one, decided.stretches, None if apart else layout.tail, apart=apart
             )
-            for task in tasks
-        ]
-        await self._scope.store.update_each(queries.CONVERSATION_BY_ID, changes)
-        for task in tasks:
-            if task.source.active_branch != MAIN_BRANCH:
-                state = await self._states.get(self._scope.tenant_id, task.conversation_id)
-                await self._states.refresh(state)
+            if names is not None:
+                break
+            # Somebody wrote meanwhile, or a message was refused: see what there is, and go on.
+            layout, _ = await self._read(one.conversation_id)
+            attempts += 1
+        age = one.age(marked) if marked else 0
+        await self._revisions.apply(one, stored, age)
+        for message_id in one.deleted:
+            if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
+                await self._messages.delete(one.conversation_id, message_id)
+        one.report.unchanged += sum(node.message_id in there for node in one.nodes)
+        one.report.unchanged -= one.report.updated + one.report.failed["idempotency_conflict"]
+        return None if decided.shown is None else names.get(decided.shown, decided.shown)
 
+    async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
+        """Read where the messages of a conversation lie."""
+        layout = Layout()
+        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        layout.ends |= {row["branch"]: row.get("fork_message_id") for row in branches}
+        rows: dict[str, Row] = {}
+        async for row in self._scope.stream(
+            queries.CONVERSATION_LAYOUT, batch=2_000, conversation_id=conversation_id
+        ):
+            layout.tail = row["sequence_number"]
+            if row["message_type"] == "tombstone":
+                continue
+            branch = row["relationships"]["conversation_branch"]
+            layout.branch_of[row["message_id"]] = branch
+            layout.ends[branch] = row["message_id"]
+            rows[row["message_id"]] = row
+        return layout, rows
 
-class _Values:
-    """Turns a reader's messages into what `append_many` takes."""
+    async def _carry_out(
+        self, one: Intake, stretches: Sequence[Stretch], tail: int | None, *, apart: bool
+    ) -> dict[str, str] | None:
+        """Append the stretches; return the names that branches got, None when one was prevented.
 
-    def __init__(self, name: str, task: _Task, now: datetime) -> None:
-        self._name = name
-        self._task = task
-        self._last = task.source.created_at or now
-        self._ids: dict[str, str | None] = {}
-        self._parents: dict[str, str | None] = {}
+        Args:
+            one: The conversation.
+            stretches: What to append.
+            tail: The number they were planned after: nothing may have come behind it.
+            apart: Whether branches get names nobody else can have thought of.
+        """
+        names: dict[str, str] = {}
+        for stretch in stretches:
+            if stretch.opens:
+                try:
+                    made = await self._messages.branch(
+                        one.conversation_id, stretch.fork, name=None if apart else stretch.branch
+                    )
+                except errors.AlreadyExists:
+                    return None
+                names[stretch.branch] = made.name
+            branch = names.get(stretch.branch, stretch.branch)
+            for start in range(0, len(stretch.message_ids), _LONG_CONVERSATION):
+                part = stretch.message_ids[start : start + _LONG_CONVERSATION]
+                if not await self._append_part(one, part, branch, tail):
+                    return None
+                if tail is not None:
+                    tail += len(part)
+        return names
 
-    def of(self, message: ImportedMessage, report: ConversationReport) -> Row | None:
-        """Return the message's fields; None, with the reason counted, when it cannot be stored."""
-        self._parents[message.external_id] = message.parent
-        self._ids[message.external_id] = None
-        text, repaired = _storable(message.text)
-        problem = _problem(text)
-        if problem is not None:
-            report.failed[problem] += 1
-            return None
-        report.repaired += repaired
-        message_id = self._message_id(message.external_id)
-        self._ids[message.external_id] = message_id
-        custom: Row = dict(message.custom)
-        if repaired:
-            custom["text_repaired"] = True
-        if message.created_at is None:
-            custom["created_at_inferred"] = True
-        else:
-            self._last = message.created_at
-        self._task.months.add(self._last.strftime("%Y%m"))
-        values: Row = {
-            "role": message.role,
-            "text": text,
-            "message_id": message_id,
-            "client_msg_id": _key(message.external_id),
-            "user_id": _user(self._name, message.sender or self._task.source.sender),
-            "branch": message.branch,
-            "message_type": message.message_type,
-            "status": "active" if message.status == "deleted" else message.status,
-            "created_at": self._last,
-            "parent_message_id": self.kept_ancestor(message.parent),
-            "reply_to_message_id": self._ids.get(message.reply_to or ""),
-        }
-        if custom:
-            values["custom_metadata"] = custom
-        if message.llm_model is not None or message.llm_provider is not None:
-            values["llm_metadata"] = {
-                "provider": message.llm_provider,
-                "model": message.llm_model,
+    async def _append_part(
+        self, one: Intake, part: Sequence[str], branch: str, tail: int | None
+    ) -> bool:
+        """Append messages of one branch; return whether all of them went where they should."""
+        values = [{**one.values[message_id], "branch": branch} for message_id in part]
+        try:
+            outcomes = await self._messages.append_many(
+                one.conversation_id, values, backlog=True, expected_tail=tail
+            )
+        except errors.InvalidInput as error:
+            # Readers fit what they yield; what slips through must not stop the others.
+            place = error.field.split(".")[1]
+            one.report.failed[error.code] += 1
+            one.drop(part[int(place)])
+            return False
+        in_place = True
+        for message_id, outcome in zip(part, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                one.report.stored += not outcome.duplicate
+                one.report.unchanged += outcome.duplicate
+            elif isinstance(outcome, errors.VersionConflict):
+                in_place = False
+            else:
+                one.report.failed[outcome.code] += 1
+                one.drop(message_id)
+                in_place = False
+        return in_place
+
+    async def _merge(self, one: Intake, branches: dict[str, str]) -> None:
+        """Let a conversation that was there follow a source that is newer, and mark it."""
+        while True:
+            stored = await self._conversations.get(one.conversation_id)
+            marked = {} if stored.import_source is None else stored.import_source.model_dump()
+            if marked.get("completed") and one.age(marked) < 0:
+                return
+            custom = dict(stored.custom_metadata or {})
+            for name in marked.get("custom_fields") or ():
+                custom.pop(name, None)
+            custom |= one.source.custom
+            wanted: Row = {
+                "title": _title(one.source) or stored.title,
+                "custom_metadata": custom or None,
+                "active_branch": branches.get(one.conversation_id, stored.active_branch),
             }
-        return values
-
-    def kept_ancestor(self, external_id: str | None) -> str | None:
-        """Return the id of the nearest ancestor that is stored, itself included."""
-        while external_id is not None:
-            message_id = self._ids.get(external_id)
-            if message_id is not None:
-                return message_id
-            external_id = self._parents.get(external_id)
-        return None
-
-    def _message_id(self, external_id: str) -> str:
-        return derived_id(IdKind.MESSAGE, self._name, self._task.source.external_id, external_id)
-
-
-def _task(name: str, source: ImportedConversation) -> _Task:
-    conversation_id = derived_id(IdKind.CONVERSATION, name, source.external_id)
-    running = hashlib.sha256()
-    for message in source.messages:
-        running.update(
-            "\x1f".join(
-                (
-                    message.external_id,
-                    message.role,
-                    message.branch,
-                    message.parent or "",
-                    message.status,
-                    message.text,
+            changed = {
+                name: wanted[name] for name in wanted if wanted[name] != getattr(stored, name)
+            }
+            if not changed:
+                break
+            try:
+                await self._conversations.patch(
+                    one.conversation_id, expected_revision=stored.revision, **changed
                 )
-            ).encode("utf-8", "surrogatepass")
-        )
-    return _Task(
-        source=source,
-        conversation_id=conversation_id,
-        fingerprint=f"sha256:{running.hexdigest()}",
-        report=ConversationReport(source.external_id, conversation_id),
-    )
+            except errors.VersionConflict:
+                continue
+            break
+        await self._mark([one], {})
+
+    async def _mark(self, done: list[Intake], branches: dict[str, str]) -> None:
+        """Mark conversations as complete, those with failures as not."""
+        if not done:
+            return
+        changes: list[Change] = []
+        for one in done:
+            values: Row = {"import_source": _mark_of(one, completed=not one.report.failed)}
+            if one.shown is not None and not one.report.failed["idempotency_conflict"]:
+                last = one.values[one.shown]
+                values |= glance(one.shown, last["role"], last["text"], last["created_at"])
+            changes.append(
+                Change(
+                    self._scope.tenant_id,
+                    {"conversation_id": one.conversation_id},
+                    {
+                        "$set": values,
+                        "$addToSet": {"months": {"$each": sorted(one.months)}},
+                    },
+                )
+            )
+        await self._scope.store.update_each(queries.CONVERSATION_BY_ID, changes)
+        for one in done:
+            branch = branches.get(one.conversation_id, MAIN_BRANCH)
+            if branch != MAIN_BRANCH:
+                await self._conversations.patch(one.conversation_id, active_branch=branch)
 
 
-def _runs(messages: list[ImportedMessage]) -> Iterator[tuple[str, list[ImportedMessage]]]:
-    """Yield stretches of messages of one branch."""
-    run: list[ImportedMessage] = []
-    for message in messages:
-        if run and run[0].branch != message.branch:
-            yield run[0].branch, run
-            run = []
-        run.append(message)
-    if run:
-        yield run[0].branch, run
+async def _first_done(running: dict[asyncio.Task[int], set[str]]) -> set[asyncio.Task[int]]:
+    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        del running[task]
+    return done
 
 
-def _problem(text: str) -> str | None:
-    """Return why a text cannot be stored, if it cannot."""
-    try:
-        check_text("text", text)
-    except errors.InvalidInput as error:
-        return error.code if isinstance(error, errors.TextTooLong) else "empty_text"
-    return None
+def _marked(conversation: Row | None) -> Row:
+    return (conversation or {}).get("import_source") or {}
 
 
-def _storable(text: str) -> tuple[str, bool]:
-    """Return the text with lone surrogates replaced, and whether there were any."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), True
-    return text, False
+def _mark_of(one: Intake, *, completed: bool) -> Row:
+    mark: Row = {
+        "format": one.format,
+        "external_id": one.source.external_id[:256],
+        "fingerprint": one.fingerprint,
+        "message_count": len(one.source.messages),
+        "as_of": one.as_of,
+        "completed": completed,
+    }
+    if one.source.custom:
+        mark["custom_fields"] = sorted(one.source.custom)
+    return mark
 
 
-def _user(name: str, sender: str | None) -> str:
-    return derived_id(IdKind.USER, name, sender or "unknown")
-
-
-def _key(external_id: str) -> str:
-    if len(external_id) <= 256:
-        return external_id
-    return "sha256:" + hashlib.sha256(external_id.encode("utf-8", "surrogatepass")).hexdigest()
+def _title(source: ImportedConversation) -> str | None:
+    return None if source.title is None else storable(source.title)[0][:500]

@@ -224,6 +224,8 @@ class _Tree:
             self._skipped.append(SkippedItem(own, "empty text"))
             return own
         message = ImportedMessage(external_id=own, role="user", text=text, parent=parent)
+        if own in self.models:
+            message.line_name = trees.safe_branch_name(self.models[own])
         if by is not None:
             message.role = "assistant"
             message.created_at = by.moment

@@ -37,6 +37,7 @@ class ImportedMessage:
         llm_model: The model that wrote it.
         custom: Further facts; keys fit custom metadata (see `safe_name`).
         reply_to: Id of the stored message it answers, when the source links them.
+        line_name: What a branch beginning with it is called, when the source has a name for it.
     """
 
     external_id: str
@@ -52,6 +53,7 @@ class ImportedMessage:
     llm_model: str | None = None
     custom: dict[str, Any] = field(default_factory=dict[str, Any])
     reply_to: str | None = None
+    line_name: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,6 +95,8 @@ class ImportedConversation:
         external_id: The source's id, or one made from its position.
         title: Its title, if the source has one.
         created_at: Aware UTC, whole milliseconds.
+        updated_at: When the source last changed it, if it says: tells which of two exports is the
+            newer.
         sender: The source's id of its owner.
         character: The source's id of the character or assistant persona.
         messages: In storage order: parents before children, a branch's messages in their order,
@@ -107,6 +111,7 @@ class ImportedConversation:
     external_id: str
     title: str | None = None
     created_at: datetime | None = None
+    updated_at: datetime | None = None
     sender: str | None = None
     character: str | None = None
     messages: list[ImportedMessage] = field(default_factory=list[ImportedMessage])

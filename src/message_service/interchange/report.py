@@ -17,6 +17,7 @@ class ConversationReport:
         conversation_id: Its id here.
         stored: Messages written now.
         unchanged: Messages that were here already, the same.
+        updated: Messages that were here, and of which the source says something newer.
         repaired: Messages whose text was altered to be storable (lone surrogates).
         skipped: Items left out on purpose, by reason.
         failed: Messages that should be here and are not, by reason.
@@ -26,6 +27,7 @@ class ConversationReport:
     conversation_id: str
     stored: int = 0
     unchanged: int = 0
+    updated: int = 0
     repaired: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
@@ -37,6 +39,7 @@ class ConversationReport:
             "conversation_id": self.conversation_id,
             "stored": self.stored,
             "unchanged": self.unchanged,
+            "updated": self.updated,
             "repaired": self.repaired,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
@@ -52,6 +55,7 @@ class ImportReport:
         new: Conversations that were not here before.
         stored: Messages written now.
         unchanged: Messages that were here already, the same.
+        updated: Messages that were here, and of which the source says something newer.
         repaired: Messages whose text was altered to be storable.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should be here and are not, by reason.
@@ -64,6 +68,7 @@ class ImportReport:
     new: int = 0
     stored: int = 0
     unchanged: int = 0
+    updated: int = 0
     repaired: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
@@ -80,6 +85,7 @@ class ImportReport:
         self.conversations += first
         self.stored += one.stored
         self.unchanged += one.unchanged
+        self.updated += one.updated
         self.repaired += one.repaired
         self.skipped.update(one.skipped)
         self.failed.update(one.failed)
@@ -94,6 +100,7 @@ class ImportReport:
             "new": self.new,
             "stored": self.stored,
             "unchanged": self.unchanged,
+            "updated": self.updated,
             "repaired": self.repaired,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from message_service.interchange.records import MAIN_BRANCH, ImportedBranch, ImportedMessage
@@ -170,7 +170,7 @@ def _branches(
             ]
         for parent, fork, start in starts:
             proposed = safe_branch_name(name_branch(start, len(flat.branches) + 1))
-            branch = _unique(proposed, names)
+            branch = unique_name(proposed, names)
             names.add(branch)
             flat.branches.append(ImportedBranch(branch, parent, fork))
             pending.append((branch, _first_path(start, children)))
@@ -181,7 +181,8 @@ def _numbered(_: ImportedMessage, number: int) -> str:
     return f"alt-{number}"
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: Container[str]) -> str:
+    """Return `name`, or with the first number behind it that makes it another than those taken."""
     if name not in taken:
         return name
     number = 2

@@ -63,6 +63,7 @@ class _Submission:
     outcomes: list[Outcome | None]
     done: asyncio.Future[list[Outcome]]
     deadline: float
+    after: int | None = None
     failure: str = ""
     given_up: bool = False
 
@@ -72,6 +73,11 @@ class _Submission:
 
     def pending(self) -> list[int]:
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def in_place(self, place: int) -> bool:
+        """Whether the message before this one was, or is about to be, stored where it should."""
+        before = self.outcomes[place - 1] if place else None
+        return before is None or (isinstance(before, Appended) and not before.duplicate)
 
     def give_up(self, reason: str) -> None:
         """Tell the caller now: what has no outcome yet may or may not be stored."""
@@ -121,10 +127,18 @@ class Appender:
         self._deadline = deadline
         self._lanes = [_Lane(store, states, written, batch) for _ in range(lanes)]
 
-    async def append(self, state: ConversationState, items: Sequence[Prepared]) -> list[Outcome]:
+    async def append(
+        self, state: ConversationState, items: Sequence[Prepared], *, after: int | None = None
+    ) -> list[Outcome]:
         """Write messages of one conversation in order, and return what became of each.
 
         Cancelling the caller does not take back what is under way.
+
+        Args:
+            state: The conversation.
+            items: The messages.
+            after: The number they must come right behind, without a gap: those that cannot, since
+                somebody else has written, become `VersionConflict`. None takes the next free ones.
 
         Raises:
             OutcomeUnknown: Their fate could not be learned before the deadline.
@@ -137,6 +151,7 @@ class Appender:
             outcomes=[None] * len(items),
             done=loop.create_future(),
             deadline=loop.time() + self._deadline,
+            after=after,
         )
         lane = self._lanes[hash(state.conversation_id) % len(self._lanes)]
         lane.enqueue(submission)
@@ -291,6 +306,12 @@ class _Round:
                         "set its state to 'active' to append to it"
                     )
                     continue
+                if submission.after is not None:
+                    # Who says so has seen that number, even where this process has not.
+                    tails[key] = max(tails[key], submission.after)
+                    if tails[key] != submission.after + place or not submission.in_place(place):
+                        submission.outcomes[place] = _went_on(state, tails[key])
+                        continue
                 number = tails[key] = tails[key] + 1
                 document["sequence_number"] = number
                 document["relationships"]["conversation_branch"] = (
@@ -381,12 +402,34 @@ class _Round:
                 entry.settle(entry.submission.fate_unknown(entry.item, _TOO_LATE))
 
 
+def _went_on(state: ConversationState, tail: int) -> errors.VersionConflict:
+    return errors.VersionConflict(
+        f"conversation {state.conversation_id!r} went on to number {tail} meanwhile; read it again",
+        sequence_number=tail,
+    )
+
+
 def duplicate_or_conflict(item: Prepared, stored: Row) -> Outcome:
-    """Return the first result for a repeated request, or the conflict for another content."""
-    if stored.get("client_metadata", {}).get("content_fingerprint") == item.fingerprint:
+    """Return the first result for a repeated request, or the conflict for another request."""
+    first: Row = stored.get("client_metadata") or {}
+    again: Row = item.document["client_metadata"]
+    fields: Row = first.get("request_fields") or {}
+    settled = (
+        ("message_id", item.named_id, stored["message_id"]),
+        ("created_at", item.named_date, stored["timestamps"]["created_at"]),
+        ("branch", item.branch, stored["relationships"]["conversation_branch"]),
+    )
+    other = [name for name, named, was in settled if named is not None and named != was]
+    other += [
+        name
+        for name, digest in again.get("request_fields", {}).items()
+        if digest != fields.get(name)
+    ]
+    if first.get("content_fingerprint") == again["content_fingerprint"] and not other:
         return _appended(stored, duplicate=True)
     return errors.IdempotencyConflict(
-        f"client message id {item.client_msg_id!r} was used before with other content",
+        f"client message id {item.client_msg_id!r} was used before with "
+        + (f"another {other[0]}" if other else "other content"),
         message_id=stored["message_id"],
         sequence_number=stored["sequence_number"],
     )

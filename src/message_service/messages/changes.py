@@ -8,6 +8,7 @@ the two writes, the extra version is that of the present text and is not shown.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from message_service import errors
@@ -79,21 +80,7 @@ class MessageChanges:
             if stored["content"]["content_hash"] == content["content_hash"]:
                 return None
             now = self._clock.now()
-            version = checked(
-                MessageVersion,
-                {
-                    "tenant_id": self._scope.tenant_id,
-                    "conversation_id": conversation_id,
-                    "message_id": message_id,
-                    "revision": stored["revision"],
-                    "content": stored["content"],
-                    "replaced_at": now,
-                },
-            )
-            # A version of this revision may be there already: from an edit that died half way.
-            await self._scope.insert_one(
-                "message_versions", version.to_bson(), comment="message_versions.keep"
-            )
+            await self._keep(stored, now)
             return {
                 "$set": {
                     "content": content,
@@ -104,6 +91,52 @@ class MessageChanges:
             }
 
         return await self._change(conversation_id, message_id, expected_revision, change)
+
+    async def take_over(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        text: str | None,
+        fingerprint: str | None,
+        custom_metadata: Mapping[str, Any],
+        removed: Sequence[str],
+    ) -> StoredMessage:
+        """Take over what the source of an import says now.
+
+        Args:
+            conversation_id: The conversation.
+            message_id: The message.
+            text: Its new text, what it said before is kept as for an edit; None leaves it.
+            fingerprint: The fingerprint of the request that would append the new text.
+            custom_metadata: Fields of the custom metadata to set; the others stay.
+            removed: Fields of the custom metadata to remove.
+
+        Raises:
+            NotFound: No such message.
+        """
+        content = None if text is None else content_of(text)
+
+        async def change(stored: Row) -> Mapping[str, Any] | None:
+            now = self._clock.now()
+            fields: Row = {
+                f"custom_metadata.{key}": value for key, value in custom_metadata.items()
+            }
+            fields["timestamps.last_modified_at"] = now
+            if content is not None:
+                await self._keep(stored, now)
+                fields |= {
+                    "content": content,
+                    "timestamps.edited_at": now,
+                    "enrichment.given": _given(stored, None),
+                    "client_metadata.content_fingerprint": fingerprint,
+                }
+            update: Row = {"$set": fields}
+            if removed:
+                update["$unset"] = {f"custom_metadata.{name}": "" for name in removed}
+            return update
+
+        return await self._change(conversation_id, message_id, None, change)
 
     async def versions(self, conversation_id: str, message_id: str) -> list[MessageVersion]:
         """Return what a message said before each edit, oldest first.
@@ -248,6 +281,24 @@ class MessageChanges:
             return {"$unset": {"pinned": ""}, "$set": moment}
 
         return await self._change(conversation_id, message_id, None, change)
+
+    async def _keep(self, stored: Row, now: datetime) -> None:
+        """Keep what a message says as a version."""
+        version = checked(
+            MessageVersion,
+            {
+                "tenant_id": self._scope.tenant_id,
+                "conversation_id": stored["conversation_id"],
+                "message_id": stored["message_id"],
+                "revision": stored["revision"],
+                "content": stored["content"],
+                "replaced_at": now,
+            },
+        )
+        # A version of this revision may be there already: from an edit that died half way.
+        await self._scope.insert_one(
+            "message_versions", version.to_bson(), comment="message_versions.keep"
+        )
 
     async def _read(self, conversation_id: str, message_id: str) -> Row:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)

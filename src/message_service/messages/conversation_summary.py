@@ -7,7 +7,7 @@ second, so that they cost little beside the appends, and only ever move forward.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from datetime import datetime
 
 from message_service import errors
 from message_service.catalogue import queries
@@ -119,7 +119,7 @@ class ConversationSummaries:
                 Change(
                     tenant_id,
                     {"conversation_id": conversation_id, "number": number},
-                    {"$set": {**_glance(document), "updated_at": now}},
+                    {"$set": {**_shown(document), "updated_at": now}},
                 )
             )
         await self._store.update_each(queries.CONVERSATION_BEHIND, moves)
@@ -135,19 +135,27 @@ class ConversationSummaries:
             await self._store.update_each(queries.CONVERSATION_BY_ID, additions)
 
 
-def _glance(document: Row) -> dict[str, Any]:
-    """What the conversation shows of its newest message."""
-    number: dict[str, Any] = {"last_sequence_number": document["sequence_number"]}
-    if document["message_type"] == "tombstone":
-        return number
-    created_at = document["timestamps"]["created_at"]
+def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:
+    """Return what a conversation shows of its last message, by field."""
     return {
-        **number,
         "last_message": {
-            "message_id": document["message_id"],
-            "role": document["role"],
-            "preview": document["content"]["text"][:_PREVIEW],
+            "message_id": message_id,
+            "role": role,
+            "preview": text[:_PREVIEW],
             "created_at": created_at,
         },
         "last_activity_at": created_at,
     }
+
+
+def _shown(document: Row) -> Row:
+    """Return what a conversation shows of its newest message, by field."""
+    number: Row = {"last_sequence_number": document["sequence_number"]}
+    if document["message_type"] == "tombstone":
+        return number
+    return number | glance(
+        document["message_id"],
+        document["role"],
+        document["content"]["text"],
+        document["timestamps"]["created_at"],
+    )

@@ -372,7 +372,7 @@ class Conversations:
             reason="; ".join(said)[:256],
             clock=self._clock,
         )
-        marker = Prepared(document, None, None, after.active_branch, ())
+        marker = Prepared(document, None, after.active_branch, ())
         [outcome] = await self._appender.append(state, [marker])
         if isinstance(outcome, errors.MessageServiceError):
             raise outcome

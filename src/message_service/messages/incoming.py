@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from beanie.odm.utils.encoder import Encoder
@@ -125,9 +128,10 @@ class Prepared:
 
     document: Row
     client_msg_id: str | None
-    fingerprint: str | None
     branch: str | None
     references: tuple[str, ...]
+    named_id: str | None = None
+    named_date: datetime | None = None
 
 
 _GROUPS = (
@@ -233,17 +237,17 @@ def prepare(
         custom = message.custom_metadata.model_dump(exclude_none=True)
         check_free_form("custom_metadata", custom)
         document["custom_metadata"] = custom
-    client_msg_id, fingerprint = _client(message, document)
     return Prepared(
         document=document,
-        client_msg_id=client_msg_id,
-        fingerprint=fingerprint,
+        client_msg_id=_client(message, document),
         branch=branch,
         references=tuple(
             reference
             for reference in (message.parent_message_id, message.reply_to_message_id)
             if reference is not None
         ),
+        named_id=message.message_id,
+        named_date=message.created_at,
     )
 
 
@@ -386,8 +390,8 @@ def check_free_form(field: str, values: Mapping[str, Any]) -> None:
         )
 
 
-def _client(message: NewMessage, document: Row) -> tuple[str | None, str | None]:
-    """Store the client's group; return the idempotency key and the request's fingerprint."""
+def _client(message: NewMessage, document: Row) -> str | None:
+    """Store the client's group and what tells a repeated request; return the idempotency key."""
     given = message.client_metadata
     key = message.client_msg_id
     if given is not None:
@@ -400,28 +404,94 @@ def _client(message: NewMessage, document: Row) -> tuple[str | None, str | None]
                 "client_metadata.content_fingerprint", "is worked out", "Leave it out"
             )
         key = key or given.client_msg_id
+        if given.request_fields is not None:
+            raise errors.InvalidInput(
+                "client_metadata.request_fields", "is worked out", "Leave it out"
+            )
         if given.request_headers is not None:
             check_free_form("client_metadata.request_headers", given.request_headers)
         document["client_metadata"] = _plain(given)
     if key is None:
-        return None, None
+        return None
     if not key:
         raise errors.InvalidInput("client_msg_id", "is empty", "Give a key or leave it out")
-    fingerprint = integrity.digest(
+    fingerprint = request_fingerprint(message, document["user_id"], document.get("character_id"))
+    client: Row = document.setdefault("client_metadata", {})
+    client.update(client_msg_id=key, content_fingerprint=fingerprint)
+    if named := named_fields(message):
+        client["request_fields"] = named
+    return key
+
+
+def request_fingerprint(message: NewMessage, user_id: str, character_id: str | None) -> str:
+    """Return the digest that a repeated append under the same key must have.
+
+    It covers what every message has, defaults filled in, so that naming a default makes no
+    difference. What else a request names is compared field by field (see `named_fields`).
+
+    Args:
+        message: The request.
+        user_id: Its user, named or the conversation's.
+        character_id: Its character, likewise.
+    """
+    return integrity.digest(
         message.role.value,
         message.message_type.value,
-        document["content"]["content_hash"],
-        message.message_id,
-        message.user_id,
-        message.character_id,
-        message.branch,
+        message.status.value,
+        message.data_classification.value,
+        message.retention_policy.value,
+        bool(message.pinned),
+        integrity.content_hash(message.text.encode()),
+        user_id,
+        character_id,
         message.parent_message_id,
         message.reply_to_message_id,
     )
-    document.setdefault("client_metadata", {}).update(
-        client_msg_id=key, content_fingerprint=fingerprint
-    )
-    return key, fingerprint
+
+
+def named_fields(message: NewMessage) -> dict[str, str]:
+    """Return a short digest of each optional field a request names.
+
+    Whoever repeats a request may leave them out; naming one with another value is a conflict,
+    because the new value would be lost. Message id, time and branch, which the service settles
+    when they are not named, are compared with the stored message instead. What describes the
+    request rather than the message may differ each time: `client_metadata`,
+    `processing_metadata`, `stations`.
+    """
+    named = {name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None}
+    if not named:
+        return {}
+    said = message.model_dump(exclude_none=True, include=set(named))
+    return {
+        name: hashlib.sha256(
+            json.dumps(value, sort_keys=True, default=_canonical).encode()
+        ).hexdigest()[:16]
+        for name, value in said.items()
+        if value not in ({}, [])
+    }
+
+
+_OPTIONAL = (
+    "related_message_ids",
+    "thread_id",
+    "detected_language",
+    "token_count",
+    "tokenizer",
+    "llm_metadata",
+    "token_usage",
+    "context_metadata",
+    "safety_metadata",
+    "quality_metadata",
+    "custom_metadata",
+)
+
+
+def _canonical(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds")
+    if isinstance(value, Decimal):
+        return str(value.normalize())
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _plain(group: BaseModel) -> Row:

@@ -39,6 +39,7 @@ class Messages:
         get: One whole message; see `HistoryReader.get`.
         context: The prompt window of a branch; see `ContextReader.window`.
         edit: Replace a text, keeping the old one; see `MessageChanges.edit`.
+        take_over: Take over what an import's newer source says; see `MessageChanges.take_over`.
         versions: What a message said before; see `MessageChanges.versions`.
         delete: Hide a message; see `MessageChanges.delete`.
         undelete: Show it again; see `MessageChanges.undelete`.
@@ -74,6 +75,7 @@ class Messages:
         self.context = ContextReader(scope, states).window
         changes = MessageChanges(scope, clock)
         self.edit = changes.edit
+        self.take_over = changes.take_over
         self.versions = changes.versions
         self.delete = changes.delete
         self.undelete = changes.undelete
@@ -122,6 +124,7 @@ class Messages:
         messages: Sequence[Mapping[str, Any] | NewMessage],
         *,
         backlog: bool = False,
+        expected_tail: int | None = None,
     ) -> list[Outcome]:
         """Append messages of one conversation in order.
 
@@ -134,6 +137,9 @@ class Messages:
             messages: `NewMessage` fields, each with `role` and `text`. A message may name an
                 earlier one of the list as its parent.
             backlog: Index them only when nothing a caller is waiting for is due (imports).
+            expected_tail: The conversation's highest number as the caller read it. The messages
+                come right behind it and one another; from where somebody else has written
+                meanwhile they are not stored, and are `VersionConflict`.
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
@@ -146,7 +152,9 @@ class Messages:
                 checked.append(check_new_message(values))
             except errors.InvalidInput as error:
                 raise _placed(error, place) from None
-        return await self._append(conversation_id, checked, backlog=backlog)
+        return await self._append(
+            conversation_id, checked, backlog=backlog, expected_tail=expected_tail
+        )
 
     async def with_same_text(self, conversation_id: str, content_hash: str) -> list[Row]:
         """Return the messages of a conversation with this content hash (duplicate detection).
@@ -186,7 +194,12 @@ class Messages:
         return await self._scope.aggregate(queries.DAILY_STATS, since=start, until=end)
 
     async def _append(
-        self, conversation_id: str, messages: Sequence[NewMessage], *, backlog: bool = False
+        self,
+        conversation_id: str,
+        messages: Sequence[NewMessage],
+        *,
+        backlog: bool = False,
+        expected_tail: int | None = None,
     ) -> list[Outcome]:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         if not messages:
@@ -213,11 +226,11 @@ class Messages:
         await self._check_branches(state, prepared)
         await self._check_references(conversation_id, prepared)
         if len(prepared) == 1:
-            return await self._appender.append(state, prepared)
-        return await self._append_new(state, prepared)
+            return await self._appender.append(state, prepared, after=expected_tail)
+        return await self._append_new(state, prepared, expected_tail)
 
     async def _append_new(
-        self, state: ConversationState, prepared: Sequence[Prepared]
+        self, state: ConversationState, prepared: Sequence[Prepared], after: int | None
     ) -> list[Outcome]:
         """Append a list, sorting out beforehand what is stored already.
 
@@ -233,7 +246,7 @@ class Messages:
             )
             stored = {row["client_metadata"]["client_msg_id"]: row for row in rows}
         fresh = [item for item in prepared if item.client_msg_id not in stored]
-        written = iter(await self._appender.append(state, fresh) if fresh else [])
+        written = iter(await self._appender.append(state, fresh, after=after) if fresh else [])
         return [
             duplicate_or_conflict(item, stored[item.client_msg_id])
             if item.client_msg_id is not None and item.client_msg_id in stored

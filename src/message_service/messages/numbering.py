@@ -9,6 +9,7 @@ that nothing more will come.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from message_service import errors
@@ -33,6 +34,8 @@ class Completeness:
         holes: Numbers below `last` that hold none (the first 1,000).
         missing: How many holes there are.
         duplicates: Numbers held twice; always empty while the unique index stands.
+        misplaced: Numbers of messages whose parent link contradicts their place: the parent is not
+            the message before them on their branch (the first 1,000).
         digest: Digest over numbers, ids and texts in order: equal digests, equal conversations.
     """
 
@@ -42,12 +45,18 @@ class Completeness:
     holes: tuple[int, ...]
     missing: int
     duplicates: tuple[int, ...]
+    misplaced: tuple[int, ...]
     digest: str
 
     @property
     def complete(self) -> bool:
         """Whether every number from 1 to the last holds exactly one document."""
         return not self.missing and not self.duplicates
+
+    @property
+    def consistent(self) -> bool:
+        """Whether it is complete, and the messages' links agree with their order."""
+        return self.complete and not self.misplaced
 
 
 class Numbering:
@@ -65,7 +74,7 @@ class Numbering:
         self._ids = new_id
 
     async def check(self, conversation_id: str) -> Completeness:
-        """Walk a conversation's numbers in bounded memory.
+        """Walk a conversation's numbers in memory bounded by the number of its branches.
 
         Raises:
             NotFound: No such conversation in this tenant.
@@ -75,6 +84,9 @@ class Numbering:
         holes: list[int] = []
         duplicates: list[int] = []
         last = count = missing = 0
+        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        lines = Lines({row["branch"]: row.get("fork_message_id") for row in branches})
+        misplaced: list[int] = []
         async for row in self._scope.stream(
             queries.CONVERSATION_NUMBERS, batch=5_000, conversation_id=conversation_id
         ):
@@ -87,6 +99,8 @@ class Numbering:
             running.update(
                 f"{number}\x1f{row['message_id']}\x1f{row['content'].get('content_hash')}\n".encode()
             )
+            if not lines.fits(row) and len(misplaced) < _HOLES_LISTED:
+                misplaced.append(number)
             last = number
             count += 1
         if count == 0:
@@ -102,6 +116,7 @@ class Numbering:
             holes=tuple(holes),
             missing=missing,
             duplicates=tuple(duplicates),
+            misplaced=tuple(misplaced),
             digest=f"sha256:{running.hexdigest()}",
         )
 
@@ -144,6 +159,38 @@ class Numbering:
                     "messages", document, comment="messages.close_hole"
                 )
         return closed
+
+
+class Lines:
+    """Follows the branches of a conversation, number by number.
+
+    A message that names a parent comes right after it; only deleted messages may stand between.
+
+    Args:
+        forks: The message each branch but main leaves from.
+    """
+
+    def __init__(self, forks: Mapping[str, str | None]) -> None:
+        self._forks = forks
+        self._before: dict[str, set[str]] = {}
+
+    def fits(self, row: Row) -> bool:
+        """Take in the next message; return whether its parent link agrees with its place."""
+        if row["message_type"] == "tombstone":
+            return True
+        relations: Row = row["relationships"]
+        branch: str = relations["conversation_branch"]
+        parent: str | None = relations.get("parent_message_id")
+        before = self._before.setdefault(branch, self._beginning(branch))
+        fits = parent is None or parent in before
+        if row["status"] != "deleted":
+            before.clear()
+        before.add(row["message_id"])
+        return fits
+
+    def _beginning(self, branch: str) -> set[str]:
+        fork = self._forks.get(branch)
+        return set() if fork is None else {fork}
 
 
 def tombstone(

@@ -1,0 +1,218 @@
+"""One conversation on its way in: what a reader yielded, as the store takes it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from message_service import errors
+from message_service.ids import IdKind, derived_id
+from message_service.interchange.merging import Node
+from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.report import ConversationReport
+from message_service.messages.incoming import check_text
+
+Row = dict[str, Any]
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Intake:
+    """A conversation to import.
+
+    Attributes:
+        format: The format's name; part of every derived id.
+        source: What the reader yielded.
+        conversation_id: Its id here.
+        fingerprint: Digest of all that was read: equal, nothing has changed.
+        report: What became of it.
+        nodes: Its messages that can be stored, what a message follows before it.
+        values: Their fields as `append_many` takes them, by message id.
+        deleted: Those the source had marked as deleted.
+        shown: The last message of the line the source shows.
+        months: The months of its messages (`202501`).
+    """
+
+    format: str
+    source: ImportedConversation
+    conversation_id: str
+    fingerprint: str
+    report: ConversationReport
+    nodes: list[Node] = field(default_factory=list[Node])
+    values: dict[str, Row] = field(default_factory=dict[str, Row])
+    deleted: list[str] = field(default_factory=list[str])
+    shown: str | None = None
+    months: set[str] = field(default_factory=set[str])
+
+    @property
+    def as_of(self) -> datetime:
+        """The latest moment the source tells of: which of two exports is the newer."""
+        told = [message.created_at for message in self.source.messages]
+        told.append(self.source.updated_at)
+        return max((moment for moment in told if moment is not None), default=_BEGINNING)
+
+    def age(self, marked: Row) -> int:
+        """Return 1 when this is newer than what was imported last, -1 when older, 0 if unknown.
+
+        By the latest moment each tells of, then by the number of messages.
+        """
+        mine = (self.as_of, len(self.source.messages))
+        other = (marked.get("as_of", _BEGINNING), marked["message_count"])
+        return (mine > other) - (mine < other)
+
+    def prepare(self, now: datetime) -> None:
+        """Work out the values of every message, and count those that cannot be stored."""
+        self.report.skipped.update(item.reason for item in self.source.skipped)
+        ids: dict[str, str | None] = {}
+        parents = {message.external_id: message.parent for message in self.source.messages}
+        plain = not self.source.branches and not any(parents.values())
+        last_date = self.source.created_at or now
+        before: str | None = None
+        for message in self.source.messages:
+            ids[message.external_id] = None
+            last_date = message.created_at or last_date
+            values = self._values(message, last_date)
+            if values is None:
+                continue
+            parent = _stored_ancestor(message.parent, ids, parents)
+            values["parent_message_id"] = parent
+            values["reply_to_message_id"] = ids.get(message.reply_to or "")
+            message_id: str = values["message_id"]
+            ids[message.external_id] = message_id
+            self.values[message_id] = values
+            self.months.add(last_date.strftime("%Y%m"))
+            follows = before if plain else parent
+            self.nodes.append(Node(message_id, follows, message.branch, message.line_name))
+            before = message_id
+            if message.status == "deleted":
+                self.deleted.append(message_id)
+            if message.branch == self.source.active_branch:
+                self.shown = message_id
+
+    def drop(self, message_id: str) -> None:
+        """Leave out a message that was refused: what comes after it follows what it followed."""
+        [gone] = [node for node in self.nodes if node.message_id == message_id]
+        parent = self.values.pop(message_id)["parent_message_id"]
+        self.nodes = [
+            node
+            if node.follows != message_id
+            else Node(node.message_id, gone.follows, node.line, node.name)
+            for node in self.nodes
+            if node is not gone
+        ]
+        for values in self.values.values():
+            if values["parent_message_id"] == message_id:
+                values["parent_message_id"] = parent
+            if values["reply_to_message_id"] == message_id:
+                values["reply_to_message_id"] = None
+        self.deleted = [one for one in self.deleted if one != message_id]
+        if self.shown == message_id:
+            self.shown = gone.follows
+
+    def _values(self, message: ImportedMessage, created_at: datetime) -> Row | None:
+        text, repaired = storable(message.text)
+        problem = _problem(text)
+        if problem is not None:
+            self.report.failed[problem] += 1
+            return None
+        self.report.repaired += repaired
+        custom: Row = dict(message.custom)
+        if repaired:
+            custom["text_repaired"] = True
+        if message.created_at is None:
+            custom["created_at_inferred"] = True
+        values: Row = {
+            "role": message.role,
+            "text": text,
+            "message_id": derived_id(
+                IdKind.MESSAGE, self.format, self.source.external_id, message.external_id
+            ),
+            "client_msg_id": _key(message.external_id),
+            "user_id": user(self.format, message.sender or self.source.sender),
+            "message_type": message.message_type,
+            "status": "active" if message.status == "deleted" else message.status,
+            "created_at": created_at,
+        }
+        if custom:
+            values["custom_metadata"] = custom
+        if message.llm_model is not None or message.llm_provider is not None:
+            values["llm_metadata"] = {
+                "provider": message.llm_provider,
+                "model": message.llm_model,
+            }
+        return values
+
+
+def intake(name: str, source: ImportedConversation) -> Intake:
+    """Begin the intake of a conversation."""
+    conversation_id = derived_id(IdKind.CONVERSATION, name, source.external_id)
+    running = hashlib.sha256()
+
+    def add(*parts: object) -> None:
+        running.update("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass") + b"\x1e")
+
+    add(source.title, source.updated_at, source.active_branch, sorted(source.custom.items()))
+    for message in source.messages:
+        add(
+            message.external_id,
+            message.role,
+            message.branch,
+            message.parent,
+            message.status,
+            message.sender,
+            message.created_at,
+            message.llm_model,
+            sorted(message.custom.items()),
+            message.text,
+        )
+    return Intake(
+        format=name,
+        source=source,
+        conversation_id=conversation_id,
+        fingerprint=f"sha256:{running.hexdigest()}",
+        report=ConversationReport(source.external_id, conversation_id),
+    )
+
+
+def storable(text: str) -> tuple[str, bool]:
+    """Return the text with lone surrogates replaced, and whether there were any."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), True
+    return text, False
+
+
+def user(name: str, sender: str | None) -> str:
+    """Return the id of a source's user."""
+    return derived_id(IdKind.USER, name, sender or "unknown")
+
+
+def _stored_ancestor(
+    external_id: str | None, ids: dict[str, str | None], parents: dict[str, str | None]
+) -> str | None:
+    """Return the id of the nearest ancestor that is stored, itself included."""
+    while external_id is not None:
+        message_id = ids.get(external_id)
+        if message_id is not None:
+            return message_id
+        external_id = parents.get(external_id)
+    return None
+
+
+def _problem(text: str) -> str | None:
+    """Return why a text cannot be stored, if it cannot."""
+    try:
+        check_text("text", text)
+    except errors.InvalidInput as error:
+        return error.code if isinstance(error, errors.TextTooLong) else "empty_text"
+    return None
+
+
+def _key(external_id: str) -> str:
+    if len(external_id) <= 256:
+        return external_id
+    return "sha256:" + hashlib.sha256(external_id.encode("utf-8", "surrogatepass")).hexdigest()

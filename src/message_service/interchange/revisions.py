@@ -1,0 +1,75 @@
+"""Takes over what a newer source says of messages that are stored already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from message_service.documents.message import CustomMetadata
+from message_service.interchange.intake import Intake, Row
+from message_service.messages import integrity
+from message_service.messages.incoming import check_new_message, request_fingerprint
+from message_service.messages.messages import Messages
+
+
+class Revisions:
+    """Compares the messages of an import with those stored.
+
+    A text that was edited here stays, unless the source changed its own; what was here is kept as
+    a version then. Where the source does not tell which of two texts is the newer, nothing is
+    overwritten and the difference is reported.
+
+    Args:
+        messages: The tenant's messages.
+    """
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
+
+    async def apply(self, one: Intake, stored: Mapping[str, Row], age: int) -> None:
+        """Change the stored messages that differ from the import.
+
+        Args:
+            one: The conversation.
+            stored: The messages that were there, by id, as `CONVERSATION_LAYOUT` reads them.
+            age: See `Intake.age`.
+        """
+        for node in one.nodes:
+            row = stored.get(node.message_id)
+            if row is None or age < 0:
+                continue
+            values = one.values[node.message_id]
+            text: str | None = values["text"]
+            fingerprint = None
+            if row["content"]["content_hash"] == integrity.content_hash(values["text"].encode()):
+                text = None
+            else:
+                fingerprint = request_fingerprint(
+                    check_new_message(values), row["user_id"], row.get("character_id")
+                )
+                client: Row = row.get("client_metadata") or {}
+                if fingerprint == client.get("content_fingerprint"):
+                    text = fingerprint = None  # edited here
+                elif age == 0:
+                    one.report.failed["idempotency_conflict"] += 1
+                    continue
+            custom, gone = _difference(values.get("custom_metadata") or {}, row)
+            if text is None and not custom and not gone:
+                continue
+            await self._messages.take_over(
+                one.conversation_id,
+                node.message_id,
+                text=text,
+                fingerprint=fingerprint,
+                custom_metadata=custom,
+                removed=gone,
+            )
+            one.report.updated += 1
+
+
+def _difference(given: Row, row: Row) -> tuple[Row, list[str]]:
+    """Return the custom fields that are new or other, and those the source no longer has."""
+    there: Row = row.get("custom_metadata") or {}
+    changed = {name: value for name, value in given.items() if there.get(name) != value}
+    # The declared fields are the enrichers' and the reader's; the others came from the source.
+    gone = [name for name in there if name not in given and name not in CustomMetadata.model_fields]
+    return changed, gone
