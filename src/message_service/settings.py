@@ -5,11 +5,35 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_LONGEST = 31_536_000
+"""A year of seconds: what is meant to be for ever, and no number a clock cannot take."""
+
+_MOST = 10_000_000
+_NOT_IN_A_NAME = re.compile(r'[\x00-\x20\x7f/\\."$*<>:|?]')
+_NAME_BYTES = 63
+_SERVERS_OWN = ("admin", "config", "local")
+
+
+def _check_database(name: str) -> str:
+    bad = _NOT_IN_A_NAME.search(name)
+    if bad is not None:
+        raise ValueError(f"{bad[0]!r} cannot be in a database name")
+    if not name or len(name.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
+        raise ValueError(f"a database name has 1 to {_NAME_BYTES} bytes")
+    if name.lower() in _SERVERS_OWN:
+        raise ValueError(f"the databases {', '.join(_SERVERS_OWN)} are the server's own")
+    return name
+
+
+DatabaseName = Annotated[str, AfterValidator(_check_database)]
 
 
 class Settings(BaseSettings):
@@ -19,18 +43,26 @@ class Settings(BaseSettings):
     pools are per process and per server, so four workers on three members hold up to twelve pools.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MESSAGE_SERVICE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MESSAGE_SERVICE_", extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     uri: SecretStr | None = Field(
         None, description="MongoDB connection string; unset starts the local server"
     )
-    database: str = Field("message_service", description="database name", min_length=1)
+    database: DatabaseName = Field("message_service", description="database name")
 
-    min_pool_size: int = Field(20, ge=0, description="connections kept open per server")
-    max_pool_size: int = Field(100, ge=1, description="most connections per server")
-    max_idle_time: float = Field(30, gt=0, description="idle seconds before a connection is closed")
-    server_selection_timeout: float = Field(5, gt=0, description="wait for a usable server")
-    socket_timeout: float = Field(45, gt=0, description="wait for an answer on a socket")
+    min_pool_size: int = Field(20, ge=0, le=_MOST, description="connections kept open per server")
+    max_pool_size: int = Field(100, ge=1, le=_MOST, description="most connections per server")
+    max_idle_time: float = Field(
+        30, gt=0, le=_LONGEST, description="idle seconds before a connection is closed"
+    )
+    server_selection_timeout: float = Field(
+        5, gt=0, le=_LONGEST, description="wait for a usable server"
+    )
+    socket_timeout: float = Field(
+        45, gt=0, le=_LONGEST, description="wait for an answer on a socket"
+    )
     compressors: str = Field("zstd", description="wire compression, best first; empty for none")
     server_api: str | None = Field(
         None, description="Stable API version to declare ('1'); unset declares none"
@@ -38,10 +70,16 @@ class Settings(BaseSettings):
     app_name: str = Field("message-service", description="name shown in the server's log")
 
     write_deadline: float = Field(
-        30, gt=0, description="how long a write is retried through failover before giving up"
+        30,
+        gt=0,
+        le=_LONGEST,
+        description="how long a write is retried through failover before giving up",
     )
     close_timeout: float = Field(
-        10, gt=0, description="how long closing waits for what is under way before giving it up"
+        10,
+        gt=0,
+        le=_LONGEST,
+        description="how long closing waits for what is under way before giving it up",
     )
     append_batch: int = Field(
         500, ge=1, le=10_000, description="most messages one shared round trip carries"
@@ -50,10 +88,13 @@ class Settings(BaseSettings):
         4, ge=1, le=32, description="shared round trips in flight at once; one per conversation"
     )
     cache_conversations: int = Field(
-        10_000, ge=16, description="conversations whose tail is remembered per process"
+        10_000, ge=16, le=_MOST, description="conversations whose tail is remembered per process"
     )
     conversation_staleness: float = Field(
-        1.0, ge=0, description="how old a remembered conversation state may be when it is used"
+        1.0,
+        ge=0,
+        le=_LONGEST,
+        description="how old a remembered conversation state may be when it is used",
     )
 
     index_in_background: bool = Field(

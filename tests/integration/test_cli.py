@@ -1,9 +1,6 @@
 """The command line, as a user calls it: output, exit codes, one line of error."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +8,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
+from support.shell import Cli
+
 USER = "user_000000000001"
-
-
-class Cli:
-    def __init__(self, uri: str, database: str, home: Path) -> None:
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("MESSAGE_SERVICE_")},
-            "MESSAGE_SERVICE_URI": uri,
-            "MESSAGE_SERVICE_DATABASE": database,
-            "MESSAGE_SERVICE_LOCAL_SERVER_DIR": str(home / "server"),
-            "COLUMNS": "200",
-        }
-
-    def __call__(
-        self, *words: object, code: int = 0, text: str | None = None, **environment: str
-    ) -> str:
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "message-service"), *map(str, words)],
-            env={**self.environment, **environment},
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
-        if code:
-            assert "Traceback" not in done.stderr
-            return done.stderr
-        return done.stdout
-
-    def json(self, *words: object) -> Any:
-        return json.loads(self(*words, "--json"))
 
 
 @pytest.fixture
@@ -86,21 +53,21 @@ def test_errors_are_one_line_with_an_exit_code(cli: Cli, tmp_path: Path) -> None
     conversation = cli("conversations", "create", USER).strip()
     missing = "conv_000000000404"
     for words, code, said in (
-        (("history", "conv_1"), 2, "conversation_id"),
+        (("history", "conv_1"), 2, "CONVERSATION: "),
         (("history", missing), 3, missing),
         (("append", missing, "x"), 3, missing),
-        (("append", conversation, ""), 2, "text"),
-        (("append", conversation, "x", "--role", "narrator"), 2, "role"),
+        (("append", conversation, ""), 2, "TEXT: "),
+        (("append", conversation, "x", "--role", "narrator"), 2, "--role: "),
         (("append", conversation, "x", "--parent", "msg_000000000404"), 3, "msg_000000000404"),
-        (("history", conversation, "--cursor", "AAAA"), 2, "cursor"),
-        (("history", conversation, "--limit", "0"), 2, "limit"),
-        (("context", conversation, "--budget", "0"), 2, "token_budget"),
-        (("--tenant", "NO", "history", conversation), 2, "tenant_id"),
-        (("import", "pigeon", "x"), 2, "format"),
+        (("history", conversation, "--cursor", "AAAA"), 2, "--cursor: "),
+        (("history", conversation, "--limit", "0"), 2, "--limit"),
+        (("context", conversation, "--budget", "0"), 2, "--budget"),
+        (("--tenant", "NO", "history", conversation), 2, "--tenant (MESSAGE_SERVICE_TENANT): "),
+        (("import", "pigeon", "x"), 2, "FORMAT: "),
         (("import", "chitchat", tmp_path / "none.json"), 11, "none.json"),
-        (("export", tmp_path / "no" / "dir.jsonl"), 2, "output"),
+        (("export", tmp_path / "no" / "dir.jsonl"), 2, "OUTPUT: "),
         (("export", tmp_path / "x.jsonl", "--conversation", missing), 3, missing),
-        (("--uri", "postgres://x", "history", conversation), 2, "uri"),
+        (("--uri", "postgres://x", "history", conversation), 2, "--uri (MESSAGE_SERVICE_URI): "),
     ):
         error = cli(*words, code=code)
         assert said in error.splitlines()[-1], (words, error)
@@ -131,7 +98,7 @@ def test_a_password_is_never_shown(cli: Cli) -> None:
 
 
 def test_wrong_settings(cli: Cli) -> None:
-    assert "max_pool_size" in cli(
+    assert "MESSAGE_SERVICE_MAX_POOL_SIZE: " in cli(
         "conversations", "list", code=2, MESSAGE_SERVICE_MAX_POOL_SIZE="many"
     )
 

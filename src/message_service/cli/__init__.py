@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from message_service import errors
 from message_service.cli import conversations, db, demo, messages, search, server, transfer
 from message_service.cli.context import make_target, print_json, print_table, target_of
+from message_service.cli.naming import name_options
+from message_service.cli.output import OutputFailed, take_over
 from message_service.cli.running import Interrupted
 
 app = typer.Typer(
@@ -20,7 +24,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 bad input, 3 not found, 4 conflict, 5 the database differs from "
     "the catalogue, 6 unavailable, 7 unsupported, 8 not allowed, 9 storage full, 10 local server, "
     "11 import or export incomplete, 130 stopped by Ctrl-C and 143 by SIGTERM with work left, "
-    "1 anything else.",
+    "1 anything else, such as output that cannot be written (a closed pipe is no failure).",
 )
 app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
@@ -67,26 +71,52 @@ def show(
         for name, field in type(settings).model_fields.items()
     ]
     if as_json:
-        print_json({name: str(value) for name, value, _ in rows})
+        print_json({name: value for name, value, _ in rows})
     else:
         print_table("Settings", ("variable", "value", "meaning"), rows)
 
 
 def main() -> None:
     """Run a command; an error is one line on stderr and its exit code."""
+    output = take_over()
+    root: Any = get_command(app)
+    name_options(root)
+    code = _exit_code(lambda: root(standalone_mode=False))
     try:
-        app()
-    except errors.MessageServiceError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+        output.check()
+    except OutputFailed as failed:
+        code = code or _say(failed)
+    sys.exit(code)
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+    except (errors.MessageServiceError, OutputFailed) as error:
+        return _say(error)
+    except typer.TyperException as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # then the help was printed already
+            _error(" ".join(error.format_message().split()))
+        return error.exit_code
+    except typer.Abort:
+        _error("aborted")
+        return 1
     except Interrupted as interrupted:
         sys.stderr.write(f"{interrupted.message}\n")
-        sys.exit(interrupted.exit_code)
+        return interrupted.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(130)
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _say(error: errors.MessageServiceError | OutputFailed) -> int:
+    _error(error.message)
+    return error.exit_code
+
+
+def _error(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
 
 
 __all__ = ["app", "main"]

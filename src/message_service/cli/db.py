@@ -22,10 +22,13 @@ from message_service.cli.context import (
     print_table,
     progress_console,
 )
+from message_service.cli.numbers import LONGEST_SECONDS, number
 from message_service.cli.running import run_once
 from message_service.clock import SystemClock
 
 EXIT_DIFFERENT = errors.DriftFound.exit_code
+
+_BATCH = 1_000_000
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -65,7 +68,7 @@ def apply(
         ),
     ] = True,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for another apply.", min=0)
+        float, number(float, 0, LONGEST_SECONDS, "Seconds to wait for another apply.")
     ] = 3_600.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -180,12 +183,14 @@ def status_command(ctx: typer.Context, as_json: JsonOption = False) -> None:
 def conformance(
     ctx: typer.Context,
     samples: Annotated[
-        int, typer.Option(help="Offending documents to explain per collection.", min=0, max=100)
+        int, number(int, 0, 100, "Offending documents to explain per collection.")
     ] = conformance_engine.DEFAULT_SAMPLES,
     batch: Annotated[
-        int, typer.Option(help="Documents judged per command.", min=1)
+        int, number(int, 1, _BATCH, "Documents judged per command.")
     ] = conformance_engine.DEFAULT_BATCH,
-    pause: Annotated[float, typer.Option(help="Seconds to rest between commands.", min=0)] = 0.0,
+    pause: Annotated[
+        float, number(float, 0, LONGEST_SECONDS, "Seconds to rest between commands.")
+    ] = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Judge every stored document by the declared validators; exit code 5 if any fails."""

@@ -14,7 +14,7 @@ from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.plan_check import check_plans
 from message_service.cli.context import connected_service, console, print_table
 from message_service.cli.running import run_loop
-from message_service.cli.transfer import print_report, run_import
+from message_service.cli.transfer import check_complete, print_report, run_import
 from message_service.documents.conversation import Conversation
 from message_service.ids import IdKind, derived_id
 from message_service.service import MessageService, Tenant
@@ -44,8 +44,7 @@ def demo(
     print_report(report)
     if report.stopped:
         imported.check(_STOPPED)
-    if not report.complete:
-        raise errors.ImportIncomplete("the demo data could not be imported completely")
+    check_complete(report)
     longest = run_loop(lambda stop: _tour(ctx, stop)).check(_STOPPED)
     console.rule("Try next")
     for line in (

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from message_service import errors
+from message_service.cli import output
 from message_service.cli.context import JsonOption, connected_tenant, console, print_json
+from message_service.cli.numbers import MOST, number
 from message_service.cli.running import run_once
 from message_service.enrichment.text_statistics import sanitize
 from message_service.messages.history import MAX_PAGE
@@ -58,7 +60,7 @@ def history(
     conversation: Conversation,
     branch: BranchOption = None,
     backward: Annotated[bool, typer.Option(help="Newest first.")] = False,
-    limit: Annotated[int, typer.Option(help="Most messages to show.")] = 50,
+    limit: Annotated[int, number(int, 1, MAX_PAGE, "Most messages to show.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Cursor of an earlier page.")] = None,
     around: Annotated[str | None, typer.Option(help="Show what lies around this message.")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Page on to the end.")] = False,
@@ -67,14 +69,15 @@ def history(
     """Show a conversation, a page or all of it."""
     if around is not None and (backward or cursor is not None or show_all):
         raise errors.InvalidInput(
-            "around", "cannot be combined with backward, cursor or all", "Give it alone"
+            "around", "cannot be combined with --backward, --cursor or --all", "Give it alone"
         )
 
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
             if around is not None:
+                before = limit // 2
                 page = await tenant.messages.around(
-                    conversation, around, before=limit // 2, after=limit // 2, branch=branch
+                    conversation, around, before=before, after=limit - 1 - before, branch=branch
                 )
             else:
                 page = await tenant.messages.history(
@@ -90,7 +93,7 @@ def history(
                     rows.extend(message.raw for message in page)
                 else:
                     _show(page.items)
-                if not show_all or page.next is None:
+                if not show_all or page.next is None or output.lost():
                     break
                 page = await tenant.messages.history(
                     conversation,
@@ -110,7 +113,7 @@ def history(
 def context(
     ctx: typer.Context,
     conversation: Conversation,
-    budget: Annotated[int, typer.Option(help="Token budget.")] = 4_000,
+    budget: Annotated[int, number(int, 1, MOST, "Token budget.")] = 4_000,
     branch: BranchOption = None,
     as_json: JsonOption = False,
 ) -> None:

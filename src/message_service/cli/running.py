@@ -8,6 +8,7 @@ the first. Nothing stored can be harmed by that: every write is one that survive
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +27,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOP_GRACE = STOP_GRACE + 2.0  # a loop with a grace of its own cleans up after it
 _HARD_LIMIT = 10.0
 _SHOW_CURSOR = b"\x1b[?25h"
+_unfinished = set[Path]()
 
 T = TypeVar("T")
 
@@ -63,6 +66,16 @@ class Ended(Generic[T]):
         if self.signal is not None:
             raise Interrupted(self.signal, message)
         return self.result
+
+
+@contextmanager
+def removed_on_leaving(path: Path) -> Generator[None]:
+    """Have an unfinished file removed should a second signal end the process at once."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _unfinished.discard(path)
 
 
 def run_once(work: Coroutine[Any, Any, T]) -> T:
@@ -174,4 +187,7 @@ class _Watchdog:
 def _leave(number: int) -> None:
     if sys.stderr.isatty():
         os.write(2, _SHOW_CURSOR)  # a progress bar may have hidden it
+    for path in tuple(_unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink()
     os._exit(128 + number)

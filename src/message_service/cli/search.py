@@ -18,9 +18,11 @@ from message_service.cli.context import (
     print_json,
     progress_console,
 )
+from message_service.cli.numbers import LONGEST_SECONDS, MOST, number
 from message_service.cli.running import run_loop, run_once
 from message_service.search.filters import FILTERS
 from message_service.search.results import Hit, SearchPage
+from message_service.search.searcher import MAX_HITS
 from message_service.stopping import StopSignal
 
 _QUERY = "query"
@@ -57,12 +59,15 @@ def query(
         bool, typer.Option("--all-tenants", help="Search every tenant; needs --admin.")
     ] = False,
     admin: Annotated[bool, typer.Option("--admin", help="You may see every tenant.")] = False,
-    limit: Annotated[int, typer.Option(help="Most hits to show.")] = 20,
+    limit: Annotated[int, number(int, 1, MAX_HITS, "Most hits to show.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of an earlier page.")] = None,
     min_sequence: Annotated[
-        int | None, typer.Option(help="Wait until the conversation is searchable up to this.")
+        int | None,
+        number(int, 0, MOST, "Wait until the conversation is searchable up to this."),
     ] = None,
-    wait: Annotated[float, typer.Option(help="Longest wait for that, in seconds.")] = 2.0,
+    wait: Annotated[
+        float, number(float, 0, LONGEST_SECONDS, "Longest wait for that, in seconds.")
+    ] = 2.0,
     explain: Annotated[bool, typer.Option(help="Show how each score came about.")] = False,
     as_json: JsonOption = False,
 ) -> None:

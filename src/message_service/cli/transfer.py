@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,6 +19,8 @@ from message_service.cli.context import (
     progress_console,
     target_of,
 )
+from message_service.cli.exporting import write_lines
+from message_service.cli.output import report_to
 from message_service.cli.running import run_loop
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.interchange.transfer import format_names
@@ -53,10 +51,7 @@ def import_command(
         print_report(report)
     if report.stopped:
         ended.check("stopped before the end of the files; repeat the import to go on")
-    if not report.complete:
-        lost = sum(report.failed.values())
-        problem = report.error or f"{lost} messages could not be stored (see --report FILE)"
-        raise errors.ImportIncomplete(f"the import is incomplete: {problem}")
+    check_complete(report)
 
 
 async def run_import(
@@ -66,14 +61,31 @@ async def run_import(
     stop: StopSignal,
     report_file: Path | None = None,
 ) -> ImportReport:
-    """Import with a progress bar on stderr; return the report."""
-    lines = None if report_file is None else report_file.open("w", encoding="utf-8")
+    """Import with a progress bar on stderr; return the report.
 
-    def note(one: ConversationReport) -> None:
-        if lines is not None:
-            lines.write(json.dumps(one.as_json(), ensure_ascii=True) + "\n")
+    Raises:
+        InvalidInput: There is no such format, or the report file cannot be opened: nothing is
+            imported.
+        OutputFailed: All was imported, but the report file could not be written.
+    """
+    if name not in format_names():
+        raise errors.InvalidInput(
+            "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
+        )
+    with report_to(report_file, "report") as lines:
 
-    report = ImportReport(sink=note)
+        def note(one: ConversationReport) -> None:
+            if lines is not None:
+                lines.write(json.dumps(one.as_json(), ensure_ascii=True) + "\n")
+
+        report = ImportReport(sink=note)
+        await _import(ctx, name, paths, stop, report)
+    return report
+
+
+async def _import(
+    ctx: typer.Context, name: str, paths: list[Path], stop: StopSignal, report: ImportReport
+) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -82,19 +94,26 @@ async def run_import(
         TextColumn("{task.fields[rate]} /s"),
         TimeElapsedColumn(),
     )
-    try:
-        async with connected_service(ctx) as service:
-            tenant = service.tenant(target_of(ctx).tenant)
-            with Progress(*columns, console=progress_console) as progress:
-                bar = progress.add_task(f"import {name}", total=None, rate="")
-                async for count in tenant.transfer.import_files(name, paths, report, stop):
-                    progress.advance(bar, count)
-                    task = progress.tasks[0]
-                    progress.update(bar, rate=f"{int(task.speed or 0):,}")
-    finally:
-        if lines is not None:
-            lines.close()
-    return report
+    async with connected_service(ctx) as service:
+        tenant = service.tenant(target_of(ctx).tenant)
+        with Progress(*columns, console=progress_console) as progress:
+            bar = progress.add_task(f"import {name}", total=None, rate="")
+            async for count in tenant.transfer.import_files(name, paths, report, stop):
+                progress.advance(bar, count)
+                task = progress.tasks[0]
+                progress.update(bar, rate=f"{int(task.speed or 0):,}")
+
+
+def check_complete(report: ImportReport) -> None:
+    """Make sure that an import stored all that it should.
+
+    Raises:
+        ImportIncomplete: Something is missing; the message says why.
+    """
+    if not report.complete:
+        lost = sum(report.failed.values())
+        problem = report.error or f"{lost} messages could not be stored (see --report FILE)"
+        raise errors.ImportIncomplete(f"the import is incomplete: {problem}")
 
 
 def print_report(report: ImportReport) -> None:
@@ -121,49 +140,17 @@ def export_command(
 ) -> None:
     """Export conversations as JSON lines, without loss; `import jsonl FILE` restores them.
 
+    A file appears, or is replaced, only when it is whole; a FIFO or device is written to directly.
     Ctrl-C or SIGTERM stops it, and no file is left; a second one ends at once.
     """
 
     async def run(stop: StopSignal) -> int | None:
         async with connected_tenant(ctx) as tenant:
             lines = tenant.transfer.export_lines(conversation)
-            if str(output) == "-":
-                return await _write_lines(lines, sys.stdout, stop)
-            return await _write_file(lines, output, stop)
+            return await write_lines(lines, output, stop)
 
     ended = run_loop(run)
     if ended.result is None:
         ended.check("stopped before everything was written; run the export again")
-    elif str(output) != "-":
+    elif ended.result and str(output) != "-":
         progress_console.print(f"{ended.result:,} lines written to {output}", markup=False)
-
-
-async def _write_file(lines: AsyncIterator[str], output: Path, stop: StopSignal) -> int | None:
-    """Write a file that has its name only when it is whole; None when stopped before that."""
-    partial = output.with_name(output.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            written = await _write_lines(lines, file, stop)
-            file.flush()
-            os.fsync(file.fileno())
-        if written is not None:
-            partial.replace(output)
-    except OSError as error:
-        raise errors.InvalidInput(
-            "output", f"cannot be written ({error.strerror})", "Choose another file"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return written
-
-
-async def _write_lines(lines: AsyncIterator[str], file: TextIO, stop: StopSignal) -> int | None:
-    """Write lines and return how many; None when stopped before the last."""
-    count = 0
-    async for line in lines:
-        if stop.requested:
-            return None
-        file.write(line)
-        count += 1
-    return count

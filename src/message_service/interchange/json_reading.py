@@ -8,6 +8,7 @@ stays one instead of becoming `?`, or swallowing the character after it.
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,14 @@ _LONGEST_TOKEN = 16
 _CUT_NUMBER = 2
 """What may follow a number that is cut by the window's end and goes on: `.`, `e` or `e+`."""
 
+_SHAPES = {"[": "a list", "{": "an object"}
+
+_LOOKED_AT = 1_000
+"""Items after which a value is taken for JSON."""
+
 _DECODER = json.JSONDecoder()
 _AGAIN = "Export or fetch it again"
+_ONE_A_LINE = "Give a file with one JSON object a line, or name the format the file really has"
 
 
 def array_items(path: Path) -> Iterator[Any]:
@@ -36,7 +43,7 @@ def array_items(path: Path) -> Iterator[Any]:
         InvalidImport: The file is no JSON array, or breaks off; what came before was yielded.
     """
     text = _Window(path)
-    text.expect("[", "a list")
+    text.expect("[")
     if text.peek() == "]":
         text.skip()
     else:
@@ -54,7 +61,7 @@ def object_items(path: Path) -> Iterator[tuple[str, Any]]:
         InvalidImport: The file is no JSON object, or breaks off; what came before was yielded.
     """
     text = _Window(path)
-    text.expect("{", "an object")
+    text.expect("{")
     if text.peek() == "}":
         text.skip()
     else:
@@ -80,10 +87,12 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in sources.lines(path):
         if not line.strip(_WHITESPACE):
             continue
-        blank = False
+        first, blank = blank, False
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
+            if first:
+                _refuse_whole_json(path)
             raise sources.broken(
                 path, f"is not JSON at line {number}, column {error.colno} ({error.msg})", _AGAIN
             ) from error
@@ -93,8 +102,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if record is None:
             raise sources.broken(
                 path,
-                f"holds no JSON object in line {number}",
-                "Give a file with one JSON object a line",
+                f"holds no JSON object in line {number} but {_kind(value)}",
+                _ONE_A_LINE,
             )
         yield number, record
     if blank:
@@ -135,6 +144,7 @@ class _Window:
         self._before = 0  # characters let go of
         self._bytes = 0
         self._ended = False
+        self._wanted = ""
         self._bad_byte = 0  # where the text stops being UTF-8, from 1; 0 while it has not
 
     def peek(self) -> str:
@@ -153,18 +163,18 @@ class _Window:
         """Pass the character `peek` returned."""
         self._at += 1
 
-    def expect(self, opening: str, kind: str) -> None:
+    def expect(self, opening: str) -> None:
         """Pass the bracket the file must begin with."""
+        self._wanted = f"{_SHAPES[opening]} of conversations"
         found = self.peek()
-        if found in "[{" and found != opening and found:
-            other = "a list" if found == "[" else "an object"
+        if found != opening and found not in _SHAPES:
+            found = _kind(self.value())  # no JSON at all is complained of here
+        if found != opening:
             raise sources.broken(
                 self._path,
-                f"holds {other} where {kind} of conversations is expected",
+                f"holds {_SHAPES.get(found, found)} where {self._wanted} is expected",
                 "Name the format the file really has",
             )
-        if found != opening:
-            raise self.invalid(f"{opening!r} is missing")
         self.skip()
 
     def separator(self, closing: str) -> bool:
@@ -178,7 +188,11 @@ class _Window:
     def end(self) -> None:
         """Make sure that nothing follows."""
         if self.peek():
-            raise self.invalid("something follows the end")
+            raise sources.broken(
+                self._path,
+                f"holds {self._wanted}, and something follows the end at {self._place(self._at)}",
+                "Give a file with that alone, or name the format the file really has",
+            )
 
     def value(self) -> Any:
         """Return the value that comes next and pass it."""
@@ -241,6 +255,36 @@ class _Window:
             wanted -= len(part)
             parts.append(part)
         self._text = "".join(parts)
+
+
+def _refuse_whole_json(path: Path) -> None:
+    """Refuse a file that is one JSON value over several lines, judged by its first items.
+
+    Raises:
+        InvalidImport: It is.
+    """
+    for shape, items in (("a list", array_items), ("an object", object_items)):
+        try:
+            for _ in itertools.islice(items(path), _LOOKED_AT):
+                pass
+        except errors.InvalidImport:
+            continue
+        problem = f"holds {shape} over several lines where one JSON object a line is expected"
+        raise sources.broken(path, problem, _ONE_A_LINE)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return "a string"
+        case bool() | None:
+            return {True: "true", False: "false", None: "null"}[value]
+        case _:
+            return "a number"
 
 
 def _unreadable(path: Path, place: str, error: ValueError | RecursionError) -> errors.InvalidImport:
