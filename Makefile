@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.enrichment
+	$(BIN)/python -m benchmarks.enrichment_abuse
 
 server: $(READY)
 	$(BIN)/message-service server start

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.enrichment_safety import measure_safety
+from benchmarks.sources import SHARED, available
 from message_service.enrichment.entities import find_entities
 from message_service.enrichment.intent import INTENTS, classify_intent
 from message_service.enrichment.keywords import find_keywords
@@ -27,7 +28,6 @@ from message_service.enrichment.urgency import URGENCIES, judge_urgency
 from message_service.enrichment.words import analyse, fold
 
 LABELLED = Path(__file__).with_name("labelled")
-SHARED = Path(__file__).parents[2] / "shared"
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "enrichment.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OWN = "ours"
@@ -152,6 +152,12 @@ def real_rows(shared: Path) -> list[Row]:
             "sentences ending in a full stop are the others",
         )
     )
+    return rows
+
+
+def safety_rows(shared: Path) -> list[Row]:
+    """Measure personal data, and false alarms in ordinary chat."""
+    rows: list[Row] = []
     for found in measure_safety(shared):
         precision, recall = found["precision"], found["recall"]
         rows.append(
@@ -186,8 +192,9 @@ def costs() -> list[tuple[str, float]]:
 def table() -> str:
     """Return everything measured as Markdown."""
     rows = labelled_rows()
-    if SHARED.is_dir():
+    if available(SHARED, "xpersona", "language and intent on real conversations"):
         rows += real_rows(SHARED)
+    rows += safety_rows(SHARED)
     shown = ["| enricher | data | n | precision | recall | note |", "|---|---|---|---|---|---|"]
     for row in rows:
         precision = "" if row.precision is None else f"{row.precision:.3f}"

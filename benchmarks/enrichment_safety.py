@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sources import SHARED, available, chitchat_texts
 from message_service.enrichment.pii import find_pii
 from message_service.enrichment.profanity import find_abuse
 from message_service.enrichment.safety import judge
@@ -31,9 +31,6 @@ PII_NOTES = {
     "iban": "",
     "ip": "",
 }
-ABUSE_FILES = {
-    "ar": "arabic", "de": "german", "es": "spanish", "fr": "french", "zh": "mandarin",
-}  # fmt: skip
 PERSONA_FILES = {"fr": "Fr", "id": "Id", "it": "It", "ko": "Ko", "zh": "Zh"}
 CLEAN_TEXTS = 4000
 
@@ -45,7 +42,8 @@ def measure_safety(shared: Path) -> list[dict[str, object]]:
         shared: The folder that holds `data/`.
     """
     data = shared / "data"
-    return [*_pii(data), *_abuse(data), *_false_alarms(data)]
+    rows = _pii(data) if available(shared, "pii-sentences", "personal data") else []
+    return [*rows, *_false_alarms(shared)]
 
 
 def _pii(data: Path) -> list[dict[str, object]]:
@@ -84,48 +82,14 @@ def _pii(data: Path) -> list[dict[str, object]]:
     ]
 
 
-def _abuse(data: Path) -> list[dict[str, object]]:
-    """Hateful is predicted where a text is flagged hate (slurs are) or harassment."""
-    rows: list[dict[str, object]] = []
-    for language, name in ABUSE_FILES.items():
-        path = data / f"multilingual-hatecheck/hatecheck_cases_final_{name}.csv.gz"
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            cases = list(csv.DictReader(file))
-        hateful = predicted = both = counter_speech = 0
-        for case in cases:
-            is_hateful = case["label_gold"] == "hateful"
-            flags = judge(case["test_case"], language).moderation_flags
-            is_predicted = "hate" in flags or "harassment" in flags
-            hateful += is_hateful
-            predicted += is_predicted
-            both += is_hateful and is_predicted
-            reports = case["functionality"].startswith("counter_")
-            counter_speech += is_predicted and not is_hateful and reports
-        note = (
-            f"adversarial cases, {len(cases)} in all, language given; {predicted} flagged, "
-            f"{predicted - both} wrongly, {counter_speech} of those quoting hate to oppose it; "
-            f"flagging all would be {hateful / len(cases):.2f} precise"
-        )
-        rows.append(
-            _row(
-                f"abuse.{language}",
-                "multilingual-hatecheck",
-                hateful,
-                _share(both, predicted),
-                _share(both, hateful),
-                note,
-            )
-        )
-    return rows
-
-
-def _false_alarms(data: Path) -> list[dict[str, object]]:
+def _false_alarms(shared: Path) -> list[dict[str, object]]:
     """Count what is flagged in ordinary chat, which is nearly all clean: there are no labels."""
-    chats = [
-        ("en", "chitchat", _english_chat(data)),
-        ("ja", "real-persona-chat", _japanese_chat(data)),
-    ]
-    chats += [(language, "xpersona", _persona_chat(data, language)) for language in PERSONA_FILES]
+    data = shared / "data"
+    chats = [("en", "chitchat", list(chitchat_texts()[:CLEAN_TEXTS]))]
+    if available(shared, "real-persona-chat", "false alarms in ja"):
+        chats.append(("ja", "real-persona-chat", _japanese_chat(data)))
+    if available(shared, "xpersona", "false alarms in fr, id, it, ko, zh"):
+        chats += [(code, "xpersona", _persona_chat(data, code)) for code in PERSONA_FILES]
     rows: list[dict[str, object]] = []
     for language, name, texts in chats:
         flagged = sum(bool(judge(text, language).moderation_flags) for text in texts)
@@ -146,18 +110,6 @@ def _persona_chat(data: Path, language: str) -> list[str]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         dialogues: list[dict[str, Any]] = json.load(file)
     texts = [text for dialogue in dialogues for pair in dialogue["dialogue"] for text in pair]
-    return texts[:CLEAN_TEXTS]
-
-
-def _english_chat(data: Path) -> list[str]:
-    path = data / "chitchat/dataset.part1.json.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        conversations: dict[str, dict[str, Any]] = json.load(file)
-    texts: list[str] = []
-    for conversation in conversations.values():
-        texts += [message["text"] for turn in conversation["messages"] for message in turn]
-        if len(texts) >= CLEAN_TEXTS:
-            break
     return texts[:CLEAN_TEXTS]
 
 
@@ -201,4 +153,4 @@ def table(rows: Sequence[dict[str, object]]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(measure_safety(Path(__file__).parents[2] / "shared")))
+    print(table(measure_safety(SHARED)))

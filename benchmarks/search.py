@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
 import random
 import sys
 import time
@@ -15,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Figure, fresh_service, median, percentile
+from benchmarks.sources import real_texts
 from message_service import MessageService
 from message_service.enrichment.language import detect_language
 from message_service.enrichment.words import analyse
 from message_service.search.indexer import Indexer
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 START = datetime(2024, 11, 1, tzinfo=UTC)
 CONVERSATIONS_PER_USER = 5
 MESSAGES_PER_USER = 1_000
@@ -40,44 +38,13 @@ class Asked:
     conversation_id: str
 
 
-def real_texts() -> list[str]:
-    """Return the texts of the shared data sets in a fixed mixture.
-
-    Raises:
-        FileNotFoundError: The shared data is not beside this checkout.
-    """
-    packed = (SHARED / "chitchat" / "dataset.part1.json.gz").read_bytes()
-    chitchat = json.loads(gzip.decompress(packed))
-    found = [
-        message["text"]
-        for conversation in chitchat.values()
-        for turn in conversation["messages"]
-        for message in turn
-    ]
-    with gzip.open(SHARED / "real-persona-chat/dialogues.00001-06000.jsonl.gz", "rt") as lines:
-        for line in lines:
-            found.extend(one["text"] for one in json.loads(line)["utterances"])
-    for path in sorted((SHARED / "xpersona").glob("*.json.gz")):
-        for dialogue in json.loads(gzip.decompress(path.read_bytes())):
-            found.extend(text for pair in dialogue["dialogue"] for text in pair)
-    for path in sorted((SHARED / "irc-disentanglement").rglob("*.raw.txt.gz")):
-        with gzip.open(path, "rt", errors="replace") as lines:
-            found.extend(
-                line.split("> ", 1)[1].strip()
-                for line in lines
-                if line.startswith("[") and "> " in line
-            )
-    texts = [text for text in found if text.strip()]
-    random.Random(7).shuffle(texts)
-    return texts
-
-
 async def measure(uri: str, *, quick: bool) -> list[Figure]:
     size = 50_000 if quick else 1_000_000
+    texts = real_texts()
     async with fresh_service(uri) as service:
-        asked, figures = await build(service, size, real_texts())
+        asked, figures = await build(service, size, texts)
         figures += await compare(service, asked, 60 if quick else QUERIES)
-        figures += await lag(service, uri, 5 if quick else LAG_SECONDS)
+        figures += await lag(service, uri, texts[:5_000], 5 if quick else LAG_SECONDS)
     return figures
 
 
@@ -263,7 +230,7 @@ async def _design(service: MessageService, asked: list[Asked], ours: list[int]) 
     )
 
 
-async def lag(service: MessageService, uri: str, seconds: int) -> list[Figure]:
+async def lag(service: MessageService, uri: str, texts: list[str], seconds: int) -> list[Figure]:
     """Append at a steady rate while another process indexes; wait for each to be searchable."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "message-service"),
@@ -275,7 +242,6 @@ async def lag(service: MessageService, uri: str, seconds: int) -> list[Figure]:
     conversations = [
         (await service.conversations.create("user_999999999999")).conversation_id for _ in range(20)
     ]
-    texts = real_texts()[:5_000]
 
     async def one(number: int) -> None:
         conversation = conversations[number % len(conversations)]

@@ -64,14 +64,16 @@ def _entities(subject: Subject) -> Findings:
 
 def _safety(subject: Subject) -> Findings:
     verdict = judge(subject.text, subject.language)
-    return {
-        "safety_metadata.safety_score": verdict.safety_score,
-        "safety_metadata.detected_issues": list(verdict.detected_issues),
-        "safety_metadata.moderation_flags": list(verdict.moderation_flags),
-        "safety_metadata.manual_review_required": verdict.manual_review_required,
-        "safety_metadata.content_filtered": False,
-        "safety_metadata.filter_version": FILTER_VERSION,
+    issues, flags = verdict.detected_issues, verdict.moderation_flags
+    found: dict[str, Any] = {
+        "safety_score": verdict.safety_score,
+        "detected_issues": None if issues is None else list(issues),
+        "moderation_flags": None if flags is None else list(flags),
+        "manual_review_required": verdict.manual_review_required,
+        "content_filtered": False,
+        "filter_version": FILTER_VERSION,
     }
+    return {f"safety_metadata.{name}": value for name, value in found.items() if value is not None}
 
 
 ENRICHERS: tuple[Enricher, ...] = (
@@ -133,9 +135,9 @@ ENRICHERS: tuple[Enricher, ...] = (
     ),
     Enricher(
         name="safety",
-        version=1,
+        version=2,
         finds="personal data, abusive language, spam; a score, flags, and the need for review",
-        weak="implied and quoted hate, misspelt abuse, national phone formats but US and GB",
+        weak="implied and quoted hate, misspelt abuse; no score but in five languages",
         fills=tuple(
             f"safety_metadata.{name}"
             for name in (

@@ -17,9 +17,10 @@ from types import MappingProxyType
 
 from message_service.enrichment.pii import find_pii
 from message_service.enrichment.profanity import find_abuse
+from message_service.enrichment.signals import JUDGED
 from message_service.enrichment.spam import spam_signals
 
-FILTER_VERSION = "v1.0"
+FILTER_VERSION = "v1.1"
 """Stored as `safety_metadata.filter_version`; changes when a verdict may."""
 
 WEIGHTS: Mapping[str, float] = MappingProxyType({
@@ -73,6 +74,9 @@ _ABUSE: Mapping[str, tuple[str, str | None]] = MappingProxyType({
 class SafetyVerdict:
     """What was judged of one text.
 
+    None means not available: in a language outside `signals.JUDGED` a text can be found at fault
+    but not called clean.
+
     Attributes:
         safety_score: 0 to 1; 1 is completely safe.
         detected_issues: Keys of `WEIGHTS` and their first parts (`personal_info`,
@@ -82,13 +86,14 @@ class SafetyVerdict:
         manual_review_required: Whether a person should look: see `REVIEW_FLAGS`, `REVIEW_BELOW`.
     """
 
-    safety_score: float
-    detected_issues: tuple[str, ...]
-    moderation_flags: tuple[str, ...]
-    manual_review_required: bool
+    safety_score: float | None
+    detected_issues: tuple[str, ...] | None
+    moderation_flags: tuple[str, ...] | None
+    manual_review_required: bool | None
 
 
 SAFE = SafetyVerdict(1.0, (), (), manual_review_required=False)
+NOT_JUDGED = SafetyVerdict(None, None, None, None)
 
 
 def judge(text: str, language: str, regions: tuple[str, ...] = ("US", "GB")) -> SafetyVerdict:
@@ -112,14 +117,16 @@ def judge(text: str, language: str, regions: tuple[str, ...] = ("US", "GB")) -> 
         if flag is not None:
             flags.add(flag)
     if not issues:
-        return SAFE
+        return SAFE if language in JUDGED else NOT_JUDGED
     if sum(WEIGHTS[signal] for signal in signals) >= SPAM_FROM:
         flags.add("spam")
     score = round(1 - min(1.0, sum(WEIGHTS[issue] for issue in sorted(issues))), 2)
     heads = {issue.partition(".")[0] for issue in issues}
+    review = score < REVIEW_BELOW or not flags.isdisjoint(REVIEW_FLAGS)
+    judged = language in JUDGED
     return SafetyVerdict(
-        safety_score=score,
+        safety_score=score if judged else None,
         detected_issues=tuple(sorted(issues | heads)),
-        moderation_flags=tuple(sorted(flags)),
-        manual_review_required=score < REVIEW_BELOW or not flags.isdisjoint(REVIEW_FLAGS),
+        moderation_flags=tuple(sorted(flags)) if judged or flags else None,
+        manual_review_required=review if judged or review else None,
     )

@@ -45,8 +45,8 @@ def given_paths(message: Row, enriched: Enriched) -> list[str]:
     given: list[str] = list(enrichment.get("given", ()))
     if "version" in enrichment:
         return given
-    for path in enriched.findings:
-        if path.startswith(("content.", _ENTRY, _ENRICHMENT)) or path in given:
+    for path in MESSAGE_PATHS:  # also where nothing was found: what was said stays
+        if path.startswith("content.") or path in given:
             continue
         whole_group = path.startswith(_SAFETY) and bool(_group(message, "safety_metadata"))
         if whole_group or _value(message, path) is not None:
