@@ -3,7 +3,7 @@
 import pytest
 
 from message_service import MessageService, errors
-from message_service.messages.context import MESSAGE_OVERHEAD, step_of
+from message_service.messages.context import MESSAGE_OVERHEAD
 
 USER = "user_000000000001"
 COST = 10 + MESSAGE_OVERHEAD
@@ -130,7 +130,3 @@ async def test_bad_arguments(service: MessageService, conversation: str) -> None
         with pytest.raises(errors.InvalidInput) as caught:
             await service.messages.context(conversation, **options)  # type: ignore[arg-type]
         assert caught.value.field == field
-
-
-def test_the_grid_depends_on_the_budget_alone() -> None:
-    assert [step_of(b) for b in (1, 1_000, 4_000, 32_000, 10**9)] == [1, 1, 4, 32, 1_024]

@@ -1,8 +1,9 @@
 """The prompt window: the newest messages of a branch that fit a token budget.
 
 Two reads: the token counts, newest first, from the index alone (no document is touched), then
-exactly the messages of the window. The window begins on a fixed grid of sequence numbers: while a
-conversation grows its first message stays the same until the budget forces a step, so the prompt's
+exactly the messages of the window. Others may write between the two; so nothing newer than what was
+counted is read, and what was read is fitted to the budget once more. Where the window begins is
+chosen so that it rarely moves while the conversation grows (see `window_start`): the prompt's
 prefix is the same bytes from turn to turn and a provider's prompt cache hits.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from message_service import errors
 from message_service.catalogue import queries
@@ -22,6 +24,7 @@ from message_service.messages import integrity
 from message_service.messages.conversation_state import FULL_SPAN, ConversationStates
 from message_service.messages.history import clip
 from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.window_start import Fitting
 
 MESSAGE_OVERHEAD = 4
 """Tokens a chat template adds to each message (role and separators), as commonly counted."""
@@ -94,8 +97,8 @@ class ContextReader:
             branch: The branch; None for the active one.
             max_messages: Most messages of the window, 1 to 5,000.
             step: The window begins right after a multiple of this number; larger steps keep the
-                prefix longer and the window shorter. None chooses by the budget, 1 switches the
-                grid off.
+                prefix longer and the window shorter. None gives up to an eighth of the messages
+                that fit (in small windows up to eight, but no more than a third), 1 none.
             include_pinned: Keep pinned messages of the branch that lie before the window.
             include_summary: Keep the branch's stored summary.
 
@@ -107,8 +110,8 @@ class ContextReader:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         _check_range("token_budget", token_budget, 1, 2**31)
         _check_range("max_messages", max_messages, 1, MAX_MESSAGES)
-        grid = step_of(token_budget) if step is None else step
-        _check_range("step", grid, 1, MAX_MESSAGES)
+        if step is not None:
+            _check_range("step", step, 1, MAX_MESSAGES)
         if branch is not None:
             check_branch("branch", branch)
         state, conversation, pins = await asyncio.gather(
@@ -122,55 +125,42 @@ class ContextReader:
         await self._states.know_branch(state, chosen)
         segments = state.segments(chosen)
         summary = _summary(conversation, chosen) if include_summary else None
-        fixed = [pin for pin in pins if _on_branch(pin, segments)]
-        reserved = sum(_cost(pin) for pin in fixed)
-        if summary is not None:
-            reserved += summary["token_count"] + MESSAGE_OVERHEAD
-        # Pins count as reserved even when they turn out to lie inside the window: which do is not
-        # known before its start is, and counting them keeps the start independent of that.
-        start, complete = await self._start(
-            conversation_id, segments, token_budget - reserved, max_messages, grid, fixed
+        pinned = {row["sequence_number"]: row for row in pins if _on_branch(row, segments)}
+        limits = partial(
+            Fitting,
+            token_budget,
+            max_messages,
+            step=step,
+            other=0 if summary is None else summary["token_count"] + MESSAGE_OVERHEAD,
         )
-        if start is None:
-            if not complete:
-                raise errors.ContextBudgetTooSmall(
-                    f"token_budget: {token_budget} tokens do not hold the newest message"
-                    + (f" beside {reserved} of pinned messages and summary" if reserved else "")
-                    + ". Raise it, or leave out pins and summary",
-                    field="token_budget",
-                )
-            return _window([], fixed, summary, token_budget, left_out=False)
-        rows = await self._rows(conversation_id, clip(segments, start - 1, FULL_SPAN))
-        before = [pin for pin in fixed if pin["sequence_number"] < start]
-        return _window(rows, before, summary, token_budget, left_out=not complete)
+        counted = limits(pinned={number: _cost(row) for number, row in pinned.items()})
+        async for number, tokens in self._counts(conversation_id, segments, token_budget):
+            if not counted.take(number, tokens + MESSAGE_OVERHEAD):
+                break
+        _check_room(counted, token_budget)
+        start = counted.start()
+        read = clip(segments, start - 1, counted.newest + 1)
+        rows = await self._rows(conversation_id, read) if start else []
+        # What was edited or undeleted since it was counted may need more room now.
+        fresh = {row["sequence_number"]: _cost(row) for row in rows}
+        fitted = limits(
+            pinned={number: max(_cost(row), fresh.get(number, 0)) for number, row in pinned.items()}
+        )
+        if not all(fitted.take(number, fresh[number]) for number in reversed(fresh)):
+            start = fitted.start()
+        _check_room(fitted, token_budget)
+        return _window(
+            [row for row in rows if row["sequence_number"] >= start],
+            [row for number, row in pinned.items() if number < start or not rows],
+            summary,
+            token_budget,
+            left_out=counted.full or fitted.full,
+        )
 
     async def _pins(self, conversation_id: str, *, wanted: bool) -> list[Row]:
         if not wanted:
             return []
         return await self._scope.find(queries.PINNED, conversation_id=conversation_id)
-
-    async def _start(
-        self,
-        conversation_id: str,
-        segments: Sequence[queries.Segment],
-        budget: int,
-        max_messages: int,
-        grid: int,
-        fixed: Sequence[Row],
-    ) -> tuple[int | None, bool]:
-        """Return the first number of the window, and whether it reaches the branch's beginning."""
-        if budget <= 0:
-            return None, False
-        paid = {pin["sequence_number"] for pin in fixed}
-        numbers: list[int] = []
-        spent = 0
-        async for number, tokens in self._counts(conversation_id, segments, budget):
-            if number not in paid:
-                spent += tokens + MESSAGE_OVERHEAD
-            if spent > budget or len(numbers) == max_messages:
-                return _on_grid(numbers, grid), False
-            numbers.append(number)
-        return (numbers[-1] if numbers else None), True
 
     async def _counts(
         self, conversation_id: str, segments: Sequence[queries.Segment], budget: int
@@ -204,30 +194,18 @@ class ContextReader:
         return rows
 
 
-def step_of(token_budget: int) -> int:
-    """Return the grid for a budget: about an eighth of the messages it holds, a power of two.
-
-    Taken from the budget alone (at 64 tokens a message), so that it never moves by itself.
-    """
-    eighth = max(1, token_budget // 64 // 8)
-    return min(1 << (eighth.bit_length() - 1), 1_024)
-
-
-def _on_grid(numbers: Sequence[int], grid: int) -> int | None:
-    """Return the oldest number that opens a new cell of the grid; failing that the oldest.
-
-    `numbers` are descending. A number opens a cell when the one before it on the branch lies in an
-    earlier cell; the oldest number's predecessor is not in the window, so only its own place tells.
-    """
-    if not numbers:
-        return None
-    oldest = numbers[-1]
-    if (oldest - 1) % grid == 0:
-        return oldest
-    for newer, older in zip(reversed(numbers[:-1]), reversed(numbers[1:]), strict=True):
-        if (newer - 1) // grid > (older - 1) // grid:
-            return newer
-    return oldest
+def _check_room(fitting: Fitting, budget: int) -> None:
+    if fitting.too_small:
+        raise errors.ContextBudgetTooSmall(
+            f"token_budget: {budget} tokens do not hold the newest message"
+            + (
+                f" beside {fitting.reserved} of pinned messages and summary"
+                if fitting.reserved
+                else ""
+            )
+            + ". Raise it, or leave out pins and summary",
+            field="token_budget",
+        )
 
 
 def _on_branch(row: Row, segments: Sequence[queries.Segment]) -> bool:
