@@ -162,6 +162,13 @@ MESSAGES = Collection(
             partial={"enrichment.pending": {"$exists": True}},
             added=True,
         ),
+        Index(
+            "idx_enrichment_refused",
+            (("conversation_id", 1), ("tenant_id", 1), ("sequence_number", 1)),
+            "messages the search index could not take",
+            partial={"enrichment.refused": {"$exists": True}},
+            added=True,
+        ),
     ),
 )
 

@@ -12,6 +12,7 @@ from message_service.database.query import Filter, Query
 
 TERMS = "indexed_content.terms"
 _PENDING = "enrichment.pending"
+_REFUSED = "enrichment.refused"
 _ALL = "the indexer serves every tenant"
 _LAST = "\U0010ffff"
 
@@ -222,6 +223,14 @@ def _behind(conversation_id: str) -> Filter:
     return {"conversation_id": conversation_id, _PENDING: {"$exists": True}}
 
 
+def _refused(conversation_id: str) -> Filter:
+    return {"conversation_id": conversation_id, **_refused_anywhere()}
+
+
+def _refused_anywhere() -> Filter:
+    return {_REFUSED: {"$exists": True}}
+
+
 def _after(after: Any) -> Filter:
     return {} if after is None else {"_id": {"$gt": after}}
 
@@ -269,6 +278,28 @@ INDEXING_BEHIND = Query(
     example={"conversation_id": CONVERSATION},
     sort=(("sequence_number", 1),),
     projection={"_id": 0, "sequence_number": 1},
+)
+
+INDEXING_REFUSED = Query(
+    name="indexing.refused",
+    collection="messages",
+    purpose="The messages of a conversation that the index could not take",
+    index="idx_enrichment_refused",
+    build=_refused,
+    example={"conversation_id": CONVERSATION},
+    projection={"_id": 0, "sequence_number": 1},
+)
+
+INDEXING_REFUSED_ANYWHERE = Query(
+    name="indexing.refused_anywhere",
+    collection="messages",
+    purpose="The messages of the store that the index could not take",
+    index="idx_enrichment_refused",
+    build=_refused_anywhere,
+    example={},
+    projection={"_id": 0, "sequence_number": 1},
+    scatter=_ALL,
+    all_tenants=_ALL,
 )
 
 INDEXING_SWEEP = Query(
@@ -350,6 +381,7 @@ CHECKED_MESSAGES = Query(
         "revision": 1,
         "delete_at": 1,
         _PENDING: 1,
+        _REFUSED: 1,
     },
     scatter=_ALL,
     all_tenants=_ALL,
@@ -402,6 +434,8 @@ SEARCH_QUERIES: tuple[Query, ...] = (
     INDEXING_WORK,
     INDEXING_OLDEST,
     INDEXING_BEHIND,
+    INDEXING_REFUSED,
+    INDEXING_REFUSED_ANYWHERE,
     INDEXING_SWEEP,
     INDEXING_OUTDATED,
     ENTRY_NOT_NEWER,

@@ -158,8 +158,10 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
         if as_json:
             print_json(asdict(found))
             return
-        before = found.freshness.complete_before
+        before, refused = found.freshness.complete_before, found.freshness.refused
         state = "complete" if before is None else f"complete before {before.isoformat()}"
+        if refused:
+            state += f" but for {refused:,} messages the index could not take"
         console.print(
             f"{found.entries:,} entries of version {found.version}, {state}; "
             f"indexer: {found.indexer or 'none runs'}",
@@ -187,14 +189,15 @@ def check(
         else:
             console.print(
                 f"{found.messages:,} messages, {found.entries:,} entries: {found.missing:,} "
-                f"missing, {found.stale:,} stale, {found.orphans:,} orphans; "
+                f"missing, {found.stale:,} stale ({found.refused:,} of them refused by the "
+                f"index), {found.orphans:,} orphans; "
                 f"{found.waiting:,} waiting for the indexer",
                 markup=False,
                 soft_wrap=True,
             )
             for example in found.examples[:10]:
                 console.print("  " + " ".join(example), markup=False, soft_wrap=True)
-        return found.clean or repair
+        return found.clean or (repair and not found.refused)
 
     if not run_once(run()):
         raise errors.IndexDiffers(

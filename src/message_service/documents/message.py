@@ -270,6 +270,8 @@ class Enrichment(Embedded):
     """Paths the caller filled, which enrichers leave alone."""
     failed: Labels | None = None
     """Enrichers that raised an error on this text, or why it could not be indexed."""
+    refused: Name | None = None
+    """Why the search index has no entry of the message as it is now; absent when it has."""
 
 
 class Tombstone(Embedded):

@@ -32,16 +32,26 @@ from message_service.documents.fields import (
 )
 from message_service.documents.message import MessageStatus, MessageType, Role
 
+MAX_FORM = 100_000
+"""How much of a text is searchable, in code points of its searchable form (words set apart by
+spaces). Any text that can be stored fits, unless compatibility forms make it longer (the ligature
+U+FDFA stands for 18 characters): then what comes after is not searched."""
+
+MAX_TERMS = 50_000
+"""How many words and pieces of a text are searchable."""
+
+_SLACK = 1_000  # the last word or piece, and terms that stand for features and topics
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
-_Terms = Annotated[list[str], Field(max_length=MAX_TEXT_CODE_POINTS)]
+_Form = Annotated[str, StringConstraints(max_length=MAX_FORM + _SLACK)]
+_Terms = Annotated[list[str], Field(max_length=MAX_TERMS + _SLACK)]
 
 
 class IndexedContent(Embedded):
     """The text in the forms a query may meet it."""
 
     full_text: _Text
-    normalized_text: _Text | None = None
-    stemmed_text: _Text | None = None
+    normalized_text: _Form | None = None
+    stemmed_text: _Form | None = None
     tokens: _Terms | None = None
     bigrams: _Terms | None = None
     trigrams: _Terms | None = None

@@ -16,6 +16,7 @@ from typing import Any
 
 import Stemmer
 
+from message_service.documents.search_entry import MAX_FORM, MAX_TERMS
 from message_service.enrichment.stop_words import STOP_WORDS
 
 MAX_TOKEN = 64
@@ -218,10 +219,15 @@ def analyse(text: str, language: str) -> Words:
     units: list[str] = []  # words and single characters: what n-grams are made of
     terms: dict[str, None] = {}
     has_run = False
+    length = 0
     same, _, _ = _compatible(text)
     for start, end, is_run in _units(same):
+        room = min(MAX_FORM - length, MAX_TERMS - len(units))
+        if room <= 0:
+            break
         if is_run:
-            run = same[start:end]
+            run = same[start : min(end, start + room)]
+            length += len(run) + 1
             has_run = True
             pieces = _pieces(run)
             normalized.append(run)
@@ -234,6 +240,7 @@ def analyse(text: str, language: str) -> Words:
         written = same[start:end]
         word = fold(written)[:MAX_TOKEN]
         base = stem(written, language)
+        length += max(len(word), len(base)) + 1
         normalized.append(word)
         stemmed.append(base)
         tokens.append(word)
@@ -245,7 +252,7 @@ def analyse(text: str, language: str) -> Words:
         tokens=tokens,
         bigrams=_grams(units, 2, has_run=has_run),
         trigrams=_grams(units, 3, has_run=has_run),
-        terms=list(terms),
+        terms=list(terms)[:MAX_TERMS],
     )
 
 

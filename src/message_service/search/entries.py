@@ -62,7 +62,11 @@ def message_update(
         "enrichment.version": ENRICHMENT_VERSION,
         "enrichment.enriched_at": now,
     }
-    dropped: Row = {"enrichment.pending": "", "enrichment.pending_since": ""}
+    dropped: Row = {
+        "enrichment.pending": "",
+        "enrichment.pending_since": "",
+        "enrichment.refused": "",
+    }
     for path in MESSAGE_PATHS:
         if path not in given:
             found = enriched.findings.get(path)
@@ -73,12 +77,13 @@ def message_update(
 
 
 def passed_over(reason: str, now: datetime) -> Mapping[str, Any]:
-    """Return the update for a message that cannot be indexed: off the list, with the reason."""
+    """Return the update for a message the index refuses: off the list, with the reason."""
     return {
         "$set": {
             "enrichment.version": ENRICHMENT_VERSION,
             "enrichment.enriched_at": now,
-            "enrichment.failed": [reason[:256]],
+            "enrichment.failed": [f"index: {reason}"[:256]],
+            "enrichment.refused": reason[:256],
         },
         "$unset": {"enrichment.pending": "", "enrichment.pending_since": ""},
     }

@@ -7,7 +7,12 @@ from datetime import datetime
 
 from message_service import errors
 from message_service.catalogue import queries
-from message_service.catalogue.search_queries import INDEXING_BEHIND, INDEXING_OLDEST
+from message_service.catalogue.search_queries import (
+    INDEXING_BEHIND,
+    INDEXING_OLDEST,
+    INDEXING_REFUSED,
+    INDEXING_REFUSED_ANYWHERE,
+)
 from message_service.database.store import Scope, Store
 from message_service.messages.incoming import BACKLOG, LIVE
 from message_service.search.results import Freshness
@@ -16,6 +21,7 @@ from message_service.stopping import within
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.1
 _ANSWER = 2.0
+_COUNTED = 1_000
 
 
 async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
@@ -33,20 +39,32 @@ async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
         queries.CONVERSATION_BY_ID, conversation_id=conversation_id
     ):
         raise errors.NotFound("conversation", conversation_id)
-    behind = await scope.find_one(INDEXING_BEHIND, conversation_id=conversation_id)
+    behind, refused = await asyncio.gather(
+        scope.find_one(INDEXING_BEHIND, conversation_id=conversation_id),
+        scope.find(INDEXING_REFUSED, limit=_COUNTED, conversation_id=conversation_id),
+    )
     last = tail["sequence_number"] if tail else 0
-    if behind is None:
-        return Freshness(complete=True, complete_to=last)
-    return Freshness(complete=False, complete_to=min(last, behind["sequence_number"] - 1))
+    if behind is not None:
+        last = min(last, behind["sequence_number"] - 1)
+    return Freshness(
+        complete=behind is None and not refused, complete_to=last, refused=len(refused)
+    )
 
 
 async def of_store(store: Store) -> Freshness:
     """Return the moment up to which everything written is searchable."""
-    found = await asyncio.gather(
-        *(store.find_everywhere(INDEXING_OLDEST, limit=1, rank=rank) for rank in (LIVE, BACKLOG))
+    refused, *oldest = await asyncio.gather(
+        store.find_everywhere(INDEXING_REFUSED_ANYWHERE, limit=_COUNTED),
+        *(store.find_everywhere(INDEXING_OLDEST, limit=1, rank=rank) for rank in (LIVE, BACKLOG)),
     )
-    waiting: list[datetime] = [row["enrichment"]["pending_since"] for rows in found for row in rows]
-    return Freshness(complete=not waiting, complete_before=min(waiting, default=None))
+    waiting: list[datetime] = [
+        row["enrichment"]["pending_since"] for rows in oldest for row in rows
+    ]
+    return Freshness(
+        complete=not waiting and not refused,
+        complete_before=min(waiting, default=None),
+        refused=len(refused),
+    )
 
 
 async def wait_for(

@@ -58,7 +58,7 @@ class Progress:
     Attributes:
         indexed: Messages whose entry was written.
         removed: Messages whose entry was removed.
-        passed_over: Messages that could not be indexed; `enrichment.failed` says why.
+        passed_over: Messages that could not be indexed; `enrichment.refused` says why.
     """
 
     indexed: int = 0
@@ -258,7 +258,7 @@ class Indexer:
             # One that the server refuses must not hold up the rest.
             message = ready[0].message
             _LOG.error("message %s not indexed: %s", message["message_id"], error.code)
-            update = passed_over(f"index: {error.code}", self._clock.now())
+            update = passed_over(error.code, self._clock.now())
             await self._take_off([replace(ready[0], update=update)])
             self.progress.passed_over += 1
         else:

@@ -40,6 +40,8 @@ class IndexCheck:
         waiting: Messages on the indexer's work list, left to it.
         missing: Searchable messages without an entry.
         stale: Messages whose entry is of an earlier revision.
+        refused: Those of the missing and stale ones that the index could not take; repairing them
+            tries once more.
         orphans: Entries without a searchable message.
         repaired: Whether the differences were repaired: missing and stale ones put on the work
             list, orphans removed.
@@ -51,6 +53,7 @@ class IndexCheck:
     waiting: int = 0
     missing: int = 0
     stale: int = 0
+    refused: int = 0
     orphans: int = 0
     repaired: bool = False
     examples: list[tuple[str, str, str, str]] = field(
@@ -104,6 +107,7 @@ class Reconciler:
             if kind == "waiting":
                 found.waiting += 1
                 continue
+            found.refused += "refused" in ((message or {}).get("enrichment") or {})
             self._count(found, kind, key)
             if repair:
                 (orphans if kind == "orphan" else due).append(key)

@@ -92,16 +92,19 @@ class Freshness:
     """How far the index has come.
 
     Attributes:
-        complete: Whether nothing was waiting to be indexed.
+        complete: Whether nothing was waiting to be indexed, and nothing had been refused.
         complete_to: In a conversation: every message up to this number is searchable as it is now.
             None for wider scopes.
         complete_before: In wider scopes: every message of the store written or changed before
             this moment (of the writers' clocks) is searchable; None when nothing is waiting.
+        refused: Messages the index could not take, which are therefore not found (1,000 stands for
+            that many or more). Each says why in `enrichment.refused`.
     """
 
     complete: bool
     complete_to: int | None = None
     complete_before: datetime | None = None
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
