@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.enrichment_safety import measure_safety
+from benchmarks.page import write_table
 from benchmarks.sources import SHARED, available
 from message_service.enrichment.entities import find_entities
 from message_service.enrichment.intent import INTENTS, classify_intent
@@ -28,8 +29,6 @@ from message_service.enrichment.urgency import URGENCIES, judge_urgency
 from message_service.enrichment.words import analyse, fold
 
 LABELLED = Path(__file__).with_name("labelled")
-PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "enrichment.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OWN = "ours"
 MESSAGE = "I really enjoyed our walk in the park yesterday, the dogs were running around all day"
 PERSONA = {"en": "En", "fr": "Fr", "id": "Id", "it": "It", "ja": "Jp", "ko": "Ko", "zh": "Zh"}
@@ -211,10 +210,7 @@ def main() -> None:
     measured = table()
     print(measured)
     if "--write" in sys.argv[1:]:
-        page = PAGE.read_text("utf-8")
-        before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{measured}\n{END}{after}", "utf-8")
+        write_table("measured", measured)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.page import write_table
 from benchmarks.sources import SHARED, available
 from message_service.enrichment.profanity import find_abuse
 from message_service.enrichment.signals import SIGNALS
 
 OWN = Path(__file__).with_name("labelled") / "abuse.tsv"
-PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "enrichment.md"
-BEGIN, END = "<!-- abuse: begin -->", "<!-- abuse: end -->"
 HATECHECK = "multilingual-hatecheck"
 HATECHECK_FILES = {
     "ar": "arabic", "de": "german", "es": "spanish", "fr": "french", "zh": "mandarin",
@@ -145,9 +144,7 @@ def main() -> None:
     measured = table(measure_abuse())
     print(measured)
     if "--write" in sys.argv[1:]:
-        before, rest = PAGE.read_text("utf-8").split(BEGIN)
-        _, after = rest.split(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{measured}\n{END}{after}", "utf-8")
+        write_table("abuse", measured)
 
 
 if __name__ == "__main__":

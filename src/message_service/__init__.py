@@ -5,7 +5,7 @@ from message_service.documents.message import Message
 from message_service.messages.appender import Appended
 from message_service.messages.branches import BranchInfo
 from message_service.messages.context import ContextWindow
-from message_service.messages.incoming import NewMessage
+from message_service.messages.new_message import NewMessage
 from message_service.messages.numbering import Completeness
 from message_service.messages.rows import Page, StoredMessage
 from message_service.search.results import Hit, SearchPage

@@ -7,6 +7,10 @@ from typing import Protocol
 
 from message_service import errors
 
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""The moments that can be stored, both included: a chat's date outside them is a mistake."""
+
 
 class Clock(Protocol):
     """Where the service reads the time; tests inject their own."""
@@ -37,12 +41,30 @@ def check_datetime(field: str, moment: datetime) -> datetime:
         moment: Any aware datetime.
 
     Raises:
-        InvalidInput: `moment` is naive; a naive time would be stored as if it were UTC.
+        InvalidInput: `moment` is no datetime, is naive (a naive time would be stored as if it
+            were UTC), or lies outside the years 1900 to 2999.
     """
-    if moment.utcoffset() is None:
+    if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise errors.InvalidInput(
-            field,
+            field, "is not a datetime", "Pass one, for example datetime.now(timezone.utc)"
+        )
+    problem = why_not_storable(moment)
+    if problem is not None:
+        raise errors.InvalidInput(field, *problem)
+    return to_milliseconds(moment.astimezone(UTC))
+
+
+def why_not_storable(moment: datetime) -> tuple[str, str] | None:
+    """Return what is wrong with a moment, and the fix; None when it can be stored."""
+    if moment.utcoffset() is None:
+        return (
             "the datetime has no time zone",
             "Pass an aware datetime, for example datetime.now(timezone.utc)",
         )
-    return to_milliseconds(moment.astimezone(UTC))
+    try:
+        inside = EARLIEST <= moment.astimezone(UTC) <= LATEST
+    except OverflowError:
+        inside = False
+    if inside:
+        return None
+    return "lies outside the years 1900 to 2999", "Correct the date, or leave it out"

@@ -54,7 +54,9 @@ def check_id(kind: IdKind, field: str, value: object) -> str:
     """
     if isinstance(value, str) and _COMPILED[kind].fullmatch(value):
         return value
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+    shown = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+    if len(shown) > 60:
+        shown = shown[:57] + "..."
     raise errors.InvalidId(
         field,
         f"{shown} is not a {kind.name.lower()} id",

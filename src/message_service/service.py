@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.monitoring import CommandListener
 
 from message_service import errors
+from message_service.arguments import check_instance, check_sequence, check_text_argument
 from message_service.catalogue import apply, schema_state
 from message_service.clock import Clock, SystemClock
 from message_service.database.client import Row, build_client, disconnect, open_database
@@ -35,6 +36,7 @@ from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_TENANT = "default"
+_LONGEST_URI = 16_384
 
 
 class Tenant:
@@ -112,6 +114,7 @@ class MessageService:
             lambda tenant_id: self.tenant(tenant_id).search,
             f"{socket.gethostname()}:{os.getpid()}:{new_id.new(IdKind.JOB)[-8:]}",
             poll=settings.index_poll,
+            phone_regions=settings.phone_regions,
         )
         self._stop = StopSignal()
         self._indexing: asyncio.Task[bool] | None = None
@@ -147,9 +150,18 @@ class MessageService:
             SchemaTooNew: The database was written by a newer release.
             LocalServerError: The local server could not be started.
         """
+        if uri is not None:
+            check_text_argument("uri", uri, most=_LONGEST_URI, what="connection string")
+        for listener in () if listeners is None else check_sequence("listeners", listeners):
+            check_instance("listeners", listener, CommandListener)
         chosen = _settings(settings, overrides)
-        moment = clock or SystemClock()
-        address = uri or (None if chosen.uri is None else chosen.uri.get_secret_value())
+        moment = SystemClock() if clock is None else clock
+        if not callable(getattr(moment, "now", None)):
+            raise errors.InvalidInput("clock", "is no clock", "Give an object with now()")
+        random = _random_bytes(random)
+        address = uri
+        if address is None and chosen.uri is not None:
+            address = chosen.uri.get_secret_value()
         if address is None:
             manager = LocalServerManager(chosen.local_server_dir, chosen.mongod)
             address = (await manager.start()).uri
@@ -159,10 +171,11 @@ class MessageService:
             database = open_database(client, chosen.database)
             await apply.ensure(database, moment)
             secret = await schema_state.cursor_secret(database, random)
+            new_id = IdFactory(moment, random)
+            return cls(chosen, client, database, server, secret, moment, new_id)
         except BaseException:
             await disconnect(client)
             raise
-        return cls(chosen, client, database, server, secret, moment, IdFactory(moment, random))
 
     @property
     def store(self) -> Store:
@@ -271,6 +284,24 @@ class MessageService:
         await self.close()
 
 
+def _random_bytes(random: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Return a source of random bytes that is known to give some."""
+    if not callable(random):
+        raise errors.InvalidInput("random", "is no function", "Give one like os.urandom")
+
+    def some(count: int) -> bytes:
+        made = random(count)
+        if not isinstance(made, bytes) or len(made) != count:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput(
+                "random", f"gave something else than {count} bytes", "Give one like os.urandom"
+            )
+        return made
+
+    return some
+
+
 def _settings(settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+    if settings is not None:
+        check_instance("settings", settings, Settings)
     base = settings if settings is not None else checked(Settings, {})
     return checked(Settings, {**base.model_dump(), **overrides}) if overrides else base

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import phonenumbers
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from message_service.arguments import is_unicode
 
 _LONGEST = 31_536_000
 """A year of seconds: what is meant to be for ever, and no number a clock cannot take."""
@@ -20,20 +23,50 @@ _MOST = 10_000_000
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x20\x7f/\\."$*<>:|?]')
 _NAME_BYTES = 63
 _SERVERS_OWN = ("admin", "config", "local")
+_COMPRESSORS = ("zstd", "zlib", "snappy")
 
 
 def _check_database(name: str) -> str:
     bad = _NOT_IN_A_NAME.search(name)
     if bad is not None:
         raise ValueError(f"{bad[0]!r} cannot be in a database name")
-    if not name or len(name.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
+    if not is_unicode(name):
+        raise ValueError("a database name has no lone surrogate")
+    if not name or len(name.encode()) > _NAME_BYTES:
         raise ValueError(f"a database name has 1 to {_NAME_BYTES} bytes")
     if name.lower() in _SERVERS_OWN:
         raise ValueError(f"the databases {', '.join(_SERVERS_OWN)} are the server's own")
     return name
 
 
+def _check_compressors(names: str) -> str:
+    for name in names.split(",") if names else ():
+        if name.strip() not in _COMPRESSORS:
+            raise ValueError(f"a compressor is one of {', '.join(_COMPRESSORS)}")
+    return names
+
+
 DatabaseName = Annotated[str, AfterValidator(_check_database)]
+Compressors = Annotated[str, AfterValidator(_check_compressors)]
+
+
+def _split(given: object) -> object:
+    """Take what an environment variable says, `DE,AT`, apart."""
+    if not isinstance(given, str):
+        return given
+    return [one.strip() for one in given.split(",") if one.strip()]
+
+
+def _check_region(code: str) -> str:
+    known: set[str] = phonenumbers.SUPPORTED_REGIONS
+    if code not in known:
+        raise ValueError(f"{code!r} is no region with a phone numbering plan, such as DE or US")
+    return code
+
+
+PhoneRegions = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_region)], ...], NoDecode, BeforeValidator(_split)
+]
 
 
 class Settings(BaseSettings):
@@ -63,8 +96,10 @@ class Settings(BaseSettings):
     socket_timeout: float = Field(
         45, gt=0, le=_LONGEST, description="wait for an answer on a socket"
     )
-    compressors: str = Field("zstd", description="wire compression, best first; empty for none")
-    server_api: str | None = Field(
+    compressors: Compressors = Field(
+        "zstd", description="wire compression, best first; empty for none"
+    )
+    server_api: Literal["1"] | None = Field(
         None, description="Stable API version to declare ('1'); unset declares none"
     )
     app_name: str = Field("message-service", description="name shown in the server's log")
@@ -103,6 +138,13 @@ class Settings(BaseSettings):
     )
     index_poll: float = Field(
         0.5, gt=0, le=60, description="looks at the indexer's work list when nothing wakes it"
+    )
+
+    phone_regions: PhoneRegions = Field(
+        (),
+        max_length=32,
+        description="regions (DE,AT) whose national phone formats are found in any language; "
+        "empty for US and GB",
     )
 
     local_server_dir: Path = Field(

@@ -16,9 +16,12 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from message_service.arguments import check_number
+
 STOP_GRACE = 5.0
 """Seconds a loop is given, once it is asked to stop, to finish the round it is in."""
 
+_LONGEST_PAUSE = 31_536_000.0
 _CANCEL_AGAIN = 0.25
 _CANCEL_FOR = 5.0
 _LOG = logging.getLogger(__name__)
@@ -56,7 +59,13 @@ class StopSignal:
         await self.pause(None)
 
     async def pause(self, seconds: float | None) -> None:
-        """Return after `seconds`, or as soon as the loops are asked to end."""
+        """Return after `seconds`, or as soon as the loops are asked to end.
+
+        Raises:
+            InvalidInput: `seconds` is not a number from 0 to a year.
+        """
+        if seconds is not None:
+            check_number("seconds", seconds, 0, _LONGEST_PAUSE)
         if self._requested:
             return
         loop = asyncio.get_running_loop()

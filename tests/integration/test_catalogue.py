@@ -561,6 +561,7 @@ async def test_the_server_takes_what_is_meant(enforced: Database, changed: Row) 
         {"message_id": "msg_0000-0000-0000"},
         {"conversation_id": "conv_000000000002", "partition_key": "conv_000000000001"},
         {"status": "unheard"},
+        {"content__text": ""},
         {"tenant_id": None},
         {"timestamps": {}},
         {"timestamps__created_at": "2025-01-15T10:30:00Z"},

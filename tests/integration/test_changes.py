@@ -213,3 +213,9 @@ async def test_listing_pages_through_all(service: MessageService) -> None:
             if cursor is None:
                 break
         assert len(seen) == len(set(seen)) == expected
+
+
+async def test_a_message_never_edited_has_no_versions(service: MessageService) -> None:
+    conversation = (await service.conversations.create(USER)).conversation_id
+    done = await service.messages.append(conversation, "user", "as it was")
+    assert await service.messages.versions(conversation, done.message_id) == []

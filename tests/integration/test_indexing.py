@@ -243,13 +243,13 @@ async def test_a_new_enricher_version_reaches_what_is_stored(
 async def test_an_enricher_that_fails_is_recorded_and_holds_up_nothing(
     service: MessageService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(message: Row, now: datetime) -> object:
+    def broken(message: Row, now: datetime, phone_regions: tuple[str, ...]) -> object:
         if "bad" in message["content"]["text"]:
-            refused = worked_out(message, now)
+            refused = worked_out(message, now, phone_regions)
             assert refused.entry is not None
             refused.entry["indexed_content"]["full_text"] = 5  # what the validator refuses
             return refused
-        return worked_out(message, now)
+        return worked_out(message, now, phone_regions)
 
     worked_out = indexer._worked_out
     monkeypatch.setattr(indexer, "_worked_out", broken)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
 from message_service.interchange.report import ConversationReport, ImportReport
+from support.chat_exports import Chat, write
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 CHITCHAT = {
     "one": {
@@ -328,3 +332,53 @@ async def test_naughty_strings(service: MessageService, shared_data: Path) -> No
     for text in kept[:100]:
         if "\0" not in text and len(text) < 500 and text.strip():
             await service.search.matching("user_000000000001", text, since=page.items[0].created_at)
+
+
+async def test_an_export_of_a_restored_and_indexed_store_is_the_same(
+    service: MessageService, tmp_path: Path
+) -> None:
+    source, target = service.tenant("default"), service.tenant("copy")
+    await _rich(source)
+    await service.drain()
+    await service.search_index.drain()
+    first = await dump(source)
+    assert "detected_language" in first
+    path = tmp_path / "export.jsonl"
+    path.write_text(first, encoding="utf-8")
+    await run(target, "jsonl", path)
+    await service.search_index.drain()
+    assert await dump(target) == first
+    # A new version of the enrichers that finds the same changes nothing either.
+    await service.store.collection("messages").update_many(
+        {"message_type": {"$ne": "tombstone"}},
+        {"$set": {"enrichment.pending": 2, "enrichment.pending_since": NOW}},
+    )
+    await service.search_index.drain()
+    assert await dump(source) == first
+
+
+async def test_a_chat_without_nodes_is_skipped(service: MessageService, tmp_path: Path) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([{"id": "a", "title": "x", "mapping": {}}]))
+    report = await run(service.tenant("default"), "chatgpt", path)
+    assert (report.new, report.complete, sum(report.skipped.values())) == (0, True, 1)
+    assert (await service.conversations.list()).items == []
+
+
+async def test_a_date_beyond_the_calendar_is_no_date(
+    service: MessageService, tmp_path: Path
+) -> None:
+    chat = Chat()
+    chat.say("root", "dated oddly")
+    for odd in (-62135596800, 1e300, "x"):
+        export = chat.snapshot()
+        export["create_time"] = odd
+        for node in export["mapping"].values():
+            if node["message"]:
+                node["message"]["create_time"] = odd
+        report = await run(
+            service.tenant("default"), "chatgpt", write(tmp_path / "conversations.json", export)
+        )
+        assert report.complete
+    [conversation] = (await service.conversations.list()).items
+    assert conversation.months == [f"{conversation.created_at:%Y%m}"]

@@ -40,7 +40,9 @@ DOCUMENTS = st.fixed_dictionaries(
         "message_id": ids("msg"),
         "conversation_id": ids("conv"),
         "user_id": ids("user"),
-        "content": st.fixed_dictionaries({"text": TEXT}, optional={"word_count": COUNTS}),
+        "content": st.fixed_dictionaries(
+            {"text": TEXT.filter(bool)}, optional={"word_count": COUNTS}
+        ),
         "role": st.sampled_from(["user", "assistant", "system", "tool"]),
         "sequence_number": st.integers(1, 2**63 - 1),
         "timestamps": st.fixed_dictionaries(

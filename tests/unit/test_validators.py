@@ -122,7 +122,12 @@ def test_an_open_end_is_said_in_the_words_of_draft_4() -> None:
 
 
 def test_conditions_between_fields_stand_beside_the_schema() -> None:
-    assert validator(MESSAGES)["$expr"] == {"$eq": ["$partition_key", "$conversation_id"]}
+    assert validator(MESSAGES)["$expr"] == {
+        "$and": [
+            {"$eq": ["$partition_key", "$conversation_id"]},
+            {"$or": [{"$eq": ["$message_type", "tombstone"]}, {"$ne": ["$content.text", ""]}]},
+        ]
+    }
     assert validator(CATALOGUE.collection("conversations")).keys() == {"$jsonSchema"}
 
 

@@ -17,7 +17,10 @@ MESSAGES = Collection(
     document=Message,
     purpose="every message, with its metadata",
     shard_key=BY_CONVERSATION,
-    expressions=({"$eq": ["$partition_key", "$conversation_id"]},),
+    expressions=(
+        {"$eq": ["$partition_key", "$conversation_id"]},
+        {"$or": [{"$eq": ["$message_type", "tombstone"]}, {"$ne": ["$content.text", ""]}]},
+    ),
     indexes=(
         Index(
             "idx_message_id_unique",

@@ -122,6 +122,7 @@ ENTRY_FIELDS: dict[str, int] = {
     "indexed_content.normalized_text": 1,
     "indexed_content.stemmed_text": 1,
     "search_weights": 1,
+    "earlier_weights": 1,
     "created_at": 1,
 }
 
@@ -213,6 +214,10 @@ WORK_FIELDS: dict[str, int] = {
 
 def _due() -> Filter:
     return {_PENDING: {"$exists": True}}
+
+
+def _by_object_ids(ids: Sequence[Any]) -> Filter:
+    return {"_id": {"$in": list(ids)}}
 
 
 def _of_rank(rank: int) -> Filter:
@@ -347,6 +352,24 @@ ENTRY_NOT_NEWER = Query(
     examined_slack=1,
 )
 
+ENTRIES_BEFORE = Query(
+    name="indexing.entries_before",
+    collection="message_search_index",
+    purpose="What entries that are about to be replaced hand on",
+    index="_id_",
+    build=_by_object_ids,
+    example={"ids": []},
+    projection={
+        "content_hash": 1,
+        "last_indexed_at": 1,
+        "content_indexed_at": 1,
+        "search_weights": 1,
+        "earlier_weights": 1,
+    },
+    scatter=_ALL,
+    all_tenants=_ALL,
+)
+
 ENTRY_BY_MESSAGE = Query(
     name="indexing.entry_of",
     collection="message_search_index",
@@ -439,6 +462,7 @@ SEARCH_QUERIES: tuple[Query, ...] = (
     INDEXING_SWEEP,
     INDEXING_OUTDATED,
     ENTRY_NOT_NEWER,
+    ENTRIES_BEFORE,
     ENTRY_BY_MESSAGE,
     CHECKED_MESSAGES,
     CHECKED_ENTRIES,

@@ -152,9 +152,9 @@ class LocalServerManager:
             LocalServerError: It could not be stopped.
         """
         require_linux()
-        if not self._layout.directory.is_dir():
-            return None
         try:
+            if not self._layout.directory.is_dir():
+                return None
             async with self._layout.alone(time.monotonic() + START_TIMEOUT):
                 process = await self._find()
                 return None if process is None else await self._stop(process, wait)

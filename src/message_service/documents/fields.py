@@ -7,17 +7,32 @@ the fields once; `catalogue.validators` reads it from the models.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from beanie import DecimalAnnotation, Document
 from beanie.odm.utils.encoder import Encoder
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from bson import Decimal128
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from message_service import clock
+from message_service.arguments import is_unicode
 from message_service.ids import BRANCH_PATTERN, TENANT_PATTERN, IdKind
 
 MAX_TEXT_CODE_POINTS = 50_000
 """The source design's limit on message text; MongoDB's `maxLength` counts code points."""
+
+MAX_NAME = 256
+"""Most characters of a short string."""
+
+MAX_DIGEST = 128
 
 MAX_TEXT_BYTES = 160_000
 """Bound on the UTF-8 size: 50,000 three-byte (CJK) characters and some; 40,000 emoji."""
@@ -26,34 +41,76 @@ MAX_TEXT_BYTES = 160_000
 def _aware(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise ValueError("the datetime has no time zone; pass an aware one")
-    return clock.to_milliseconds(moment.astimezone(UTC))
+    try:
+        return clock.to_milliseconds(moment.astimezone(UTC))
+    except OverflowError:
+        raise ValueError("the datetime lies outside the years 1 to 9999 in UTC") from None
+
+
+def _said(moment: datetime) -> datetime:
+    problem = clock.why_not_storable(moment)
+    if problem is not None:
+        raise ValueError(problem[0])
+    return moment
+
+
+def _number(value: object) -> object:
+    if isinstance(value, (bool, bytes, bytearray)):
+        raise ValueError("is not a number")
+    return value
+
+
+def _text(value: object) -> object:
+    # pydantic would decode bytes, in an encoding nobody named.
+    if isinstance(value, (bytes, bytearray)):
+        raise ValueError("is bytes, not a string")
+    if isinstance(value, str) and not is_unicode(value):
+        raise ValueError("has a lone surrogate, which UTF-8 cannot express")
+    return value
+
+
+def _decimal128(value: Decimal) -> Decimal:
+    try:
+        Decimal128(value)
+    except ArithmeticError:
+        raise ValueError("has more than 34 digits or too large an exponent") from None
+    return value
+
+
+# They come last in a type: a constraint behind them would not be in the schema, and so not in the
+# server's validator.
+_ANumber = BeforeValidator(_number)
+_AText = BeforeValidator(_text)
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """An aware datetime, held as UTC milliseconds."""
 
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+SaidAt = Annotated[datetime, AfterValidator(_aware), AfterValidator(_said)]
+"""A moment a caller names: as `Moment`, from 1900 to 2999."""
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1), _ANumber]
 """A non-negative whole number; BSON int or long."""
 
 Milliseconds = Count
 """A duration in whole milliseconds."""
 
-Score = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=0, le=1), _ANumber]
 """A number from 0 to 1."""
 
-Money = Annotated[DecimalAnnotation, Field(ge=0)]
+Money = Annotated[DecimalAnnotation, Field(ge=0), AfterValidator(_decimal128), _ANumber]
 """An exact non-negative amount; BSON Decimal128, because doubles drift when added up."""
 
-Name = Annotated[str, StringConstraints(max_length=256)]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME), _AText]
 """A short string."""
 
-Note = Annotated[str, StringConstraints(max_length=10_000)]
+Note = Annotated[str, StringConstraints(max_length=10_000), _AText]
 """A longer string that is not message text."""
 
 Labels = Annotated[list[Name], Field(max_length=1_000)]
 """A list of short strings."""
 
-Digest = Annotated[str, StringConstraints(max_length=128)]
+Digest = Annotated[str, StringConstraints(max_length=MAX_DIGEST), _AText]
 """`sha256:` and a hexadecimal digest (shorter forms are accepted from outside)."""
 
 
@@ -63,13 +120,13 @@ def _id(kind: IdKind) -> StringConstraints:
     return StringConstraints(pattern=rf"^{kind.pattern}$")
 
 
-MessageId = Annotated[str, _id(IdKind.MESSAGE)]
-ConversationId = Annotated[str, _id(IdKind.CONVERSATION)]
-UserId = Annotated[str, _id(IdKind.USER)]
-CharacterId = Annotated[str, _id(IdKind.CHARACTER)]
-JobId = Annotated[str, _id(IdKind.JOB)]
-TenantId = Annotated[str, StringConstraints(pattern=rf"^{TENANT_PATTERN}$")]
-BranchName = Annotated[str, StringConstraints(pattern=rf"^{BRANCH_PATTERN}$")]
+MessageId = Annotated[str, _id(IdKind.MESSAGE), _AText]
+ConversationId = Annotated[str, _id(IdKind.CONVERSATION), _AText]
+UserId = Annotated[str, _id(IdKind.USER), _AText]
+CharacterId = Annotated[str, _id(IdKind.CHARACTER), _AText]
+JobId = Annotated[str, _id(IdKind.JOB), _AText]
+TenantId = Annotated[str, StringConstraints(pattern=rf"^{TENANT_PATTERN}$"), _AText]
+BranchName = Annotated[str, StringConstraints(pattern=rf"^{BRANCH_PATTERN}$"), _AText]
 
 
 class Embedded(BaseModel):

@@ -9,9 +9,9 @@ and `delete_at` (set only once an archive is verified; the TTL index looks at no
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from message_service.documents.fields import (
     MAX_TEXT_CODE_POINTS,
@@ -317,6 +317,12 @@ class Message(StoredDocument):
     backup_status: BackupStatus | None = None
     checksum: Digest | None = None
     delete_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.content.text and self.message_type is not MessageType.TOMBSTONE:
+            raise ValueError("content.text is empty; only a tombstone holds no text")
+        return self
 
     class Settings:
         """Beanie's settings."""

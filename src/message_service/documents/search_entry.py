@@ -89,8 +89,21 @@ class SearchWeights(Embedded):
     quality_score: Score | None = None
 
 
+class EarlierWeights(Embedded):
+    """The weights up to a moment, for listings that began before it."""
+
+    until: Moment
+    weights: SearchWeights
+
+
 class SearchEntry(StoredDocument):
-    """One searchable message."""
+    """One searchable message.
+
+    Attributes:
+        content_indexed_at: Since when this text is searchable; unlike `last_indexed_at` it stays
+            when only something beside the text changes.
+        earlier_weights: The weights it had of late, oldest first.
+    """
 
     tenant_id: TenantId
     message_id: MessageId
@@ -104,6 +117,8 @@ class SearchEntry(StoredDocument):
     search_weights: SearchWeights | None = None
     created_at: Moment
     last_indexed_at: Moment | None = None
+    content_indexed_at: Moment | None = None
+    earlier_weights: list[EarlierWeights] | None = None
     index_version: Name | None = None
     removed: bool | None = None
     delete_at: Moment | None = None

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from message_service import errors
+from message_service.arguments import check_finite, check_mapping
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -18,6 +19,8 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
     Raises:
         InvalidInput: Naming the first field that does not fit, and what would.
     """
+    # Before pydantic, which would read an iterator without end to its end.
+    check_finite("", check_mapping("value", values))
     try:
         return model.model_validate(values)
     except ValidationError as error:

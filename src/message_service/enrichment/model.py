@@ -21,11 +21,13 @@ class Subject:
         text: The sanitized text.
         language: ISO 639-1 code, or `und`.
         words: Its searchable forms.
+        phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
 
     text: str
     language: str
     words: Words
+    phone_regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Personal data in a text: where it stands and of what kind.
 
 Every kind is checked, not only matched: cards by issuer and Luhn, IBANs by length and mod-97,
-addresses by the standard library, phone numbers by the numbering plans of the given regions,
-Bitcoin addresses by their checksum. Weak: phone numbers in national format of a region that is not
-configured, numbers a speaker broke up ("oh seven seven ..."), names and postal addresses (not
-looked for), US social security numbers without separators (any nine digits would match).
+addresses by the standard library, phone numbers by numbering plans (see `phones`), Bitcoin
+addresses by their checksum. Weak: phone numbers in national format of a region that neither the
+text's language nor a phone word suggests, numbers a speaker broke up ("oh seven seven ..."), names
+and postal addresses (not looked for), US social security numbers without separators (any nine
+digits would match).
 
 Only the first `SCANNED` characters are read. Every pattern is bounded, so time grows with length.
 """
@@ -18,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-import phonenumbers
 from stdnum import bitcoin, iban, luhn
 
+from message_service.enrichment.phones import DEFAULT_REGIONS, find_phones, is_region
 from message_service.errors import InvalidInput
 
 SCANNED = 20_000
@@ -47,18 +48,18 @@ class Pii:
     end: int
 
 
-def find_pii(text: str, regions: tuple[str, ...] = ("US", "GB")) -> tuple[Pii, ...]:
+def find_pii(text: str, regions: tuple[str, ...] = DEFAULT_REGIONS) -> tuple[Pii, ...]:
     """Return the personal data in a text, in order, none overlapping another.
 
     Args:
         text: The text.
         regions: Regions (ISO 3166-1, two letters) whose national phone formats are recognised;
-            numbers with a country code are recognised always.
+            numbers with a country code or after a phone word are recognised always.
 
     Raises:
         InvalidInput: A region has no numbering plan.
     """
-    places = _places(regions)
+    regions = _checked(regions)
     text = text[:SCANNED]
     if not _GATE.search(text):
         return ()
@@ -79,7 +80,7 @@ def find_pii(text: str, regions: tuple[str, ...] = ("US", "GB")) -> tuple[Pii, .
     if digits >= 7:
         found += _cards(plain)
         found += (Pii("us_ssn", *match.span()) for match in _SSN.finditer(plain))
-        found += _phones(plain, places)
+        found += (Pii("phone", *span) for span in find_phones(plain, regions))
     return _without_overlaps(found) if len(found) > 1 else tuple(found)
 
 
@@ -268,36 +269,14 @@ _SSN = re.compile(
     r"(?<![\w.-])(?!000|666|9)[0-9]{3}([ -])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![\w]|[-.][0-9])"
 )
 
-_SEVEN_DIGITS = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){6}")
-_HEX_BEFORE = re.compile(r"[0-9A-Fa-f]{4}-$")
-_PHONE_TRIES = 300
-
-
-def _phones(text: str, places: tuple[str | None, ...]) -> Iterator[Pii]:
-    if not _SEVEN_DIGITS.search(text):
-        return
-    for place in places:
-        matcher = phonenumbers.PhoneNumberMatcher(
-            text,
-            place,
-            leniency=phonenumbers.Leniency.VALID,
-            max_tries=_PHONE_TRIES,
-            min_candidate_length=7,
-        )
-        for match in matcher:
-            # The tail of a UUID or of some other dashed identifier is no number to call.
-            if not _HEX_BEFORE.search(text[max(0, match.start - 5) : match.start]):
-                yield Pii("phone", match.start, match.end)
-
 
 @cache
-def _places(regions: tuple[str, ...]) -> tuple[str | None, ...]:
-    known: set[str] = set(phonenumbers.SUPPORTED_REGIONS)
+def _checked(regions: tuple[str, ...]) -> tuple[str, ...]:
     for region in regions:
-        if region not in known:
+        if not is_region(region):
             raise InvalidInput(
                 "regions",
                 f"no phone numbering plan for {region!r}",
                 "Give two-letter ISO 3166-1 codes in capitals, such as US or GB.",
             )
-    return regions or (None,)
+    return regions

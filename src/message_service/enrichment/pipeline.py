@@ -29,6 +29,9 @@ from message_service.enrichment.words import Words, analyse
 WORDS_VERSION = 1
 """Version of tokens, stems and terms; part of `ENRICHMENT_VERSION`."""
 
+LANGUAGE_VERSION = 2
+"""Version of language detection; part of `ENRICHMENT_VERSION`."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -63,7 +66,7 @@ def _entities(subject: Subject) -> Findings:
 
 
 def _safety(subject: Subject) -> Findings:
-    verdict = judge(subject.text, subject.language)
+    verdict = judge(subject.text, subject.language, subject.phone_regions)
     issues, flags = verdict.detected_issues, verdict.moderation_flags
     found: dict[str, Any] = {
         "safety_score": verdict.safety_score,
@@ -135,7 +138,7 @@ ENRICHERS: tuple[Enricher, ...] = (
     ),
     Enricher(
         name="safety",
-        version=2,
+        version=3,
         finds="personal data, abusive language, spam; a score, flags, and the need for review",
         weak="implied and quoted hate, misspelt abuse; no score but in five languages",
         fills=tuple(
@@ -157,7 +160,8 @@ ENRICHERS: tuple[Enricher, ...] = (
 
 def _version(enrichers: Sequence[Enricher]) -> str:
     named = ",".join(f"{one.name}{one.version}" for one in enrichers)
-    digest = hashlib.sha256(f"words{WORDS_VERSION},{named}".encode()).hexdigest()
+    first = f"words{WORDS_VERSION},language{LANGUAGE_VERSION}"
+    digest = hashlib.sha256(f"{first},{named}".encode()).hexdigest()
     return f"e{len(enrichers)}-{digest[:8]}"
 
 
@@ -196,7 +200,11 @@ class Enriched:
 
 
 def enrich(
-    text: str, *, language: str | None = None, enrichers: Sequence[Enricher] = ENRICHERS
+    text: str,
+    *,
+    language: str | None = None,
+    enrichers: Sequence[Enricher] = ENRICHERS,
+    phone_regions: tuple[str, ...] = (),
 ) -> Enriched:
     """Run a text through the enrichers.
 
@@ -207,11 +215,12 @@ def enrich(
         text: The message's text.
         language: Its language, when the caller named it.
         enrichers: The enrichers to run.
+        phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
     clean = sanitize(text)
     found = detect_language(clean) if language is None else Language(language, 1.0)
     words = analyse(clean, found.code)
-    subject = Subject(clean, found.code, words)
+    subject = Subject(clean, found.code, words, phone_regions)
     findings: dict[str, Any] = {}
     failed: list[str] = []
     if found.code != UNDETERMINED:

@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from message_service.enrichment.phones import regions_for
 from message_service.enrichment.pii import find_pii
 from message_service.enrichment.profanity import find_abuse
 from message_service.enrichment.signals import JUDGED
 from message_service.enrichment.spam import spam_signals
 
-FILTER_VERSION = "v1.1"
+FILTER_VERSION = "v1.2"
 """Stored as `safety_metadata.filter_version`; changes when a verdict may."""
 
 WEIGHTS: Mapping[str, float] = MappingProxyType({
@@ -96,18 +97,19 @@ SAFE = SafetyVerdict(1.0, (), (), manual_review_required=False)
 NOT_JUDGED = SafetyVerdict(None, None, None, None)
 
 
-def judge(text: str, language: str, regions: tuple[str, ...] = ("US", "GB")) -> SafetyVerdict:
+def judge(text: str, language: str, regions: tuple[str, ...] = ()) -> SafetyVerdict:
     """Return the verdict on a text.
 
     Args:
         text: The text; only the first 20,000 characters are read.
         language: ISO 639-1 code, or `und`.
-        regions: Regions whose national phone formats are recognised.
+        regions: The deployment's regions, whose national phone formats are recognised beside those
+            that the language suggests; without any, US and GB.
 
     Raises:
         InvalidInput: A region has no numbering plan.
     """
-    issues = {f"personal_info.{hit.kind}" for hit in find_pii(text, regions)}
+    issues = {f"personal_info.{hit.kind}" for hit in find_pii(text, regions_for(language, regions))}
     signals = [f"spam.{label}" for label in spam_signals(text)]
     issues.update(signals)
     flags: set[str] = set()

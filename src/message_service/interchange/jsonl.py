@@ -142,10 +142,13 @@ def read(path: Path) -> Iterator[Bundle]:
         raise _invalid(path, number, "was cut: its end line is missing")
 
 
+_OWN = frozenset({"pending", "pending_since", "enriched_at", "refused"})
+
+
 def _settled(message: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the mark of this database's own indexer: another one starts its own."""
+    """Leave out what this database's own indexer did when: another one does it in its own time."""
     enrichment: dict[str, Any] = message.get("enrichment") or {}
-    kept = {k: v for k, v in enrichment.items() if k not in ("pending", "pending_since")}
+    kept = {name: value for name, value in enrichment.items() if name not in _OWN}
     rest = {name: value for name, value in message.items() if name != "enrichment"}
     return {**rest, "enrichment": kept} if kept else rest
 

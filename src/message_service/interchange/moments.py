@@ -12,7 +12,7 @@ def from_unix(value: object) -> datetime | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        return clock.to_milliseconds(datetime.fromtimestamp(value, UTC))
+        return _storable(datetime.fromtimestamp(value, UTC))
     except (OverflowError, ValueError, OSError):  # beyond the calendar, or not finite
         return None
 
@@ -25,6 +25,12 @@ def from_iso(value: object) -> datetime | None:
         moment = datetime.fromisoformat(value)
         if moment.utcoffset() is None:
             moment = moment.replace(tzinfo=UTC)
-        return clock.to_milliseconds(moment.astimezone(UTC))
+        return _storable(moment)
     except (OverflowError, ValueError):
         return None
+
+
+def _storable(moment: datetime) -> datetime | None:
+    if clock.why_not_storable(moment) is not None:
+        return None
+    return clock.to_milliseconds(moment.astimezone(UTC))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from message_service.documents.message import CustomMetadata
 from message_service.interchange.intake import Intake, Row
 from message_service.messages import integrity
-from message_service.messages.incoming import check_new_message, request_fingerprint
 from message_service.messages.messages import Messages
+from message_service.messages.new_message import check_new_message
+from message_service.messages.repeats import request_fingerprint
 
 
 class Revisions:

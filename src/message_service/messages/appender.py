@@ -10,6 +10,7 @@ round trip at a time; what arrives meanwhile goes together with the next.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from message_service.messages.conversation_state import ConversationState, Conve
 from message_service.messages.incoming import Prepared, Row
 from message_service.stopping import end_tasks
 
+_LOG = logging.getLogger(__name__)
 _MAX_BATCH_CHARACTERS = 4_000_000
 _RETRY_PAUSE = 0.1
 _TOO_LATE = "no answer from MongoDB before the deadline"
@@ -208,12 +210,10 @@ class _Lane:
         while self._queue:
             group = self._under_way = self._take()
             try:
-                await _Round(self._store, self._states, self._written, group, self._batch).write()
-            except Exception as error:
-                for submission in group:
-                    if not submission.done.done():
-                        submission.done.set_exception(error)
-                continue
+                await self._round(group, self._batch)
+            except Exception:
+                # One message may be at fault, whatever it is: the others must not pay for it.
+                await self._one_by_one(group)
             unfinished: list[_Submission] = []
             for submission in group:
                 if submission.given_up:
@@ -225,6 +225,23 @@ class _Lane:
                         [outcome for outcome in submission.outcomes if outcome is not None]
                     )
             self._queue.extendleft(reversed(unfinished))
+
+    async def _round(self, group: list[_Submission], limit: int) -> None:
+        await _Round(self._store, self._states, self._written, group, limit).write()
+
+    async def _one_by_one(self, group: list[_Submission]) -> None:
+        """Write message by message; the failure of one is its own."""
+        for submission in group:
+            while not submission.given_up and (pending := submission.pending()):
+                try:
+                    await self._round([submission], 1)
+                except errors.MessageServiceError as error:
+                    submission.outcomes[pending[0]] = error
+                except Exception as error:
+                    _LOG.exception("a message could not be written")
+                    submission.outcomes[pending[0]] = errors.Internal(
+                        f"the message could not be written: {type(error).__name__}"
+                    )
 
     def _take(self) -> list[_Submission]:
         """Take what one round trip may carry, at least one submission."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from message_service import errors
+from message_service.arguments import check_text_argument
 from message_service.catalogue import queries
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Branch
+from message_service.documents.fields import MAX_NAME
 from message_service.ids import IdFactory, IdKind, check_branch, check_id
 from message_service.messages.conversation_state import ConversationStates
 
@@ -84,8 +86,8 @@ class Branches:
             if name is None
             else check_branch("name", name)
         )
-        if title is not None and len(title) > 256:
-            raise errors.InvalidInput("title", "is too long", "Use at most 256 characters")
+        if title is not None:
+            check_text_argument("title", title, most=MAX_NAME, least=0)
         if chosen == MAIN_BRANCH:
             raise errors.AlreadyExists("every conversation has a branch 'main' already")
         state = await self._states.get(self._scope.tenant_id, conversation_id)

@@ -12,13 +12,23 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
+from message_service.arguments import (
+    check_finite,
+    check_flag,
+    check_mapping,
+    check_revision,
+    check_sequence,
+    check_text_argument,
+    check_whole_number,
+)
 from message_service.catalogue import queries
 from message_service.clock import Clock
 from message_service.database.store import Scope
-from message_service.documents.message import MessageVersion, UserFeedback
+from message_service.documents.fields import MAX_DIGEST, MAX_NAME
+from message_service.documents.message import CustomMetadata, MessageVersion, UserFeedback
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
-from message_service.messages.incoming import LANGUAGE_PATH, LIVE, content_of
+from message_service.messages.incoming import LANGUAGE_PATH, LIVE, check_free_form, content_of
 from message_service.messages.rows import Row, StoredMessage
 
 _ATTEMPTS = 10
@@ -68,9 +78,9 @@ class MessageChanges:
             Conflict: It is deleted.
             TextTooLong: See `append`.
         """
-        content = content_of(text, language=language, token_count=token_count, tokenizer=tokenizer)
+        content = _content(text, language=language, token_count=token_count, tokenizer=tokenizer)
         if edited_by is not None:
-            content["edited_by"] = edited_by
+            content["edited_by"] = check_text_argument("edited_by", edited_by, most=MAX_NAME)
 
         async def change(stored: Row) -> Mapping[str, Any] | None:
             if stored["status"] == "deleted":
@@ -115,13 +125,14 @@ class MessageChanges:
         Raises:
             NotFound: No such message.
         """
-        content = None if text is None else content_of(text)
+        content = None if text is None else _content(text)
+        if fingerprint is not None:
+            check_text_argument("fingerprint", fingerprint, most=MAX_DIGEST)
+        custom = _check_custom(custom_metadata, removed)
 
         async def change(stored: Row) -> Mapping[str, Any] | None:
             now = self._clock.now()
-            fields: Row = {
-                f"custom_metadata.{key}": value for key, value in custom_metadata.items()
-            }
+            fields: Row = {f"custom_metadata.{key}": value for key, value in custom.items()}
             fields["timestamps.last_modified_at"] = now
             if content is not None:
                 await self._keep(stored, now)
@@ -129,8 +140,9 @@ class MessageChanges:
                     "content": content,
                     "timestamps.edited_at": now,
                     "enrichment.given": _given(stored, None),
-                    "client_metadata.content_fingerprint": fingerprint,
                 }
+                if fingerprint is not None:
+                    fields["client_metadata.content_fingerprint"] = fingerprint
             update: Row = {"$set": fields}
             if removed:
                 update["$unset"] = {f"custom_metadata.{name}": "" for name in removed}
@@ -152,12 +164,10 @@ class MessageChanges:
             before_revision=stored["revision"],
         )
         # A version equal to what came after it was kept by an edit that died half way.
-        following = [row["content"]["content_hash"] for row in rows[1:]]
-        following.append(stored["content"]["content_hash"])
         return [
             MessageVersion.model_validate(row)
-            for row, after in zip(rows, following, strict=True)
-            if row["content"]["content_hash"] != after
+            for row, after in zip(rows, [*rows[1:], stored], strict=False)
+            if row["content"]["content_hash"] != after["content"]["content_hash"]
         ]
 
     async def delete(
@@ -237,16 +247,19 @@ class MessageChanges:
             NotFound: No such message.
             InvalidInput: The rating is none of these.
         """
-        satisfaction = {**_THUMBS, **_STARS}.get(str(rating))
+        given_rating: object = rating
+        is_star = isinstance(given_rating, int) and given_rating in range(1, 6)
+        chosen = str(int(rating)) if is_star and given_rating is not True else rating
+        satisfaction = {**_THUMBS, **_STARS}.get(chosen) if isinstance(chosen, str) else None
         if satisfaction is None:
             raise errors.InvalidInput("rating", "is not a rating", "Use 'up', 'down', or 1 to 5")
         now = self._clock.now()
         given = checked(
             UserFeedback,
             {
-                "rating": str(rating),
+                "rating": str(chosen),
                 "comment": comment,
-                "tags": None if tags is None else list(tags),
+                "tags": None if tags is None else list(check_sequence("tags", tags)),
                 "given_by": given_by,
                 "given_at": now,
             },
@@ -271,6 +284,7 @@ class MessageChanges:
         Raises:
             NotFound: No such message.
         """
+        check_flag("pinned", pinned)
 
         async def change(stored: Row) -> Mapping[str, Any] | None:
             if bool(stored.get("pinned")) == pinned:
@@ -318,6 +332,7 @@ class MessageChanges:
         change: Callable[[Row], Awaitable[Mapping[str, Any] | None]],
     ) -> StoredMessage:
         """Read, decide, and write if nobody was faster; else again."""
+        check_revision(expected_revision)
         for _ in range(_ATTEMPTS):
             stored = await self._read(conversation_id, message_id)
             if expected_revision is not None and stored["revision"] != expected_revision:
@@ -351,3 +366,38 @@ def _given(stored: Row, language: str | None) -> list[str]:
     given: list[str] = enrichment.get("given", [])
     kept = [path for path in given if path != LANGUAGE_PATH]
     return kept if language is None else [*kept, LANGUAGE_PATH]
+
+
+def _content(
+    text: str,
+    *,
+    language: str | None = None,
+    token_count: int | None = None,
+    tokenizer: str | None = None,
+) -> Row:
+    """Return the content group of a text whose types are still to be checked."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidInput("text", "is not a string", "Give a text as str")
+    if language is not None:
+        check_text_argument("language", language, most=MAX_NAME)
+    if token_count is not None:
+        check_whole_number("token_count", token_count, 0, 2**63 - 1)
+    if tokenizer is not None:
+        check_text_argument("tokenizer", tokenizer, most=MAX_NAME)
+    return content_of(text, language=language, token_count=token_count, tokenizer=tokenizer)
+
+
+def _check_custom(custom_metadata: Mapping[str, Any], removed: Sequence[str]) -> Row:
+    """Return the fields of custom metadata to set, checked; also check the names to remove.
+
+    Raises:
+        InvalidInput: A name or value cannot be stored, or a field is in both.
+    """
+    check_finite("custom_metadata", check_mapping("custom_metadata", custom_metadata))
+    check_free_form("custom_metadata", custom_metadata)
+    for name in check_sequence("removed", removed):
+        check_text_argument("removed", name, most=MAX_NAME, what="field's name")
+        check_free_form("removed", {name: 1})
+        if name in custom_metadata:
+            raise errors.InvalidInput("removed", "names a field that is set", "Name it once")
+    return checked(CustomMetadata, custom_metadata).model_dump(exclude_none=True)

@@ -7,6 +7,7 @@ second, so that they cost little beside the appends, and only ever move forward.
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime
 
 from message_service import errors
@@ -17,6 +18,7 @@ from message_service.messages.conversation_state import ConversationState
 from message_service.messages.incoming import Row
 from message_service.stopping import StopSignal, end_tasks
 
+_LOG = logging.getLogger(__name__)
 _PAUSE = 0.25
 _PREVIEW = 200
 
@@ -72,7 +74,7 @@ class ConversationSummaries:
             if not waiting:
                 return
             try:
-                await self._write(waiting, months)
+                await self._write_each(waiting, months)
             except BaseException:  # a cancellation too must not lose them
                 # Newer notes win over the ones put back.
                 self._waiting = {**waiting, **self._waiting}
@@ -103,8 +105,26 @@ class ConversationSummaries:
                 await self.flush()
             except errors.Unavailable:
                 continue  # the notes are kept, and the next round tries again
-            except errors.MessageServiceError:
-                return  # the notes are kept; who reads or closes next is told
+
+    async def _write_each(
+        self,
+        waiting: dict[tuple[str, str], tuple[ConversationState, Row]],
+        months: dict[tuple[str, str], set[str]],
+    ) -> None:
+        """Write all in one go; if the server refuses, one by one: one must not harm others."""
+        try:
+            await self._write(waiting, months)
+        except errors.Unavailable:
+            raise
+        except errors.MessageServiceError as error:
+            if len(waiting) > 1:
+                for key, note in waiting.items():
+                    own = {key: months[key]} if key in months else {}
+                    await self._write_each({key: note}, own)
+                return
+            # The messages are the truth: the list shows this conversation as it was.
+            [(_, conversation_id)] = waiting
+            _LOG.error("summary of %s not written: %s", conversation_id, error.code)
 
     async def _write(
         self,

@@ -10,8 +10,15 @@ from functools import partial
 from typing import Any
 
 from message_service import errors
+from message_service.arguments import (
+    check_finite,
+    check_flag,
+    check_mapping,
+    check_revision,
+    check_text_argument,
+)
 from message_service.catalogue import queries
-from message_service.clock import Clock
+from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
 from message_service.documents.conversation import (
     MAIN_BRANCH,
@@ -19,6 +26,7 @@ from message_service.documents.conversation import (
     ConversationState,
     Summary,
 )
+from message_service.documents.fields import MAX_TEXT_CODE_POINTS
 from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
 from message_service.ids import IdFactory, IdKind, check_branch, check_id
@@ -26,8 +34,9 @@ from message_service.messages import conversation_state
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.cursors import CursorSigner
+from message_service.messages.free_form import check_free_form
 from message_service.messages.history import check_limit
-from message_service.messages.incoming import Prepared, check_free_form
+from message_service.messages.incoming import Prepared
 from message_service.messages.numbering import tombstone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,8 +114,10 @@ class Conversations:
             AlreadyExists: The id is taken.
             InvalidInput: A value is wrong.
         """
-        if custom_metadata is not None:
-            check_free_form("custom_metadata", custom_metadata)
+        check_flag("exist_ok", exist_ok)
+        if created_at is not None:
+            created_at = check_datetime("created_at", created_at)
+        _check_custom(custom_metadata)
         now = self._clock.now()
         conversation = checked(
             Conversation,
@@ -255,8 +266,8 @@ class Conversations:
             )
             if value is not _NOT_GIVEN
         }
-        if given.get("custom_metadata") is not None:
-            check_free_form("custom_metadata", given["custom_metadata"])
+        check_revision(expected_revision)
+        _check_custom(given.get("custom_metadata"))
         if "active_branch" in given:
             await self._check_branch(conversation_id, given["active_branch"])
         for _ in range(_ATTEMPTS):
@@ -297,6 +308,7 @@ class Conversations:
             NotFound: No such conversation or branch in this tenant.
             InvalidInput: A value is wrong.
         """
+        check_text_argument("text", text, most=MAX_TEXT_CODE_POINTS)
         await self._check_branch(conversation_id, branch)
         summary = checked(
             Summary,
@@ -323,6 +335,7 @@ class Conversations:
         )
 
     async def _check_branch(self, conversation_id: str, branch: str) -> None:
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_branch("branch", branch)
         state = await self._states.get(self._scope.tenant_id, conversation_id, branch=branch)
         state.segments(branch)
@@ -376,3 +389,9 @@ class Conversations:
         [outcome] = await self._appender.append(state, [marker])
         if isinstance(outcome, errors.MessageServiceError):
             raise outcome
+
+
+def _check_custom(custom_metadata: Mapping[str, Any] | None) -> None:
+    if custom_metadata is not None:
+        check_finite("custom_metadata", check_mapping("custom_metadata", custom_metadata))
+        check_free_form("custom_metadata", custom_metadata)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from message_service import errors
+from message_service.arguments import check_flag, check_sequence, check_whole_number
 from message_service.catalogue import queries
 from message_service.clock import check_datetime
 from message_service.database.encoding import object_id
@@ -91,13 +92,13 @@ class HistoryReader:
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_limit(limit)
-        if direction not in ("forward", "backward"):
+        check_flag("full", full)
+        if not isinstance(direction, str) or direction not in ("forward", "backward"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise errors.InvalidInput(
                 "direction", "is not a direction", "Use 'forward' or 'backward'"
             )
         shown = check_statuses(statuses)
-        if branch not in (None, ALL_BRANCHES):
-            check_branch("branch", branch)
+        _check_branch(branch)
         state = await self._states.get(
             self._scope.tenant_id,
             conversation_id,
@@ -144,7 +145,9 @@ class HistoryReader:
         """
         check_limit(before, "before", lowest=0)
         check_limit(after, "after", lowest=0)
+        check_flag("full", full)
         shown = check_statuses(statuses)
+        _check_branch(branch)
         middle = await self.get(conversation_id, message_id)
         chosen = branch or middle.branch
         state = await self._states.get(
@@ -323,10 +326,7 @@ def check_limit(limit: int, field: str = "limit", *, lowest: int = 1) -> None:
     Raises:
         InvalidInput: It is not a whole number within bounds.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or not lowest <= limit <= MAX_PAGE:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise errors.InvalidInput(
-            field, "is out of range", f"Use a whole number from {lowest} to {MAX_PAGE:,}"
-        )
+    check_whole_number(field, limit, lowest, MAX_PAGE)
 
 
 def check_statuses(statuses: Sequence[MessageStatus | str]) -> list[str]:
@@ -335,14 +335,18 @@ def check_statuses(statuses: Sequence[MessageStatus | str]) -> list[str]:
     Raises:
         InvalidInput: None is given, or one is not a status.
     """
-    try:
-        chosen = sorted({MessageStatus(status).value for status in statuses})
-    except ValueError:
-        chosen = []
-    if not chosen:
-        known = ", ".join(status.value for status in MessageStatus)
-        raise errors.InvalidInput("statuses", "are not message statuses", f"Use some of: {known}")
-    return chosen
+    known = [status.value for status in MessageStatus]
+    given = check_sequence("statuses", statuses)
+    if not given or not all(isinstance(status, str) and status in known for status in given):
+        raise errors.InvalidInput(
+            "statuses", "are not message statuses", f"Use some of: {', '.join(known)}"
+        )
+    return sorted({str(status) for status in given})
+
+
+def _check_branch(branch: str | None) -> None:
+    if branch is not None and not (isinstance(branch, str) and branch == ALL_BRANCHES):  # pyright: ignore[reportUnnecessaryIsInstance]
+        check_branch("branch", branch)
 
 
 def _bound(field: str, given: int | None, default: int) -> int:

@@ -1,54 +1,28 @@
-"""What a caller may say about a message, checked, and the document made of it."""
+"""The document made of a message a caller hands in."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 
 from beanie.odm.utils.encoder import Encoder
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from message_service import errors
-from message_service.database.encoding import encoded_size
-from message_service.documents.fields import (
-    MAX_TEXT_BYTES,
-    MAX_TEXT_CODE_POINTS,
-    BranchName,
-    CharacterId,
-    Count,
-    MessageId,
-    Moment,
-    Name,
-    UserId,
-)
+from message_service.documents.fields import MAX_TEXT_BYTES, MAX_TEXT_CODE_POINTS
 from message_service.documents.message import (
     SCHEMA_VERSION,
-    ClientMetadata,
-    ContextMetadata,
-    CustomMetadata,
-    DataClassification,
-    LlmMetadata,
     MessageStatus,
     MessageType,
-    ProcessingMetadata,
-    QualityMetadata,
-    RetentionPolicy,
-    Role,
-    SafetyMetadata,
     TokenUsage,
 )
-from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
 from message_service.enrichment.language import UNDETERMINED, detect_language
 from message_service.messages import integrity
-
-MAX_METADATA_BYTES = 16_384
-"""Bound on the BSON size of each free-form part (custom metadata, request headers)."""
+from message_service.messages.free_form import check_free_form, check_shape
+from message_service.messages.new_message import NewMessage
+from message_service.messages.repeats import named_fields, request_fingerprint
 
 LIVE = 1
 BACKLOG = 2
@@ -57,66 +31,6 @@ BACKLOG = 2
 LANGUAGE_PATH = "content.detected_language"
 
 Row = dict[str, Any]
-
-
-class Stations(BaseModel):
-    """The stations of processing a caller may report beside `created_at`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    received_at: Moment | None = None
-    queued_at: Moment | None = None
-    processing_started_at: Moment | None = None
-    processed_at: Moment | None = None
-    llm_response_at: Moment | None = None
-    completed_at: Moment | None = None
-
-
-class NewMessage(BaseModel):
-    """A message as a caller hands it in.
-
-    Only `role` and `text` are needed. Ids, number, times, counts and digests are worked out; the
-    groups are the source design's and are stored as given.
-
-    Attributes:
-        client_msg_id: Idempotency key within the conversation; lives as long as the message.
-        branch: Branch to append to; None means the conversation's active branch.
-        parent_message_id: The message this one answers; must exist in the conversation.
-        created_at: When it was said, if not now (imports).
-        token_count: Tokens of the text, if the caller knows; with `tokenizer` naming the counter.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: Role
-    text: str
-    message_id: MessageId | None = None
-    client_msg_id: Name | None = None
-    user_id: UserId | None = None
-    character_id: CharacterId | None = None
-    branch: BranchName | None = None
-    parent_message_id: MessageId | None = None
-    reply_to_message_id: MessageId | None = None
-    related_message_ids: list[MessageId] | None = None
-    thread_id: Name | None = None
-    message_type: MessageType = MessageType.STANDARD
-    status: MessageStatus = MessageStatus.ACTIVE
-    created_at: Moment | None = None
-    stations: Stations | None = None
-    detected_language: Name | None = None
-    token_count: Count | None = None
-    tokenizer: Name | None = None
-    pinned: bool | None = None
-    llm_metadata: LlmMetadata | None = None
-    token_usage: TokenUsage | None = None
-    context_metadata: ContextMetadata | None = None
-    processing_metadata: ProcessingMetadata | None = None
-    safety_metadata: SafetyMetadata | None = None
-    client_metadata: ClientMetadata | None = None
-    custom_metadata: CustomMetadata | None = None
-    quality_metadata: QualityMetadata | None = None
-    data_classification: DataClassification = DataClassification.STANDARD
-    retention_policy: RetentionPolicy = RetentionPolicy.STANDARD
 
 
 @dataclass(slots=True)
@@ -142,17 +56,6 @@ _GROUPS = (
     "safety_metadata",
     "quality_metadata",
 )
-
-
-def check_new_message(values: Mapping[str, Any] | NewMessage) -> NewMessage:
-    """Return a caller's values as a checked message.
-
-    Raises:
-        InvalidInput: A field is unknown, missing or out of range.
-    """
-    if isinstance(values, NewMessage):
-        return values
-    return checked(NewMessage, values)
 
 
 def prepare(
@@ -234,6 +137,7 @@ def prepare(
         if group is not None:
             document[name] = _plain(group)
     if message.custom_metadata is not None:
+        check_shape("custom_metadata", message.custom_metadata.model_extra or {})
         custom = message.custom_metadata.model_dump(exclude_none=True)
         check_free_form("custom_metadata", custom)
         document["custom_metadata"] = custom
@@ -358,38 +262,6 @@ def check_usage(usage: TokenUsage) -> TokenUsage:
     return usage.model_copy(update=filled) if filled else usage
 
 
-def check_free_form(field: str, values: Mapping[str, Any]) -> None:
-    """Check a part whose names and values are the caller's own.
-
-    Raises:
-        InvalidInput: A name starts with `$` or `_`, holds a dot or NUL, or the part is too large.
-    """
-    stack: list[tuple[str, Any]] = [(field, values)]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, Mapping):
-            for name, inner in cast("Mapping[Any, Any]", value).items():
-                if (
-                    not isinstance(name, str)
-                    or name.startswith(("$", "_"))
-                    or "." in name
-                    or "\0" in name
-                ):
-                    raise errors.InvalidInput(
-                        f"{path}.{str(name)[:40]!r}",
-                        "is not an acceptable name",
-                        "Use names that are strings without dots and start with neither $ nor _",
-                    )
-                stack.append((f"{path}.{name}", inner))
-        elif isinstance(value, (list, tuple)):
-            stack.extend((path, inner) for inner in cast("list[Any]", value))
-    size = encoded_size(field, values)
-    if size > MAX_METADATA_BYTES:
-        raise errors.InvalidInput(
-            field, f"has {size:,} bytes", f"Use at most {MAX_METADATA_BYTES:,}"
-        )
-
-
 def _client(message: NewMessage, document: Row) -> str | None:
     """Store the client's group and what tells a repeated request; return the idempotency key."""
     given = message.client_metadata
@@ -421,77 +293,6 @@ def _client(message: NewMessage, document: Row) -> str | None:
     if named := named_fields(message):
         client["request_fields"] = named
     return key
-
-
-def request_fingerprint(message: NewMessage, user_id: str, character_id: str | None) -> str:
-    """Return the digest that a repeated append under the same key must have.
-
-    It covers what every message has, defaults filled in, so that naming a default makes no
-    difference. What else a request names is compared field by field (see `named_fields`).
-
-    Args:
-        message: The request.
-        user_id: Its user, named or the conversation's.
-        character_id: Its character, likewise.
-    """
-    return integrity.digest(
-        message.role.value,
-        message.message_type.value,
-        message.status.value,
-        message.data_classification.value,
-        message.retention_policy.value,
-        bool(message.pinned),
-        integrity.content_hash(message.text.encode()),
-        user_id,
-        character_id,
-        message.parent_message_id,
-        message.reply_to_message_id,
-    )
-
-
-def named_fields(message: NewMessage) -> dict[str, str]:
-    """Return a short digest of each optional field a request names.
-
-    Whoever repeats a request may leave them out; naming one with another value is a conflict,
-    because the new value would be lost. Message id, time and branch, which the service settles
-    when they are not named, are compared with the stored message instead. What describes the
-    request rather than the message may differ each time: `client_metadata`,
-    `processing_metadata`, `stations`.
-    """
-    named = {name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None}
-    if not named:
-        return {}
-    said = message.model_dump(exclude_none=True, include=set(named))
-    return {
-        name: hashlib.sha256(
-            json.dumps(value, sort_keys=True, default=_canonical).encode()
-        ).hexdigest()[:16]
-        for name, value in said.items()
-        if value not in ({}, [])
-    }
-
-
-_OPTIONAL = (
-    "related_message_ids",
-    "thread_id",
-    "detected_language",
-    "token_count",
-    "tokenizer",
-    "llm_metadata",
-    "token_usage",
-    "context_metadata",
-    "safety_metadata",
-    "quality_metadata",
-    "custom_metadata",
-)
-
-
-def _canonical(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds")
-    if isinstance(value, Decimal):
-        return str(value.normalize())
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _plain(group: BaseModel) -> Row:

@@ -7,6 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
+from message_service.arguments import (
+    check_flag,
+    check_sequence,
+    check_text_argument,
+    check_whole_number,
+)
 from message_service.catalogue import queries
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
@@ -21,10 +27,15 @@ from message_service.messages.appender import (
 from message_service.messages.branches import Branches
 from message_service.messages.changes import MessageChanges
 from message_service.messages.context import ContextReader
-from message_service.messages.conversation_state import ConversationState, ConversationStates
+from message_service.messages.conversation_state import (
+    FULL_SPAN,
+    ConversationState,
+    ConversationStates,
+)
 from message_service.messages.cursors import CursorSigner
 from message_service.messages.history import HistoryReader
-from message_service.messages.incoming import NewMessage, Prepared, check_new_message, prepare
+from message_service.messages.incoming import Prepared, prepare
+from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.numbering import Numbering
 from message_service.messages.rows import Row
 
@@ -143,11 +154,14 @@ class Messages:
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
-                Nothing was written.
+                Or `expected_tail` is above the highest number. Nothing was written.
             NotFound: As for `append`. Nothing was written.
         """
+        check_flag("backlog", backlog)
+        if expected_tail is not None:
+            check_whole_number("expected_tail", expected_tail, 0, FULL_SPAN)
         checked: list[NewMessage] = []
-        for place, values in enumerate(messages):
+        for place, values in enumerate(check_sequence("messages", messages)):
             try:
                 checked.append(check_new_message(values))
             except errors.InvalidInput as error:
@@ -162,8 +176,7 @@ class Messages:
         A report: two messages may rightly say the same. Idempotency is `client_msg_id`.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
-        if not isinstance(content_hash, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("content_hash", "is not a string", "Give 'sha256:...'")
+        check_text_argument("content_hash", content_hash, most=128, what="'sha256:...' digest")
         return await self._scope.find(
             queries.DUPLICATES, conversation_id=conversation_id, content_hash=content_hash
         )
@@ -205,6 +218,14 @@ class Messages:
         if not messages:
             return []
         state = await self._states.get(self._scope.tenant_id, conversation_id)
+        if expected_tail is not None and expected_tail > state.tail:
+            await self._states.refresh(state)
+            if expected_tail > state.tail:  # what came behind it would leave a hole
+                raise errors.InvalidInput(
+                    "expected_tail",
+                    f"lies above the conversation's highest number, {state.tail}",
+                    "Give the highest number as it was read",
+                )
         now = self._clock.now()
         prepared: list[Prepared] = []
         for place, message in enumerate(messages):

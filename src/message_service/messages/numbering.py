@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from message_service import errors
+from message_service.arguments import check_text_argument
 from message_service.catalogue import queries
 from message_service.clock import Clock
 from message_service.database.store import Scope
+from message_service.documents.fields import MAX_NAME
 from message_service.ids import IdFactory, IdKind, check_id
 from message_service.messages import integrity
 from message_service.messages.incoming import SCHEMA_VERSION, Row
@@ -132,10 +134,8 @@ class Numbering:
         Raises:
             NotFound: No such conversation in this tenant.
         """
-        if not reason or len(reason) > 256:
-            raise errors.InvalidInput(
-                "reason", "is empty or too long", "Say in 1 to 256 characters why they are empty"
-            )
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_text_argument("reason", reason, most=MAX_NAME)
         found = await self._scope.find_one(
             queries.CONVERSATION_BY_ID, conversation_id=conversation_id
         )

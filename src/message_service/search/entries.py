@@ -13,8 +13,10 @@ from message_service.search.filters import FEATURES, Row, feature_term, topic_te
 REMOVED_KEPT = timedelta(days=1)
 """Longer than any indexer stays frozen and goes on."""
 
-_ENTRY = "indexed_content."
-_ENRICHMENT = "enrichment."
+WEIGHTS_KEPT = timedelta(hours=1)
+"""How long a listing is paged through in the order it began with."""
+
+_MOST_EARLIER = 32
 _SAFETY = "safety_metadata."
 _QUALITY_SCORES = (
     "coherence_score",
@@ -146,6 +148,26 @@ def search_entry(message: Row, enriched: Enriched, given: list[str], now: dateti
         "delete_at": message.get("delete_at"),
     }
     return {name: value for name, value in entry.items() if value is not None}
+
+
+def continued(entry: Row, before: Row | None) -> Row:
+    """Return an entry with what it takes over from the one it replaces.
+
+    A listing that is being paged through goes on as it began (see `listing`): so an entry says
+    since when its text is searchable, and which weights it had of late.
+    """
+    now: datetime = entry["last_indexed_at"]
+    if before is None or before.get("content_hash") != entry.get("content_hash"):
+        return {**entry, "content_indexed_at": now}
+    earlier: list[Row] = [
+        one for one in before.get("earlier_weights", ()) if one["until"] > now - WEIGHTS_KEPT
+    ]
+    if before.get("search_weights") != entry["search_weights"]:
+        earlier.append({"until": now, "weights": before.get("search_weights") or {}})
+    known = {"content_indexed_at": before.get("content_indexed_at", before["last_indexed_at"])}
+    if earlier:
+        known["earlier_weights"] = earlier[-_MOST_EARLIER:]
+    return {**entry, **known}
 
 
 def removed_entry(message: Row, now: datetime) -> Row:

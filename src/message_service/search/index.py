@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from message_service import errors
+from message_service.arguments import check_instance, check_whole_number
 from message_service.catalogue.search_queries import INDEXED_TENANTS
 from message_service.clock import Clock
 from message_service.database.lease import holder_of
@@ -13,6 +14,7 @@ from message_service.database.store import Store
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
 from message_service.search import freshness
 from message_service.search.indexer import LEASE, STATE, Indexer, Progress
+from message_service.search.query import parse_query
 from message_service.search.reconciler import Reconciler
 from message_service.search.results import Freshness, Hit
 from message_service.search.searcher import MAX_HITS, Search
@@ -48,6 +50,7 @@ class SearchIndex:
         search: Returns a tenant's search.
         holder: Name of this process as an indexer, unique.
         poll: Seconds between looks at the work list.
+        phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class SearchIndex:
         holder: str,
         *,
         poll: float,
+        phone_regions: tuple[str, ...] = (),
     ) -> None:
         self._store = store
         self._search = search
-        self._indexer = Indexer(store, clock, holder, poll=poll)
+        self._indexer = Indexer(store, clock, holder, poll=poll, phone_regions=phone_regions)
         self.check = Reconciler(store, clock).check
 
     @property
@@ -80,6 +84,7 @@ class SearchIndex:
         Returns:
             Whether the last round was finished.
         """
+        _check_stop(stop)
         return await self._indexer.run(stop)
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
@@ -92,6 +97,9 @@ class SearchIndex:
         Raises:
             Unavailable: The database cannot be reached.
         """
+        if most is not None:
+            check_whole_number("most", most, 1, 2**63 - 1)
+        _check_stop(stop)
         return await self._indexer.drain(most, stop)
 
     async def close(self) -> None:
@@ -129,8 +137,8 @@ class SearchIndex:
             raise errors.InvalidQuery(
                 "admin", "is not set", "A search across all tenants needs admin=True"
             )
-        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
+        check_whole_number("limit", limit, 1, MAX_HITS)
+        parse_query(query)  # also when there is no tenant to ask
         rows = await self._store.aggregate_everywhere(INDEXED_TENANTS)
         if len(rows) > MAX_TENANTS:
             raise errors.InvalidQuery(
@@ -142,3 +150,8 @@ class SearchIndex:
             found.extend((row["_id"], hit) for hit in page)
         found.sort(key=lambda one: one[1].score, reverse=True)
         return found[:limit]
+
+
+def _check_stop(stop: StopSignal | None) -> None:
+    if stop is not None:
+        check_instance("stop", stop, StopSignal)

@@ -20,7 +20,7 @@ from typing import Any
 
 from message_service import errors
 from message_service.catalogue import queries
-from message_service.catalogue.search_queries import ENTRY_NOT_NEWER, INDEXING_WORK
+from message_service.catalogue.search_queries import ENTRIES_BEFORE, ENTRY_NOT_NEWER, INDEXING_WORK
 from message_service.clock import Clock
 from message_service.database.lease import Lease
 from message_service.database.store import Change, Store
@@ -28,6 +28,7 @@ from message_service.database.wake import WakeUp
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.messages.incoming import LANGUAGE_PATH
 from message_service.search.entries import (
+    continued,
     given_paths,
     is_searchable,
     message_update,
@@ -91,10 +92,20 @@ class Indexer:
         clock: The present moment.
         holder: Name of this indexer, unique; shown to operators.
         poll: Seconds between looks at the work list when nothing wakes it.
+        phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
 
-    def __init__(self, store: Store, clock: Clock, holder: str, *, poll: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        holder: str,
+        *,
+        poll: float,
+        phone_regions: tuple[str, ...] = (),
+    ) -> None:
         self._store = store
+        self._phone_regions = phone_regions
         self._clock = clock
         self._poll = poll
         self._lease = Lease(store.database, STATE, LEASE, holder, LEASE_SECONDS)
@@ -238,7 +249,7 @@ class Indexer:
         now = self._clock.now()
         ready: list[_Ready] = []
         for place, message in enumerate(messages):
-            ready.append(_worked_out(message, now))
+            ready.append(_worked_out(message, now, self._phone_regions))
             if place % _TURN == 0:
                 await asyncio.sleep(0)  # let the write under way and other tasks go on
         return ready
@@ -268,7 +279,7 @@ class Indexer:
     async def _write_entries(self, ready: Sequence[_Ready]) -> None:
         # Inserting costs the server half of an upsert, and most messages are indexed once.
         first = [
-            one.entry
+            continued(one.entry, None)
             for one in ready
             if one.searchable and "version" not in one.message["enrichment"]
         ]
@@ -282,13 +293,21 @@ class Indexer:
                     raise refusal.error
                 there.add(first[refusal.position]["_id"])
         inserted = {entry["_id"] for entry in first} - there
+        rest = [one for one in ready if one.entry["_id"] not in inserted]
+        if not rest:
+            return
+        rows = await self._store.find_everywhere(
+            ENTRIES_BEFORE, ids=[one.entry["_id"] for one in rest if one.searchable]
+        )
+        before: dict[Any, Row] = {row["_id"]: row for row in rows}
         kept = [
-            (_entry_key(one.message), one.entry)
-            for one in ready
-            if one.entry["_id"] not in inserted
+            (
+                _entry_key(one.message),
+                continued(one.entry, before.get(one.entry["_id"])) if one.searchable else one.entry,
+            )
+            for one in rest
         ]
-        if kept:
-            await self._store.replace_each(ENTRY_NOT_NEWER, kept)
+        await self._store.replace_each(ENTRY_NOT_NEWER, kept)
 
     async def _take_off(self, ready: Sequence[_Ready]) -> None:
         changes = [
@@ -307,8 +326,8 @@ class Indexer:
         await self._store.update_each(queries.MESSAGE_AT_REVISION, changes)
 
 
-def _worked_out(message: Row, now: datetime) -> _Ready:
-    enriched = _enriched(message)
+def _worked_out(message: Row, now: datetime, phone_regions: tuple[str, ...]) -> _Ready:
+    enriched = _enriched(message, phone_regions)
     given = given_paths(message, enriched)
     update = message_update(message, enriched, given, now)
     if not is_searchable(message, now):
@@ -316,12 +335,12 @@ def _worked_out(message: Row, now: datetime) -> _Ready:
     return _Ready(message, search_entry(message, enriched, given, now), True, update)
 
 
-def _enriched(message: Row) -> Enriched:
+def _enriched(message: Row, phone_regions: tuple[str, ...]) -> Enriched:
     enrichment: Row = message.get("enrichment") or {}
     given: Sequence[str] = enrichment.get("given", ())
     content: Row = message["content"]
     language = content.get("detected_language") if LANGUAGE_PATH in given else None
-    return enrich(content["text"], language=language)
+    return enrich(content["text"], language=language, phone_regions=phone_regions)
 
 
 def _entry_key(message: Row) -> dict[str, Any]:

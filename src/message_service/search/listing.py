@@ -2,7 +2,9 @@
 
 The candidates of a stretch are the newest that may match, as many as ranking can afford for a page.
 What a page needs to go on is in its cursor: the stretch, the place in it, and what ranking must not
-see change (the moment recency is counted to, the rarity of the words).
+see change (the moment recency is counted to, the rarity of the words). A message that is pinned or
+rated meanwhile is ranked by the weights it had at that moment, which its entry keeps for an hour:
+so it is neither skipped nor shown twice.
 """
 
 from __future__ import annotations
@@ -199,7 +201,15 @@ class Listing:
             {"delete_at": {"$not": {"$lte": self._clock.now()}}},
         ]
         if place.after is not None or place.below is not None:
-            conditions.append({"last_indexed_at": {"$lte": place.as_of}})
+            known = {"$lte": place.as_of}
+            conditions.append(
+                {
+                    "$or": [
+                        {"content_indexed_at": known},
+                        {"content_indexed_at": {"$exists": False}, "last_indexed_at": known},
+                    ]
+                }
+            )
         return conditions
 
     async def _hits(

@@ -156,8 +156,16 @@ def _proximity(clauses: Sequence[Clause], normalized: str) -> float:
     return sum(f" {a} {b}" in padded or a + b in padded for a, b in pairs) / len(pairs)
 
 
+def _stored_weights(entry: Row, as_of: datetime) -> Mapping[str, float]:
+    """Return the weights an entry had at a moment."""
+    for earlier in entry.get("earlier_weights", ()):
+        if earlier["until"] > as_of:
+            return earlier["weights"]
+    return entry.get("search_weights") or {}
+
+
 def _weights(entry: Row, as_of: datetime) -> dict[str, float]:
-    stored: Mapping[str, float] = entry.get("search_weights") or {}
+    stored: Mapping[str, float] = _stored_weights(entry, as_of)
     age = max(0.0, (as_of - entry["created_at"]) / HALF_LIFE)
     return {
         "importance": stored.get("importance_score", NEUTRAL),

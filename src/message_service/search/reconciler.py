@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from message_service.arguments import check_flag
 from message_service.catalogue import queries
 from message_service.catalogue.search_queries import (
     CHECKED_ENTRIES,
@@ -88,10 +89,11 @@ class Reconciler:
             repair: Repair what is found.
 
         Raises:
-            InvalidId: Not a conversation id.
+            InvalidInput: Not a conversation id (`InvalidId`), or `repair` is not True or False.
         """
         if conversation_id is not None:
             check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_flag("repair", repair)
         found = IndexCheck(repaired=repair)
         due: list[Key] = []
         orphans: list[Key] = []

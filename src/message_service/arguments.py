@@ -1,0 +1,181 @@
+"""Checks of what callers hand in, one for each kind of value; each names the parameter and the fix.
+
+Types are promises only a type checker keeps. Whatever is compared, counted, iterated or sent goes
+through one of these first, so that a wrong value is `InvalidInput` and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from message_service import errors
+
+MOST_NESTED = 64
+"""Levels of nested values; BSON ends at 100, and the caller's stand a few levels deep."""
+
+MOST_VALUES = 100_000
+"""Values within one argument: a structure that refers to itself many times is larger than it is."""
+
+T = TypeVar("T")
+
+
+def check_text_argument(
+    field: str, value: object, *, most: int, least: int = 1, what: str = "text"
+) -> str:
+    """Return a text that can be sent and stored.
+
+    Args:
+        field: Name used in the error.
+        value: Anything.
+        most: Most characters.
+        least: Fewest characters.
+        what: What it is, for the error.
+
+    Raises:
+        InvalidInput: It is no string, too short or long, or has a NUL or a lone surrogate.
+    """
+    if not isinstance(value, str):
+        raise errors.InvalidInput(field, "is not a string", f"Give a {what} as str")
+    if not least <= len(value) <= most:
+        raise errors.InvalidInput(
+            field,
+            "is too long" if len(value) > most else "is empty",
+            f"Use {least} to {most:,} characters" if least else f"Use at most {most:,} characters",
+        )
+    if "\0" in value or not is_unicode(value):
+        raise errors.InvalidInput(
+            field,
+            "has a NUL character" if "\0" in value else "has a lone surrogate",
+            "Remove it, or replace it by U+FFFD",
+        )
+    return value
+
+
+def is_unicode(value: str) -> bool:
+    """Return whether UTF-8 can express a text: whether it has no lone surrogate."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_whole_number(field: str, value: object, lowest: int, highest: int) -> int:
+    """Return a whole number within bounds; True and False are none.
+
+    Raises:
+        InvalidInput: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise errors.InvalidInput(
+            field, "is out of range", f"Use a whole number from {lowest:,} to {highest:,}"
+        )
+    return value
+
+
+def check_revision(value: object) -> None:
+    """Check the revision a caller read, None included.
+
+    Raises:
+        InvalidInput: It is not a whole number from 1 up.
+    """
+    if value is not None:
+        check_whole_number("expected_revision", value, 1, 2**63 - 1)
+
+
+def check_number(field: str, value: object, lowest: float, highest: float) -> float:
+    """Return a number within bounds; NaN, True and False are none.
+
+    Raises:
+        InvalidInput: It is not.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or (isinstance(value, float) and math.isnan(value))
+        or not lowest <= value <= highest
+    ):
+        raise errors.InvalidInput(
+            field, "is out of range", f"Use a number from {lowest:,g} to {highest:,g}"
+        )
+    return value
+
+
+def check_flag(field: str, value: object) -> bool:
+    """Return True or False; what only counts as one is a mistake elsewhere.
+
+    Raises:
+        InvalidInput: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise errors.InvalidInput(field, "is neither True nor False", "Use one of the two")
+    return value
+
+
+def check_sequence(field: str, value: object) -> Sequence[Any]:
+    """Return a list or another sequence. A text is none here, nor is what can be read only once.
+
+    Raises:
+        InvalidInput: It is not.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
+        raise errors.InvalidInput(field, "is not a list", "Give a list, for example list(values)")
+    return cast("Sequence[Any]", value)
+
+
+def check_mapping(field: str, value: object) -> Mapping[str, Any]:
+    """Return a dictionary or another mapping whose names are strings.
+
+    Raises:
+        InvalidInput: It is not.
+    """
+    if not isinstance(value, Mapping):
+        raise errors.InvalidInput(field, "is not an object", "Give a dict of names and values")
+    names = cast("Mapping[object, Any]", value)
+    if not all(isinstance(name, str) for name in names):
+        raise errors.InvalidInput(field, "has a name that is not a string", "Use strings as names")
+    return cast("Mapping[str, Any]", value)
+
+
+def check_instance(field: str, value: object, kind: type[T]) -> T:
+    """Return an object of the service that a caller handed back to it.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    if not isinstance(value, kind):
+        raise errors.InvalidInput(field, f"is not a {kind.__name__}", f"Give a {kind.__name__}")
+    return value
+
+
+def check_finite(field: str, value: object) -> None:
+    """Check that nested values end: no endless iterators, nothing that holds itself, no abyss.
+
+    Raises:
+        InvalidInput: They do not; `field` says where.
+    """
+    seen = 0
+    stack: list[tuple[str, object, int]] = [(field, value, 0)]
+    while stack:
+        path, inner, depth = stack.pop()
+        seen += 1
+        if depth > MOST_NESTED or seen > MOST_VALUES:
+            raise errors.InvalidInput(
+                path or "value",
+                "is nested too deeply or holds too much",
+                f"Use at most {MOST_NESTED} levels, and nothing that holds itself",
+            )
+        if isinstance(inner, Mapping):
+            for name, below in cast("Mapping[object, object]", inner).items():
+                # Only the first levels are worth spelling out.
+                named = f"{path}.{name}" if depth < 3 and isinstance(name, str) else path
+                stack.append((named.lstrip("."), below, depth + 1))
+        elif isinstance(inner, (list, tuple)):
+            below_it = cast("Sequence[object]", inner)
+            if len(below_it) > MOST_VALUES:
+                seen = MOST_VALUES
+            stack.extend((path, below, depth + 1) for below in below_it[: MOST_VALUES + 1])
+        elif hasattr(inner, "__next__"):
+            raise errors.InvalidInput(path, "can be read only once", "Give a list")

@@ -1,0 +1,57 @@
+"""Parts of a document whose names and values are the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from message_service import errors
+from message_service.arguments import check_finite
+from message_service.database.encoding import encoded_size
+
+MAX_METADATA_BYTES = 16_384
+"""Bound on the BSON size of each such part (custom metadata, request headers)."""
+
+
+def check_free_form(field: str, values: object) -> None:
+    """Check such a part: shape first, then size.
+
+    Raises:
+        InvalidInput: It is no mapping; a name starts with `$` or `_`, holds a dot or NUL; it is
+            nested too deep (or contains itself), too large, or holds what BSON cannot.
+    """
+    check_shape(field, values)
+    size = encoded_size(field, cast("Mapping[str, Any]", values))
+    if size > MAX_METADATA_BYTES:
+        raise errors.InvalidInput(
+            field, f"has {size:,} bytes", f"Use at most {MAX_METADATA_BYTES:,}"
+        )
+
+
+def check_shape(field: str, values: object) -> None:
+    """Check names, depth and number of values, in bounded time whatever is given.
+
+    Raises:
+        InvalidInput: As `check_free_form`, size left out.
+    """
+    if not isinstance(values, Mapping):
+        raise errors.InvalidInput(field, "is not an object", "Give names and values")
+    check_finite(field, cast("object", values))
+    stack: list[tuple[str, object]] = [(field, cast("object", values))]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, Mapping):
+            for name, inner in cast("Mapping[object, object]", value).items():
+                _check_name(path, name)
+                stack.append((f"{path}.{name}"[:200], inner))
+        elif isinstance(value, (list, tuple)):
+            stack.extend((path, inner) for inner in cast("list[object]", value))
+
+
+def _check_name(path: str, name: object) -> None:
+    if not isinstance(name, str) or name.startswith(("$", "_")) or "." in name or "\0" in name:
+        raise errors.InvalidInput(
+            f"{path}.{str(name)[:40]!r}",
+            "is not an acceptable name",
+            "Use names that are strings without dots and start with neither $ nor _",
+        )

@@ -1,0 +1,108 @@
+"""What a caller may say about a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from message_service import errors
+from message_service.documents.fields import (
+    BranchName,
+    CharacterId,
+    Count,
+    MessageId,
+    Name,
+    SaidAt,
+    UserId,
+)
+from message_service.documents.message import (
+    ClientMetadata,
+    ContextMetadata,
+    CustomMetadata,
+    DataClassification,
+    LlmMetadata,
+    MessageStatus,
+    MessageType,
+    ProcessingMetadata,
+    QualityMetadata,
+    RetentionPolicy,
+    Role,
+    SafetyMetadata,
+    TokenUsage,
+)
+from message_service.documents.validation import checked
+
+
+class Stations(BaseModel):
+    """The stations of processing a caller may report beside `created_at`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    received_at: SaidAt | None = None
+    queued_at: SaidAt | None = None
+    processing_started_at: SaidAt | None = None
+    processed_at: SaidAt | None = None
+    llm_response_at: SaidAt | None = None
+    completed_at: SaidAt | None = None
+
+
+class NewMessage(BaseModel):
+    """A message as a caller hands it in.
+
+    Only `role` and `text` are needed. Ids, number, times, counts and digests are worked out; the
+    groups are the source design's and are stored as given.
+
+    Attributes:
+        client_msg_id: Idempotency key within the conversation; lives as long as the message.
+        branch: Branch to append to; None means the conversation's active branch.
+        parent_message_id: The message this one answers; must exist in the conversation.
+        created_at: When it was said, if not now (imports); from 1900 to 2999.
+        token_count: Tokens of the text, if the caller knows; with `tokenizer` naming the counter.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role
+    text: str
+    message_id: MessageId | None = None
+    client_msg_id: Name | None = None
+    user_id: UserId | None = None
+    character_id: CharacterId | None = None
+    branch: BranchName | None = None
+    parent_message_id: MessageId | None = None
+    reply_to_message_id: MessageId | None = None
+    related_message_ids: list[MessageId] | None = None
+    thread_id: Name | None = None
+    message_type: MessageType = MessageType.STANDARD
+    status: MessageStatus = MessageStatus.ACTIVE
+    created_at: SaidAt | None = None
+    stations: Stations | None = None
+    detected_language: Name | None = None
+    token_count: Count | None = None
+    tokenizer: Name | None = None
+    pinned: bool | None = None
+    llm_metadata: LlmMetadata | None = None
+    token_usage: TokenUsage | None = None
+    context_metadata: ContextMetadata | None = None
+    processing_metadata: ProcessingMetadata | None = None
+    safety_metadata: SafetyMetadata | None = None
+    client_metadata: ClientMetadata | None = None
+    custom_metadata: CustomMetadata | None = None
+    quality_metadata: QualityMetadata | None = None
+    data_classification: DataClassification = DataClassification.STANDARD
+    retention_policy: RetentionPolicy = RetentionPolicy.STANDARD
+
+
+def check_new_message(values: Mapping[str, Any] | NewMessage) -> NewMessage:
+    """Return a caller's values as a checked message.
+
+    Raises:
+        InvalidInput: A field is unknown, missing or out of range.
+    """
+    if isinstance(values, NewMessage):
+        return values
+    if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InvalidInput("message", "has no fields", "Give a mapping of NewMessage fields")
+    return checked(NewMessage, values)

@@ -1,0 +1,82 @@
+"""What tells a repeated append from another one under the same client message id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from message_service.messages import integrity
+from message_service.messages.new_message import NewMessage
+
+
+def request_fingerprint(message: NewMessage, user_id: str, character_id: str | None) -> str:
+    """Return the digest that a repeated append under the same key must have.
+
+    It covers what every message has, defaults filled in, so that naming a default makes no
+    difference. What else a request names is compared field by field (see `named_fields`).
+
+    Args:
+        message: The request.
+        user_id: Its user, named or the conversation's.
+        character_id: Its character, likewise.
+    """
+    return integrity.digest(
+        message.role.value,
+        message.message_type.value,
+        message.status.value,
+        message.data_classification.value,
+        message.retention_policy.value,
+        bool(message.pinned),
+        integrity.content_hash(message.text.encode()),
+        user_id,
+        character_id,
+        message.parent_message_id,
+        message.reply_to_message_id,
+    )
+
+
+def named_fields(message: NewMessage) -> dict[str, str]:
+    """Return a short digest of each optional field a request names.
+
+    Whoever repeats a request may leave them out; naming one with another value is a conflict,
+    because the new value would be lost. Message id, time and branch, which the service settles
+    when they are not named, are compared with the stored message instead. What describes the
+    request rather than the message may differ each time: `client_metadata`,
+    `processing_metadata`, `stations`.
+    """
+    named = {name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None}
+    if not named:
+        return {}
+    said = message.model_dump(exclude_none=True, include=set(named))
+    return {
+        name: hashlib.sha256(
+            json.dumps(value, sort_keys=True, default=_canonical).encode()
+        ).hexdigest()[:16]
+        for name, value in said.items()
+        if value not in ({}, [])
+    }
+
+
+_OPTIONAL = (
+    "related_message_ids",
+    "thread_id",
+    "detected_language",
+    "token_count",
+    "tokenizer",
+    "llm_metadata",
+    "token_usage",
+    "context_metadata",
+    "safety_metadata",
+    "quality_metadata",
+    "custom_metadata",
+)
+
+
+def _canonical(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds")
+    if isinstance(value, Decimal):
+        return str(value.normalize())
+    return value.hex() if isinstance(value, bytes) else str(value)

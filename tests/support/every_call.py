@@ -1,0 +1,255 @@
+"""Every public call, built from a table of valid values by parameter name."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from message_service import MessageService, NewMessage, Settings, StopSignal, errors
+from message_service.clock import SystemClock
+from message_service.ids import IdKind, derived_id
+from message_service.interchange.report import ImportReport
+from support.waiting import soon
+from support.wrong_values import fields_of, methods_of, named, slots_within, with_value
+
+USER = "user_000000000001"
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+LIMIT = 3.0
+BUSY = 2.0
+
+OPEN = {"fields": NewMessage, "overrides": Settings}
+"""Parameters that stand for the fields of a model."""
+
+TOGETHER = {"admin", "conversation_id", "exist_ok", "min_sequence", "token_count", "wait"}
+"""Optional parameters without which another one means nothing."""
+
+NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
+"""They end what the others need, or take a coroutine of the caller's."""
+
+
+class Busy(Exception):
+    """A call took the processor and did not give it back."""
+
+
+class Stopped(StopSignal):
+    """A loop with it ends at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.request()
+
+
+@dataclass
+class Target:
+    """What the calls are made on, and the valid values for them."""
+
+    service: MessageService
+    uri: str
+    home: Path
+    conversation: str = ""
+    message: str = ""
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seen = set[int]()
+        for root, name in (
+            (self.service.tenant("default"), "tenant"),
+            (self.service, "service"),
+            (StopSignal(), "StopSignal"),
+        ):
+            self.methods |= dict(methods_of(root, name, seen))
+        for name in NOT_CALLED:
+            del self.methods[name]
+
+    async def begin(self, method: str) -> None:
+        """Give a method a conversation of its own."""
+        self.conversation = derived_id(IdKind.CONVERSATION, method)
+        await self.service.conversations.create(
+            USER, conversation_id=self.conversation, exist_ok=True
+        )
+        for text in ("first", "second"):
+            done = await self.service.messages.append(self.conversation, "user", text)
+        self.message = done.message_id
+
+    def settings(self) -> Settings:
+        # Whoever leaves out the address is to start no server beside the one of the tests.
+        return Settings(
+            min_pool_size=0,
+            server_selection_timeout=0.3,
+            local_server_dir=self.home / "server",
+            mongod=self.home / "mongod",
+            database=self.service.settings.database,
+        )
+
+    def valid(self) -> dict[str, Any]:
+        """Return a valid value for every parameter name there is."""
+        return {
+            "active_branch": "main",
+            "admin": True,
+            "after": 0,
+            "backlog": False,
+            "before": 100,
+            "branch": "main",
+            "character_id": "char_000000000001",
+            "clock": SystemClock(),
+            "comment": "well said",
+            "content_hash": "sha256:00",
+            "conversation_id": self.conversation,
+            "conversation_ids": [self.conversation],
+            "created_at": NOW,
+            "cursor": None,
+            "custom_metadata": {"topics": ["a"], "own": {"deep": 1}},
+            "direction": "forward",
+            "edited_by": "me",
+            "exist_ok": True,
+            "expected_revision": None,
+            "expected_tail": None,
+            "fingerprint": "sha256:00",
+            "from_message_id": self.message,
+            "full": True,
+            "given_by": "me",
+            "include_pinned": True,
+            "include_summary": True,
+            "language": "en",
+            "limit": 2,
+            "listeners": [],
+            "max_messages": 10,
+            "message_id": self.message,
+            "messages": [{"role": "user", "text": "one of many"}],
+            "min_sequence": 1,
+            "most": 10,
+            "name": "jsonl",
+            "paths": [],
+            "pinned": True,
+            "query": "first",
+            "random": lambda count: bytes(count),
+            "rating": "up",
+            "reason": "a test",
+            "removed": ["gone"],
+            "repair": False,
+            "report": ImportReport(),
+            "role": "user",
+            "seconds": 0.0,
+            "settings": self.settings(),
+            "since": NOW - timedelta(days=1),
+            "source": [],
+            "state": "active",
+            "statuses": ["active"],
+            "step": 1,
+            "stop": Stopped(),
+            "tags": ["short"],
+            "tenant_id": "default",
+            "text": "some text",
+            "title": "a title",
+            "token_budget": 1_000,
+            "token_count": 5,
+            "tokenizer": "mine",
+            "until": NOW,
+            "up_to_sequence": 1,
+            "uri": self.uri,
+            "user_id": USER,
+            "wait": 0.05,
+            "whole_tenant": True,
+            "words": "first",
+        }
+
+    def arguments(self, method: str, path: tuple[str | int, ...] = ()) -> dict[str, Any]:
+        """Return a valid call: what is required, and the parameter in question."""
+        valid = self.valid()
+        chosen: dict[str, Any] = {}
+        for parameter in inspect.signature(self.methods[method]).parameters.values():
+            name = parameter.name
+            if parameter.kind is parameter.VAR_KEYWORD:
+                chosen[name] = {}
+                if path[:1] == (name,):
+                    chosen[name] = _branch(fields_of(OPEN[name]), path[1:])
+            elif parameter.default is parameter.empty or name in TOGETHER or path[:1] == (name,):
+                chosen[name] = valid[name]
+        if method == "service.connect":
+            chosen |= {"uri": self.uri, "settings": self.settings()} | chosen
+        if method == "tenant.search.find":
+            chosen["whole_tenant"] = True
+        return chosen
+
+    def paths(self, method: str) -> list[tuple[str | int, ...]]:
+        """Return every place of a method's call a value can be put in."""
+        found: list[tuple[str | int, ...]] = []
+        for parameter in inspect.signature(self.methods[method]).parameters.values():
+            name = parameter.name
+            if parameter.kind is parameter.VAR_KEYWORD:
+                found += list(slots_within(fields_of(OPEN[name]), (name,)))[1:]
+            else:
+                found += slots_within(self.valid()[name], (name,))
+        return found
+
+    async def call(self, method: str, arguments: Mapping[str, Any]) -> None:
+        """Call, and consume whatever comes back."""
+        flat = {
+            inner: value
+            for name, given in arguments.items()
+            for inner, value in (given.items() if name in OPEN else [(name, given)])
+        }
+        result = self.methods[method](**flat)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, AsyncIterator):
+            async for _ in result:
+                pass
+        if isinstance(result, MessageService) and result is not self.service:
+            await result.close()
+
+    async def failure(
+        self, method: str, path: tuple[str | int, ...], value: Callable[[], Any]
+    ) -> tuple[str, str] | None:
+        """Make a call with one value replaced; return what went wrong with it, and an example."""
+        given = value()
+        arguments = with_value(self.arguments(method, path), path, given)
+        place = f"{method}({'.'.join(map(str, path))})"
+        # A loop without an await is deaf to `soon`: it has processor time, and not more.
+        signal.setitimer(signal.ITIMER_VIRTUAL, BUSY)
+        try:
+            await soon(place, self.call(method, arguments), seconds=LIMIT)
+        except (errors.Internal, errors.DocumentRefused) as error:
+            return f"{place}: {type(error).__name__}", f"{named(given)}: {error}"
+        except errors.MessageServiceError:
+            return None
+        except (Exception, AssertionError) as error:
+            return f"{place}: {type(error).__name__}", f"{named(given)}: {str(error)[:120]}"
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        return None
+
+    async def check(self, method: str) -> None:
+        """Make sure that what was stored is whole, can be read, and can be added to."""
+        messages = self.service.messages
+        await self.service.conversations.patch(self.conversation, state="active")
+        done = await messages.append(self.conversation, "user", f"after {method}")
+        assert (await messages.check(self.conversation)).complete
+        assert (await messages.get(self.conversation, done.message_id)).text == f"after {method}"
+        every = ["active", "archived", "flagged", "deleted"]
+        cursor: str | None = None
+        while True:
+            page = await messages.history(
+                self.conversation, branch="*", statuses=every, full=True, limit=500, cursor=cursor
+            )
+            for message in page:
+                message.document()
+            if (cursor := page.next) is None:
+                break
+        await self.service.conversations.get(self.conversation)
+
+
+def _branch(template: Any, path: tuple[str | int, ...]) -> Any:
+    """Return the one branch of nested fields that leads to a place."""
+    return {path[0]: _branch(template[path[0]], path[1:])} if path else None
+
+
+def may_be_none(method: Callable[..., Any], path: tuple[str | int, ...]) -> bool:
+    """Return whether None is a right value: some wait for ever with it, as they should."""
+    return len(path) == 1 and "None" in str(inspect.signature(method).parameters[str(path[0])])
