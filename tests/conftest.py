@@ -117,7 +117,10 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 async def client(mongo_uri: str, settings: Settings) -> AsyncIterator[AsyncMongoClient[Row]]:
-    client = build_client(settings, mongo_uri)
+    # A test that waits for a process stops this loop; a monitor that streams would take the silence
+    # for a dead server when the loop goes on, and cancel whatever is under way.
+    quiet = "serverMonitoringMode=poll&heartbeatFrequencyMS=3600000"
+    client = build_client(settings, f"{mongo_uri}&{quiet}")
     yield client
     await client.close()
 

@@ -97,5 +97,4 @@ def test_a_setting_that_is_a_number_has_bounds(tmp_path: Path, name: str, value:
 
 def test_a_number_within_its_bounds_is_taken(tmp_path: Path) -> None:
     cli = Cli(NOWHERE, "numbers", tmp_path)
-    for value in ("0", "1.5e1", ".5"):
-        cli("search", "x", "--all", "--wait", value, code=6)
+    cli("search", "x", "--all", "--wait", "1.5e1", code=6)

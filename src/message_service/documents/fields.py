@@ -101,6 +101,9 @@ Score = Annotated[float, Field(ge=0, le=1), _ANumber]
 Money = Annotated[DecimalAnnotation, Field(ge=0), AfterValidator(_decimal128), _ANumber]
 """An exact non-negative amount; BSON Decimal128, because doubles drift when added up."""
 
+Text = Annotated[str, _AText]
+"""A string of any length."""
+
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME), _AText]
 """A short string."""
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from message_service import errors
+from message_service.arguments import check_instance, check_text_argument
 from message_service.catalogue import queries
 from message_service.clock import Clock
 from message_service.database.store import Change, Scope
@@ -25,6 +26,7 @@ from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.interchange.revisions import Revisions
 from message_service.messages.appender import Appended
+from message_service.messages.changes import MessageChanges
 from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries, glance
 from message_service.messages.conversations import Conversations
@@ -65,7 +67,7 @@ class Importer:
         self._conversations = conversations
         self._summaries = summaries
         self._messages = messages
-        self._revisions = Revisions(messages)
+        self._revisions = Revisions(MessageChanges(scope, clock))
         self._clock = clock
 
     async def run(
@@ -87,6 +89,9 @@ class Importer:
         Raises:
             Unavailable: The database went away for longer than the write deadline.
         """
+        check_text_argument("name", name, most=64)
+        if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput("source", "yields no conversations", "Give a reader's")
         running: dict[asyncio.Task[int], set[str]] = {}
         try:
             for chunk in self._chunks(name, source, report):
@@ -123,6 +128,7 @@ class Importer:
                 conversation = None
             if conversation is None:
                 break
+            check_instance("source", conversation, ImportedConversation)
             one = intake(name, conversation)
             if conversation.unreadable:
                 one.report.failed.update(item.reason for item in conversation.skipped)

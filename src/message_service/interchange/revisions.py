@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from message_service.documents.message import CustomMetadata
 from message_service.interchange.intake import Intake, Row
 from message_service.messages import integrity
-from message_service.messages.messages import Messages
+from message_service.messages.changes import MessageChanges
 from message_service.messages.new_message import check_new_message
 from message_service.messages.repeats import request_fingerprint
 
@@ -20,11 +20,11 @@ class Revisions:
     overwritten and the difference is reported.
 
     Args:
-        messages: The tenant's messages.
+        changes: Changes the tenant's messages.
     """
 
-    def __init__(self, messages: Messages) -> None:
-        self._messages = messages
+    def __init__(self, changes: MessageChanges) -> None:
+        self._changes = changes
 
     async def apply(self, one: Intake, stored: Mapping[str, Row], age: int) -> None:
         """Change the stored messages that differ from the import.
@@ -56,7 +56,7 @@ class Revisions:
             custom, gone = _difference(values.get("custom_metadata") or {}, row)
             if text is None and not custom and not gone:
                 continue
-            await self._messages.take_over(
+            await self._changes.take_over(
                 one.conversation_id,
                 node.message_id,
                 text=text,

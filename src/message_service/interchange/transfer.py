@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from message_service import errors
+from message_service.arguments import check_instance, check_sequence, check_text_argument
 from message_service.clock import Clock
 from message_service.database.store import Scope
+from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl
 from message_service.interchange.formats import FORMATS
 from message_service.interchange.importer import Importer
@@ -78,6 +80,10 @@ class Transfer:
             InvalidInput: There is no such format.
             Unavailable: The database went away for longer than the write deadline.
         """
+        check_text_argument("format", name, most=64)
+        for path in check_sequence("paths", paths):
+            check_instance("paths", path, Path)
+        check_instance("report", report, ImportReport)
         asked = stop if stop is not None else StopSignal()
         if name == OWN_FORMAT:
             for path in paths:
@@ -94,5 +100,12 @@ class Transfer:
         )
 
     def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:
-        """Yield the lines of an export in our own format; see `jsonl.write`."""
+        """Yield the lines of an export in our own format; see `jsonl.write`.
+
+        Raises:
+            InvalidId: One of the conversations has no id.
+        """
+        if conversation_ids is not None:
+            for one in check_sequence("conversation_ids", conversation_ids):
+                check_id(IdKind.CONVERSATION, "conversation_ids", one)
         return jsonl.write(self._scope, conversation_ids)

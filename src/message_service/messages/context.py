@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from message_service import errors
+from message_service.arguments import check_flag, check_whole_number
 from message_service.catalogue import queries
 from message_service.database.store import Scope
 from message_service.documents.message import MessageStatus
@@ -108,10 +109,12 @@ class ContextReader:
             InvalidInput: An argument is out of range.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
-        _check_range("token_budget", token_budget, 1, 2**31)
-        _check_range("max_messages", max_messages, 1, MAX_MESSAGES)
+        check_whole_number("token_budget", token_budget, 1, 2**31)
+        check_whole_number("max_messages", max_messages, 1, MAX_MESSAGES)
         if step is not None:
-            _check_range("step", step, 1, MAX_MESSAGES)
+            check_whole_number("step", step, 1, MAX_MESSAGES)
+        check_flag("include_pinned", include_pinned)
+        check_flag("include_summary", include_summary)
         if branch is not None:
             check_branch("branch", branch)
         state, conversation, pins = await asyncio.gather(
@@ -255,10 +258,3 @@ def _window(
             *(f"{row['message_id']}:{row['content']['content_hash']}" for row in shown),
         ),
     )
-
-
-def _check_range(field: str, value: int, lowest: int, highest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise errors.InvalidInput(
-            field, "is out of range", f"Use a whole number from {lowest:,} to {highest:,}"
-        )

@@ -50,7 +50,6 @@ class Messages:
         get: One whole message; see `HistoryReader.get`.
         context: The prompt window of a branch; see `ContextReader.window`.
         edit: Replace a text, keeping the old one; see `MessageChanges.edit`.
-        take_over: Take over what an import's newer source says; see `MessageChanges.take_over`.
         versions: What a message said before; see `MessageChanges.versions`.
         delete: Hide a message; see `MessageChanges.delete`.
         undelete: Show it again; see `MessageChanges.undelete`.
@@ -86,7 +85,6 @@ class Messages:
         self.context = ContextReader(scope, states).window
         changes = MessageChanges(scope, clock)
         self.edit = changes.edit
-        self.take_over = changes.take_over
         self.versions = changes.versions
         self.delete = changes.delete
         self.undelete = changes.undelete

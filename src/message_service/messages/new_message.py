@@ -15,6 +15,7 @@ from message_service.documents.fields import (
     MessageId,
     Name,
     SaidAt,
+    Text,
     UserId,
 )
 from message_service.documents.message import (
@@ -65,7 +66,7 @@ class NewMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Role
-    text: str
+    text: Text
     message_id: MessageId | None = None
     client_msg_id: Name | None = None
     user_id: UserId | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from message_service import errors
+from message_service.arguments import check_number, check_text_argument, check_whole_number
 from message_service.catalogue.search_queries import USER_TEXT_SEARCH
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
@@ -19,6 +20,10 @@ from message_service.search.results import Count, Freshness, Matched, SearchPage
 
 MAX_HITS = 100
 """Most hits of one page."""
+
+
+MAX_WAIT = 86_400.0
+"""Longest wait for a message to become searchable, in seconds."""
 
 
 class Search:
@@ -63,7 +68,7 @@ class Search:
                 first page are left out of later ones, so that nothing is shown twice.
             min_sequence: Wait until the conversation is searchable up to this number: one's own
                 write.
-            wait: Longest wait for that, in seconds.
+            wait: Longest wait for that, in seconds, up to a day.
 
         Raises:
             InvalidQuery: The query cannot be understood, or no scope was named.
@@ -73,8 +78,10 @@ class Search:
         """
         parsed = parse_query(query)
         where = _where(parsed, user_id, conversation_id, whole_tenant=whole_tenant)
-        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
+        check_whole_number("limit", limit, 1, MAX_HITS)
+        check_number("wait", wait, 0, MAX_WAIT)
+        if min_sequence is not None:
+            check_whole_number("min_sequence", min_sequence, 0, 2**63 - 1)
         subject = (self._scope.tenant_id, "search", query, sorted(where.scope.items()), limit)
         place = (
             Place(self._clock.now())
@@ -118,12 +125,10 @@ class Search:
             InvalidInput: An argument is wrong.
         """
         check_id(IdKind.USER, "user_id", user_id)
-        if not isinstance(limit, int) or not 1 <= limit <= MAX_HITS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("limit", "is out of range", f"Use 1 to {MAX_HITS}")
-        if not isinstance(words, str) or not words.strip() or len(words) > MAX_QUERY:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput(
-                "words", "are empty or too many", f"Use 1 to {MAX_QUERY} characters"
-            )
+        check_whole_number("limit", limit, 1, MAX_HITS)
+        check_text_argument("words", words, most=MAX_QUERY)
+        if not words.strip():
+            raise errors.InvalidInput("words", "are blank", "Give at least one word")
         rows = await self._scope.find(
             USER_TEXT_SEARCH,
             limit=limit,
