@@ -120,7 +120,8 @@ def print_report(report: ImportReport) -> None:
     """Print an import's sums."""
     console.print(
         f"{report.conversations:,} conversations ({report.new:,} new): "
-        f"{report.stored:,} messages stored, {report.unchanged:,} here already",
+        f"{report.stored:,} messages stored, {report.unchanged:,} here already"
+        + (f", {report.updated:,} updated" if report.updated else ""),
         markup=False,
     )
     if report.repaired:
