@@ -226,3 +226,44 @@ async def test_two_imports_at_once(service: MessageService, tmp_path: Path, agai
     await bring(tenant, "chatgpt", second)
     assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
     assert (await tenant.messages.check(GROWN)).consistent
+
+
+async def test_messages_the_server_refuses_lose_nothing_else(
+    service: MessageService, tmp_path: Path
+) -> None:
+    tenant = service.tenant("t")
+    database = service.store.database
+    [info] = [one async for one in await database.list_collections(filter={"name": "messages"})]
+    validator = info["options"]["validator"]
+    stricter = {"$and": [validator, {"content.text": {"$not": {"$regex": "^poison"}}}]}
+    await database.command("collMod", "messages", validator=stricter)
+    chat = Chat()
+    question = chat.say("root", "question")
+    bad = chat.say(chat.say(question, "poison 1"), "poison 2")
+    chat.say(question, "another answer")
+    chat.say(bad, "goes on")
+    path = write(tmp_path / "1.json", chat.snapshot())
+    for stored in (3, 0):
+        report = ImportReport()
+        async for _ in tenant.transfer.import_files("chatgpt", [path], report):
+            pass
+        assert (report.stored, dict(report.failed)) == (stored, {"document_refused": 2})
+        assert await shown(tenant) == ["question", "goes on"]
+        assert (await tenant.messages.check(GROWN)).consistent
+    await database.command("collMod", "messages", validator=validator)
+    await bring(tenant, "chatgpt", path)
+    texts = {m.text for m in await tenant.messages.history(GROWN, branch="*")}
+    assert texts == {"question", "poison 1", "poison 2", "another answer", "goes on"}
+
+
+async def test_a_chat_imported_before_exports_were_dated(
+    service: MessageService, tmp_path: Path
+) -> None:
+    tenant = service.tenant("t")
+    first, second = regenerated(tmp_path)
+    await bring(tenant, "chatgpt", first)
+    await service.store.collection("conversations").update_many(
+        {}, {"$unset": {"import_source.as_of": "", "import_source.custom_fields": ""}}
+    )
+    await bring(tenant, "chatgpt", second)
+    assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]

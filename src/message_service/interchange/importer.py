@@ -3,13 +3,13 @@
 Ids are derived from the ids in the file; so an import that was killed is simply started again, and
 stores what is missing. A conversation is marked when all of it is in, with a fingerprint of what
 was read, and is skipped as a whole next time. An import is a merge: `merging` decides where
-messages go, here that is carried out, against whoever else writes to the conversation meanwhile.
+messages go, and `merger` carries it out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 
 from message_service import errors
@@ -21,12 +21,9 @@ from message_service.documents.conversation import MAIN_BRANCH, Conversation
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.intake import Intake, Row, intake, storable, user
-from message_service.interchange.merging import Layout, Stretch, plan
+from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
-from message_service.interchange.revisions import Revisions
-from message_service.messages.appender import Appended
-from message_service.messages.changes import MessageChanges
 from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries, glance
 from message_service.messages.conversations import Conversations
@@ -36,9 +33,6 @@ from message_service.stopping import StopSignal, end_tasks
 _CHUNK_MESSAGES = 1_000
 _CHUNK_CONVERSATIONS = 200
 _CHUNKS_AT_ONCE = 6
-_LONG_CONVERSATION = 1_000
-_PATIENCE = 3
-"""Attempts to go on where somebody else keeps writing, before branches of our own are opened."""
 
 
 class Importer:
@@ -66,8 +60,7 @@ class Importer:
         self._states = states
         self._conversations = conversations
         self._summaries = summaries
-        self._messages = messages
-        self._revisions = Revisions(MessageChanges(scope, clock))
+        self._merger = Merger(scope, messages, clock)
         self._clock = clock
 
     async def run(
@@ -130,12 +123,9 @@ class Importer:
                 break
             check_instance("source", conversation, ImportedConversation)
             one = intake(name, conversation)
-            if conversation.unreadable:
-                one.report.failed.update(item.reason for item in conversation.skipped)
-                report.add(one.report)
-                continue
             if not conversation.messages:
-                one.report.skipped.update(item.reason for item in conversation.skipped)
+                counted = one.report.failed if conversation.unreadable else one.report.skipped
+                counted.update(item.reason for item in conversation.skipped)
                 report.add(one.report)
                 continue
             if one.conversation_id in seen:
@@ -168,8 +158,10 @@ class Importer:
         merged = [one for one in todo if one.conversation_id not in created]
         shown = await asyncio.gather(
             *(
-                self._append(
-                    one, _marked(known.get(one.conversation_id)), one.conversation_id in created
+                self._merger.append(
+                    one,
+                    _marked(known.get(one.conversation_id)),
+                    fresh=one.conversation_id in created,
                 )
                 for one in todo
             )
@@ -239,114 +231,6 @@ class Importer:
                 "import_source": {**_mark_of(one, completed=False), "message_count": 0},
             },
         )
-
-    async def _append(self, one: Intake, marked: Row, fresh: bool) -> str | None:
-        """Append what is missing; return the branch that shows what the source shows.
-
-        Args:
-            one: The conversation.
-            marked: What the conversation says of the last import; empty when it is not known.
-            fresh: Whether it was made just now, so that there is nothing to read.
-        """
-        one.prepare(self._clock.now())
-        layout, stored = (Layout(), {}) if fresh else await self._read(one.conversation_id)
-        there = set(layout.branch_of)
-        attempts = 0
-        while True:
-            apart = attempts > _PATIENCE
-            decided = plan(one.nodes, layout, one.shown, apart=apart)
-            names = await self._carry_out(
-                one, decided.stretches, None if apart else layout.tail, apart=apart
-            )
-            if names is not None:
-                break
-            # Somebody wrote meanwhile, or a message was refused: see what there is, and go on.
-            layout, _ = await self._read(one.conversation_id)
-            attempts += 1
-        age = one.age(marked) if marked else 0
-        await self._revisions.apply(one, stored, age)
-        for message_id in one.deleted:
-            if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
-                await self._messages.delete(one.conversation_id, message_id)
-        one.report.unchanged += sum(node.message_id in there for node in one.nodes)
-        one.report.unchanged -= one.report.updated + one.report.failed["idempotency_conflict"]
-        return None if decided.shown is None else names.get(decided.shown, decided.shown)
-
-    async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
-        """Read where the messages of a conversation lie."""
-        layout = Layout()
-        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
-        layout.ends |= {row["branch"]: row.get("fork_message_id") for row in branches}
-        rows: dict[str, Row] = {}
-        async for row in self._scope.stream(
-            queries.CONVERSATION_LAYOUT, batch=2_000, conversation_id=conversation_id
-        ):
-            layout.tail = row["sequence_number"]
-            if row["message_type"] == "tombstone":
-                continue
-            branch = row["relationships"]["conversation_branch"]
-            layout.branch_of[row["message_id"]] = branch
-            layout.ends[branch] = row["message_id"]
-            rows[row["message_id"]] = row
-        return layout, rows
-
-    async def _carry_out(
-        self, one: Intake, stretches: Sequence[Stretch], tail: int | None, *, apart: bool
-    ) -> dict[str, str] | None:
-        """Append the stretches; return the names that branches got, None when one was prevented.
-
-        Args:
-            one: The conversation.
-            stretches: What to append.
-            tail: The number they were planned after: nothing may have come behind it.
-            apart: Whether branches get names nobody else can have thought of.
-        """
-        names: dict[str, str] = {}
-        for stretch in stretches:
-            if stretch.opens:
-                try:
-                    made = await self._messages.branch(
-                        one.conversation_id, stretch.fork, name=None if apart else stretch.branch
-                    )
-                except errors.AlreadyExists:
-                    return None
-                names[stretch.branch] = made.name
-            branch = names.get(stretch.branch, stretch.branch)
-            for start in range(0, len(stretch.message_ids), _LONG_CONVERSATION):
-                part = stretch.message_ids[start : start + _LONG_CONVERSATION]
-                if not await self._append_part(one, part, branch, tail):
-                    return None
-                if tail is not None:
-                    tail += len(part)
-        return names
-
-    async def _append_part(
-        self, one: Intake, part: Sequence[str], branch: str, tail: int | None
-    ) -> bool:
-        """Append messages of one branch; return whether all of them went where they should."""
-        values = [{**one.values[message_id], "branch": branch} for message_id in part]
-        try:
-            outcomes = await self._messages.append_many(
-                one.conversation_id, values, backlog=True, expected_tail=tail
-            )
-        except errors.InvalidInput as error:
-            # Readers fit what they yield; what slips through must not stop the others.
-            place = error.field.split(".")[1]
-            one.report.failed[error.code] += 1
-            one.drop(part[int(place)])
-            return False
-        in_place = True
-        for message_id, outcome in zip(part, outcomes, strict=True):
-            if isinstance(outcome, Appended):
-                one.report.stored += not outcome.duplicate
-                one.report.unchanged += outcome.duplicate
-            elif isinstance(outcome, errors.VersionConflict):
-                in_place = False
-            else:
-                one.report.failed[outcome.code] += 1
-                one.drop(message_id)
-                in_place = False
-        return in_place
 
     async def _merge(self, one: Intake, branches: dict[str, str]) -> None:
         """Let a conversation that was there follow a source that is newer, and mark it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,7 +61,7 @@ class Intake:
         By the latest moment each tells of, then by the number of messages.
         """
         mine = (self.as_of, len(self.source.messages))
-        other = (marked.get("as_of", _BEGINNING), marked["message_count"])
+        other = (marked.get("as_of") or _BEGINNING, marked["message_count"])
         return (mine > other) - (mine < other)
 
     def prepare(self, now: datetime) -> None:
@@ -92,25 +93,28 @@ class Intake:
             if message.branch == self.source.active_branch:
                 self.shown = message_id
 
-    def drop(self, message_id: str) -> None:
-        """Leave out a message that was refused: what comes after it follows what it followed."""
-        [gone] = [node for node in self.nodes if node.message_id == message_id]
-        parent = self.values.pop(message_id)["parent_message_id"]
+    def drop(self, refused: Set[str]) -> None:
+        """Leave out refused messages: what comes after them follows what they followed."""
+        follows = {node.message_id: node.follows for node in self.nodes}
+        parents = {one: values["parent_message_id"] for one, values in self.values.items()}
+
+        def kept(message_id: str | None, links: Mapping[str, str | None]) -> str | None:
+            while message_id is not None and message_id in refused:
+                message_id = links[message_id]
+            return message_id
+
         self.nodes = [
-            node
-            if node.follows != message_id
-            else Node(node.message_id, gone.follows, node.line, node.name)
+            replace(node, follows=kept(node.follows, follows))
             for node in self.nodes
-            if node is not gone
+            if node.message_id not in refused
         ]
+        self.values = {one: self.values[one] for one in self.values if one not in refused}
         for values in self.values.values():
-            if values["parent_message_id"] == message_id:
-                values["parent_message_id"] = parent
-            if values["reply_to_message_id"] == message_id:
+            values["parent_message_id"] = kept(values["parent_message_id"], parents)
+            if values["reply_to_message_id"] in refused:
                 values["reply_to_message_id"] = None
-        self.deleted = [one for one in self.deleted if one != message_id]
-        if self.shown == message_id:
-            self.shown = gone.follows
+        self.deleted = [one for one in self.deleted if one not in refused]
+        self.shown = kept(self.shown, follows)
 
     def _values(self, message: ImportedMessage, created_at: datetime) -> Row | None:
         text, repaired = storable(message.text)

@@ -1,0 +1,148 @@
+"""Carries out what `merging` decides, against whoever else writes to the conversation meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from message_service import errors
+from message_service.catalogue import queries
+from message_service.clock import Clock
+from message_service.database.store import Scope
+from message_service.interchange.intake import Intake, Row
+from message_service.interchange.merging import Layout, Stretch, plan
+from message_service.interchange.revisions import Revisions
+from message_service.messages.appender import Appended
+from message_service.messages.changes import MessageChanges
+from message_service.messages.messages import Messages
+
+_LONG_CONVERSATION = 1_000
+_PATIENCE = 3
+"""Attempts to go on where somebody else keeps writing, before branches of our own are opened."""
+
+
+class Merger:
+    """Appends what is missing of conversations.
+
+    Args:
+        scope: The tenant's scope.
+        messages: The tenant's messages.
+        clock: The present moment.
+    """
+
+    def __init__(self, scope: Scope, messages: Messages, clock: Clock) -> None:
+        self._scope = scope
+        self._messages = messages
+        self._revisions = Revisions(MessageChanges(scope, clock))
+        self._clock = clock
+
+    async def append(self, one: Intake, marked: Row, *, fresh: bool) -> str | None:
+        """Append what is missing; return the branch that shows what the source shows.
+
+        Args:
+            one: The conversation.
+            marked: What the conversation says of the last import; empty when it is not known.
+            fresh: Whether it was made just now, so that there is nothing to read.
+        """
+        one.prepare(self._clock.now())
+        layout, stored = (Layout(), {}) if fresh else await self._read(one.conversation_id)
+        there = set(layout.branch_of)
+        attempts = 0
+        while True:
+            apart = attempts > _PATIENCE
+            decided = plan(one.nodes, layout, one.shown, apart=apart)
+            names = await self._carry_out(
+                one, decided.stretches, None if apart else layout.tail, apart=apart
+            )
+            if names is not None:
+                break
+            # Somebody wrote meanwhile, or a message was refused: see what there is, and go on.
+            layout, _ = await self._read(one.conversation_id)
+            attempts += 1
+        age = one.age(marked) if marked else 0
+        await self._revisions.apply(one, stored, age)
+        for message_id in one.deleted:
+            if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
+                await self._messages.delete(one.conversation_id, message_id)
+        one.report.unchanged += sum(node.message_id in there for node in one.nodes)
+        one.report.unchanged -= one.report.updated + one.report.failed["idempotency_conflict"]
+        return None if decided.shown is None else names.get(decided.shown, decided.shown)
+
+    async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
+        """Read where the messages of a conversation lie."""
+        layout = Layout()
+        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        layout.ends |= {row["branch"]: row.get("fork_message_id") for row in branches}
+        rows: dict[str, Row] = {}
+        async for row in self._scope.stream(
+            queries.CONVERSATION_LAYOUT, batch=2_000, conversation_id=conversation_id
+        ):
+            layout.tail = row["sequence_number"]
+            if row["message_type"] == "tombstone":
+                continue
+            branch = row["relationships"]["conversation_branch"]
+            layout.branch_of[row["message_id"]] = branch
+            layout.ends[branch] = row["message_id"]
+            rows[row["message_id"]] = row
+        return layout, rows
+
+    async def _carry_out(
+        self, one: Intake, stretches: Sequence[Stretch], tail: int | None, *, apart: bool
+    ) -> dict[str, str] | None:
+        """Append the stretches; return the names that branches got, None when one was prevented.
+
+        Args:
+            one: The conversation.
+            stretches: What to append.
+            tail: The number they were planned after: nothing may have come behind it.
+            apart: Whether branches get names nobody else can have thought of.
+        """
+        names: dict[str, str] = {}
+        for stretch in stretches:
+            if stretch.opens:
+                try:
+                    made = await self._messages.branch(
+                        one.conversation_id, stretch.fork, name=None if apart else stretch.branch
+                    )
+                except errors.AlreadyExists:
+                    return None
+                names[stretch.branch] = made.name
+            branch = names.get(stretch.branch, stretch.branch)
+            for start in range(0, len(stretch.message_ids), _LONG_CONVERSATION):
+                part = stretch.message_ids[start : start + _LONG_CONVERSATION]
+                if not await self._append_part(one, part, branch, tail):
+                    return None
+                if tail is not None:
+                    tail += len(part)
+        return names
+
+    async def _append_part(
+        self, one: Intake, part: Sequence[str], branch: str, tail: int | None
+    ) -> bool:
+        """Append messages of one branch; return whether all of them went where they should."""
+        values = [{**one.values[message_id], "branch": branch} for message_id in part]
+        try:
+            outcomes = await self._messages.append_many(
+                one.conversation_id, values, backlog=True, expected_tail=tail
+            )
+        except errors.InvalidInput as error:
+            # Readers fit what they yield; what slips through must not stop the others.
+            where, _, rest = error.field.partition(".")
+            if where != "messages":
+                raise
+            one.report.failed[error.code] += 1
+            one.drop({part[int(rest.partition(".")[0])]})
+            return False
+        in_place = True
+        refused: set[str] = set()
+        for message_id, outcome in zip(part, outcomes, strict=True):
+            if isinstance(outcome, Appended):
+                one.report.stored += not outcome.duplicate
+                one.report.unchanged += outcome.duplicate
+            elif isinstance(outcome, errors.VersionConflict):
+                in_place = False
+            else:
+                one.report.failed[outcome.code] += 1
+                refused.add(message_id)
+        if refused:
+            one.drop(refused)
+        return in_place and not refused
