@@ -53,7 +53,12 @@ def test_every_category_belongs_to_one_signal_and_the_page_says_so() -> None:
 def test_a_signal_is_given_exactly_where_it_was_measured_better_than_chance() -> None:
     whole = (SHARED / "data" / HATECHECK).is_dir()
     measured = measure_abuse()
-    wrong = [one for one in measured if one.given != one.better_than_chance]
+    wrong = [
+        one
+        for one in measured
+        if one.given
+        != (one.better_than_chance and one.language not in SIGNALS[one.signal].contradicted)
+    ]
     assert wrong == []
     if whole:
         told = {(one.signal, one.language) for one in measured if one.given}

@@ -15,17 +15,23 @@ class Signal:
     Attributes:
         categories: What counts as it, of `profanity.CATEGORIES`.
         languages: Languages in which it was measured to be better than chance.
+        contradicted: Languages in which only our own sample says so, and another says the opposite.
     """
 
     categories: frozenset[str]
     languages: frozenset[str]
+    contradicted: frozenset[str]
 
 
 def _read() -> Mapping[str, Signal]:
     path = resources.files("message_service.enrichment") / "data" / "safety_languages.toml"
     tables: dict[str, dict[str, list[str]]] = tomllib.loads(path.read_text("utf-8"))
     return {
-        name: Signal(frozenset(table["categories"]), frozenset(table["languages"]))
+        name: Signal(
+            frozenset(table["categories"]),
+            frozenset(table["languages"]),
+            frozenset(table.get("contradicted", ())),
+        )
         for name, table in tables.items()
     }
 
