@@ -335,7 +335,7 @@ async def test_naughty_strings(service: MessageService, shared_data: Path) -> No
 
 
 async def test_an_export_of_a_restored_and_indexed_store_is_the_same(
-    service: MessageService, tmp_path: Path
+    service: MessageService, database: AsyncDatabase[dict[str, Any]], tmp_path: Path
 ) -> None:
     source, target = service.tenant("default"), service.tenant("copy")
     await _rich(source)
@@ -349,7 +349,7 @@ async def test_an_export_of_a_restored_and_indexed_store_is_the_same(
     await service.search_index.drain()
     assert await dump(target) == first
     # A new version of the enrichers that finds the same changes nothing either.
-    await service.store.collection("messages").update_many(
+    await database.messages.update_many(
         {"message_type": {"$ne": "tombstone"}},
         {"$set": {"enrichment.pending": 2, "enrichment.pending_since": NOW}},
     )

@@ -23,7 +23,7 @@ from support.chat_exports import Chat, write
 CONVERSATION = derived_id(IdKind.CONVERSATION, "chatgpt", "c-grow")
 
 patient = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
