@@ -25,7 +25,6 @@ from support.every_call import LIMIT, OPEN, Busy, Target, may_be_none
 from support.waiting import soon
 from support.wrong_values import FRESH, WRONG
 
-
 SHARES = 4
 """Tests the methods are shared out to, so that none of them is long."""
 
