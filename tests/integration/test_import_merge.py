@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
 from message_service.ids import IdKind, derived_id
@@ -257,12 +258,12 @@ async def test_messages_the_server_refuses_lose_nothing_else(
 
 
 async def test_a_chat_imported_before_exports_were_dated(
-    service: MessageService, tmp_path: Path
+    service: MessageService, database: AsyncDatabase[dict[str, Any]], tmp_path: Path
 ) -> None:
     tenant = service.tenant("t")
     first, second = regenerated(tmp_path)
     await bring(tenant, "chatgpt", first)
-    await service.store.collection("conversations").update_many(
+    await database.conversations.update_many(
         {}, {"$unset": {"import_source.as_of": "", "import_source.custom_fields": ""}}
     )
     await bring(tenant, "chatgpt", second)

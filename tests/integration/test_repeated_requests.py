@@ -52,8 +52,8 @@ def test_every_field_is_one_or_the_other() -> None:
     assert set(COMPARED) | set(MAY_DIFFER) == set(NewMessage.model_fields)
 
 
-@pytest.fixture
-async def conversation(service: MessageService) -> str:
+async def begun(service: MessageService) -> str:
+    """A conversation with two messages and a branch."""
     made = await service.conversations.create(USER)
     for letter in "ab":
         await service.messages.append(
@@ -63,44 +63,47 @@ async def conversation(service: MessageService) -> str:
     return made.conversation_id
 
 
-@pytest.mark.parametrize("field", COMPARED)
-@pytest.mark.parametrize("many", [False, True])
-async def test_another_value_is_a_conflict(
-    service: MessageService, conversation: str, field: str, many: bool
-) -> None:
-    first, other = COMPARED[field]
+@pytest.fixture
+async def conversation(service: MessageService) -> str:
+    return await begun(service)
 
-    async def send(**fields: Any) -> Any:
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_another_value_is_a_conflict(service: MessageService, many: bool) -> None:
+    async def send(conversation: str, **fields: Any) -> Any:
         values = {"role": "user", "text": "one", "client_msg_id": "k", **fields}
         if many:
             filler = {"role": "user", "text": "filler"}
             outcome, _ = await service.messages.append_many(conversation, [values, filler])
-            if isinstance(outcome, errors.MessageServiceError):
-                raise outcome
             return outcome
         role, text = values.pop("role"), values.pop("text")
-        return await service.messages.append(conversation, role, text, **values)
+        try:
+            return await service.messages.append(conversation, role, text, **values)
+        except errors.IdempotencyConflict as conflict:
+            return conflict
 
-    stored = await send(**{field: first})
-    assert not stored.duplicate
-    again = await send(**{field: first})
-    assert (again.duplicate, again.message_id) == (True, stored.message_id)
-    with pytest.raises(errors.IdempotencyConflict):
-        await send(**{field: other})
+    for field, (first, other) in COMPARED.items():
+        conversation = await begun(service)
+        stored = await send(conversation, **{field: first})
+        assert not stored.duplicate, field
+        again = await send(conversation, **{field: first})
+        assert (again.duplicate, again.message_id) == (True, stored.message_id), field
+        refused = await send(conversation, **{field: other})
+        assert isinstance(refused, errors.IdempotencyConflict), field
 
 
-@pytest.mark.parametrize("field", [name for name in COMPARED if name not in ("role", "text")])
-async def test_a_field_that_was_not_named_at_first_is_a_conflict(
-    service: MessageService, conversation: str, field: str
-) -> None:
+async def test_a_field_that_was_not_named_at_first_is_a_conflict(service: MessageService) -> None:
     """Its value would be lost."""
-    value = COMPARED[field][1 if field in ("branch", "status", "data_classification",
-                                           "retention_policy") else 0]  # fmt: skip
-    await service.messages.append(conversation, "user", "one", client_msg_id="k")
-    with pytest.raises(errors.IdempotencyConflict):
-        await service.messages.append(
-            conversation, "user", "one", client_msg_id="k", **{field: value}
-        )
+    defaults = ("branch", "status", "data_classification", "retention_policy")
+    for field, (first, other) in COMPARED.items():
+        if field in ("role", "text"):
+            continue
+        conversation = await begun(service)
+        await service.messages.append(conversation, "user", "one", client_msg_id="k")
+        value = other if field in defaults else first
+        repeated = {"role": "user", "text": "one", "client_msg_id": "k", field: value}
+        [outcome] = await service.messages.append_many(conversation, [repeated])
+        assert isinstance(outcome, errors.IdempotencyConflict), field
 
 
 async def test_naming_what_was_settled_anyway_is_a_repetition(

@@ -148,7 +148,8 @@ class Messages:
             backlog: Index them only when nothing a caller is waiting for is due (imports).
             expected_tail: The conversation's highest number as the caller read it. The messages
                 come right behind it and one another; from where somebody else has written
-                meanwhile they are not stored, and are `VersionConflict`.
+                meanwhile they are not stored, and are `VersionConflict`; so are all when the
+                conversation does not (or not surely) reach that number.
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
@@ -218,12 +219,15 @@ class Messages:
         state = await self._states.get(self._scope.tenant_id, conversation_id)
         if expected_tail is not None and expected_tail > state.tail:
             await self._states.refresh(state)
-            if expected_tail > state.tail:  # what came behind it would leave a hole
-                raise errors.InvalidInput(
-                    "expected_tail",
-                    f"lies above the conversation's highest number, {state.tail}",
-                    "Give the highest number as it was read",
+            if expected_tail > state.tail:
+                # What came behind it would leave a hole. It may just have been read before a
+                # majority had it: then it can still be taken back.
+                ahead = errors.VersionConflict(
+                    f"conversation {conversation_id!r} is known up to number {state.tail} only, "
+                    f"not {expected_tail}; read it again",
+                    sequence_number=state.tail,
                 )
+                return [ahead for _ in messages]
         now = self._clock.now()
         prepared: list[Prepared] = []
         for place, message in enumerate(messages):
