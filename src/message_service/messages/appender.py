@@ -26,6 +26,8 @@ from message_service.messages.incoming import Prepared, Row
 from message_service.stopping import end_tasks
 
 _LOG = logging.getLogger(__name__)
+_OF_THE_STORE = (errors.PermissionDenied, errors.StorageFull, errors.Unsupported)
+"""Refusals that no single message is the reason of: trying each by itself would only add load."""
 _MAX_BATCH_CHARACTERS = 4_000_000
 _RETRY_PAUSE = 0.1
 _TOO_LATE = "no answer from MongoDB before the deadline"
@@ -75,6 +77,10 @@ class _Submission:
 
     def pending(self) -> list[int]:
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def fail(self, error: errors.MessageServiceError) -> None:
+        """Give what has no outcome yet this one."""
+        self.outcomes = [error if outcome is None else outcome for outcome in self.outcomes]
 
     def in_place(self, place: int) -> bool:
         """Whether the message before this one was, or is about to be, stored where it should."""
@@ -211,8 +217,12 @@ class _Lane:
             group = self._under_way = self._take()
             try:
                 await self._round(group, self._batch)
-            except Exception:
+            except _OF_THE_STORE as error:
+                for submission in group:
+                    submission.fail(error)
+            except Exception as error:
                 # One message may be at fault, whatever it is: the others must not pay for it.
+                _LOG.warning("writing message by message after %s", type(error).__name__)
                 await self._one_by_one(group)
             unfinished: list[_Submission] = []
             for submission in group:

@@ -28,7 +28,8 @@ from message_service.documents.fields import MAX_DIGEST, MAX_NAME
 from message_service.documents.message import CustomMetadata, MessageVersion, UserFeedback
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
-from message_service.messages.incoming import LANGUAGE_PATH, LIVE, check_free_form, content_of
+from message_service.messages.free_form import check_free_form
+from message_service.messages.incoming import LANGUAGE_PATH, LIVE, content_of
 from message_service.messages.rows import Row, StoredMessage
 
 _ATTEMPTS = 10
