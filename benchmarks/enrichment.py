@@ -18,6 +18,7 @@ from benchmarks.enrichment_safety import measure_safety
 from benchmarks.page import write_table
 from benchmarks.sources import SHARED, available
 from message_service.enrichment.entities import find_entities
+from message_service.enrichment.folding import fold
 from message_service.enrichment.intent import INTENTS, classify_intent
 from message_service.enrichment.keywords import find_keywords
 from message_service.enrichment.language import detect_language
@@ -26,7 +27,7 @@ from message_service.enrichment.pipeline import ENRICHERS, enrich
 from message_service.enrichment.sentiment import score_sentiment
 from message_service.enrichment.topics import find_topics
 from message_service.enrichment.urgency import URGENCIES, judge_urgency
-from message_service.enrichment.words import analyse, fold
+from message_service.enrichment.words import analyse
 
 LABELLED = Path(__file__).with_name("labelled")
 OWN = "ours"

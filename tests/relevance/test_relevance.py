@@ -18,8 +18,8 @@ from relevance.metrics import ndcg
 
 JUDGED = json.loads(Path(__file__).with_name("judged.json").read_text("utf-8"))
 LANGUAGES = ("ar", "de", "en", "es", "fr", "ja", "ko", "zh")
-FLOOR = 0.87
-FLOOR_OF_EACH = 0.8
+FLOOR = 0.9
+FLOOR_OF_EACH = 0.86
 
 
 async def fill(service: MessageService, corpus: list[Utterance]) -> dict[str, str]:

@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from message_service.enrichment.folding import fold
 from message_service.enrichment.language import detect_language
+from message_service.enrichment.stems import MAX_TOKEN, stem
 from message_service.enrichment.stop_words import STOP_WORDS
-from message_service.enrichment.words import (
-    MAX_TOKEN,
-    analyse,
-    fold,
-    is_unspaced,
-    occurrences,
-    stem,
-    tokenize,
-)
+from message_service.enrichment.words import analyse, is_unspaced, occurrences, tokenize
 
 
 def test_the_example_of_the_source_design() -> None:

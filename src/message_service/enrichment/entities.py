@@ -12,7 +12,7 @@ import re
 from functools import cache
 from importlib import resources
 
-from message_service.enrichment.words import fold
+from message_service.enrichment.folding import fold
 
 _SCANNED = 4_000
 _UPPER = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĖĘĚĞĢĪĮİĶĻŁŃŅŇŐŒŔŘŚŞŠŤŪŮŰŲŹŻŽА-ЯЁΑ-Ω"

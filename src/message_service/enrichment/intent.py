@@ -15,7 +15,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from message_service.enrichment.words import fold, tokenize
+from message_service.enrichment.folding import fold
+from message_service.enrichment.words import tokenize
 
 INTENTS: Final = ("greeting", "question", "command", "creative", "statement")
 """The design's four, and what is none of them."""

@@ -15,7 +15,9 @@ from functools import cache
 
 import stopwordsiso
 
-from message_service.enrichment.words import Token, fold, is_unspaced, occurrences, stem
+from message_service.enrichment.folding import fold
+from message_service.enrichment.stems import stem
+from message_service.enrichment.words import Token, is_unspaced, occurrences
 
 MAX_WORDS = 3
 """Longest phrase, in words."""

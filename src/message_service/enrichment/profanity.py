@@ -26,8 +26,8 @@ from typing import Any
 import badwords
 import profanex
 
+from message_service.enrichment.folding import fold
 from message_service.enrichment.signals import given_categories
-from message_service.enrichment.words import fold
 
 SCANNED = 20_000
 """Characters of a text that are looked at."""

@@ -16,7 +16,8 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from message_service.enrichment.words import fold, tokenize
+from message_service.enrichment.folding import fold
+from message_service.enrichment.words import tokenize
 
 BAND = 0.30
 """Scores between -BAND and BAND are neutral (research: halves false alarms at no loss)."""

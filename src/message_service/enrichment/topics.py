@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from message_service.enrichment.words import fold, stem, tokenize
+from message_service.enrichment.folding import fold
+from message_service.enrichment.stems import stem
+from message_service.enrichment.words import tokenize
 
 UNSPACED = frozenset({"zh", "ja", "ko"})
 _SCANNED = 4_000

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from message_service.enrichment.words import fold, tokenize
+from message_service.enrichment.folding import fold
+from message_service.enrichment.words import tokenize
 
 URGENCIES: Final = ("low", "medium", "high", "urgent")
 

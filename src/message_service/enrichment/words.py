@@ -11,16 +11,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
-
-import Stemmer
 
 from message_service.documents.search_entry import MAX_FORM, MAX_TERMS
+from message_service.enrichment.folding import fold
+from message_service.enrichment.stems import MAX_TOKEN, base_form, forms
 from message_service.enrichment.stop_words import STOP_WORDS
-
-MAX_TOKEN = 64
-"""Longest token in code points; what is longer is cut, so that no index key grows without bound."""
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -45,66 +40,14 @@ def _marks() -> str:
     return "".join(ranges)
 
 
-_LETTER = rf"[^\W{_UNSPACED}{_EMOJI}]|[{_marks()}\u200c\u200d]"
+_LETTER = rf"[^\Wʼ{_UNSPACED}{_EMOJI}]|[{_marks()}\u200c\u200d]"
 _TOKEN = re.compile(
     rf"(?P<run>[{_UNSPACED}]+)|(?P<emoji>[{_EMOJI}])"
-    rf"|(?P<word>(?:[^\W{_UNSPACED}{_EMOJI}])(?:{_LETTER})*(?:['’\-](?:{_LETTER})+)*)"
+    rf"|(?P<word>(?:[^\Wʼ{_UNSPACED}{_EMOJI}])(?:{_LETTER})*(?:['’‘ʼ\-](?:{_LETTER})+)*)"
 )
 _ASCII_TOKEN = re.compile(r"\w+(?:['\-]\w+)*")
 _RUN = re.compile(rf"[{_UNSPACED}]")
-_PARTS = re.compile(r"['’_\-]+")
-
-# What canonical decomposition leaves: ligatures, strokes, and Arabic letters written several ways.
-_LETTERS = {
-    ord(source): target
-    for sources, target in (
-        ("æ", "ae"), ("œ", "oe"), ("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("þ", "th"),
-        ("ı", "i"), ("أإآٱ", "ا"), ("ىیئ", "ي"), ("ؤ", "و"), ("ة", "ه"), ("ک", "ك"), ("’", "'"),
-        ("\u0640\u200c\u200d", ""),
-    )
-    for source in sources
-}  # fmt: skip
-_KEPT = {"й", "ї"}  # letters of their own, not a letter with an accent
-
-
-class _Folding(dict[int, str]):
-    """Maps a code point to its folded form, worked out when first met."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        folded = character
-        if character not in _KEPT:
-            base = unicodedata.normalize("NFD", character)
-            folded = "".join(c for c in base if not _is_accent(c))
-            folded = unicodedata.normalize("NFC", folded)
-        self[code] = folded
-        return folded
-
-
-def _is_accent(character: str) -> bool:
-    code = ord(character)
-    return (
-        0x300 <= code <= 0x36F
-        or 0x483 <= code <= 0x487
-        or 0x591 <= code <= 0x5C7
-        or 0x64B <= code <= 0x65F
-        or code in (0x610, 0x670)
-    )
-
-
-_FOLDING = _Folding(_LETTERS)
-
-
-def fold(text: str) -> str:
-    """Return the form in which texts are compared.
-
-    NFKC and case folding; accents dropped in Latin, Greek, Cyrillic, Hebrew and Arabic; Arabic
-    letters with several spellings unified. Chinese, Japanese, Korean and Indic text keeps its
-    marks.
-    """
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", text).casefold().translate(_FOLDING)
+PARTS = re.compile(r"['’‘ʼ_\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +182,7 @@ def analyse(text: str, language: str) -> Words:
             continue
         written = same[start:end]
         word = fold(written)[:MAX_TOKEN]
-        base = stem(written, language)
+        base = base_form(written, language)
         length += max(len(word), len(base)) + 1
         normalized.append(word)
         stemmed.append(base)
@@ -256,49 +199,20 @@ def analyse(text: str, language: str) -> Words:
     )
 
 
-def stem(word: str, language: str) -> str:
-    """Return the folded stem of a word as written (with its accents, which stemmers need)."""
-    algorithm = STEMMERS.get(language)
-    if algorithm is None:
-        return fold(word)[:MAX_TOKEN]
-    lowered = word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
-    return fold(_stemmer(algorithm).stemWord(lowered.replace("’", "'")[:MAX_TOKEN]))
-
-
-def stems(word: str, language: str) -> tuple[str, ...]:
-    """Return the stems a word is found by: as written, and as people type it without its accents.
-
-    The two differ where a stemmer knows an ending only by its accent ("randonnée": randon; without
-    the accent: randonne).
-    """
-    base = stem(word, language)
-    folded = fold(word)
-    if folded == word.lower():
-        return (base,)
-    return tuple(dict.fromkeys((base, stem(folded, language))))
-
-
-STEMMERS = {
-    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
-    "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
-    "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian",
-    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ms": "indonesian",
-    "ne": "nepali", "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese",
-    "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil",
-    "tr": "turkish",
-}  # fmt: skip
-"""Snowball algorithm by language code (PyStemmer)."""
-
-
 def _word_terms(written: str, word: str, language: str) -> Iterator[str]:
     if word not in STOP_WORDS:
         yield word
-        yield from (base for base in stems(written, language) if base)
+        yield from forms(written, language)
     if "-" in word or "'" in word or "_" in word:
-        for part in _PARTS.split(word):
-            if len(part) > 1 and part not in STOP_WORDS:
-                yield part
-                yield stem(part, language)
+        for part in PARTS.split(written):
+            folded = fold(part)
+            if len(folded) > 1 and folded not in STOP_WORDS:
+                yield folded
+                yield from forms(part, language)
+    if "'" in word:
+        joined = word.replace("'", "")
+        if joined not in STOP_WORDS and word not in STOP_WORDS:
+            yield joined  # people type "dont" and "whats"
 
 
 def _grams(units: list[str], size: int, *, has_run: bool) -> list[str]:
@@ -309,10 +223,3 @@ def _grams(units: list[str], size: int, *, has_run: bool) -> list[str]:
         "".join(gram) if all(_RUN.match(unit) for unit in gram) else " ".join(gram)
         for gram in grams
     ]
-
-
-@cache
-def _stemmer(algorithm: str) -> Any:
-    # One object per algorithm; the service stems on its event loop's thread only.
-    library: Any = Stemmer
-    return library.Stemmer(algorithm)

@@ -11,6 +11,7 @@ from message_service.catalogue.search_queries import INDEXED_TENANTS
 from message_service.clock import Clock
 from message_service.database.lease import holder_of
 from message_service.database.store import Store
+from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
 from message_service.search import freshness
 from message_service.search.indexer import LEASE, STATE, Indexer, Progress
@@ -138,6 +139,7 @@ class SearchIndex:
                 "admin", "is not set", "A search across all tenants needs admin=True"
             )
         check_whole_number("limit", limit, 1, MAX_HITS)
+        await dictionaries_read()
         parse_query(query)  # also when there is no tenant to ask
         rows = await self._store.aggregate_everywhere(INDEXED_TENANTS)
         if len(rows) > MAX_TENANTS:

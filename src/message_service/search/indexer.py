@@ -25,6 +25,7 @@ from message_service.clock import Clock
 from message_service.database.lease import Lease
 from message_service.database.store import Change, Store
 from message_service.database.wake import WakeUp
+from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.messages.incoming import LANGUAGE_PATH
 from message_service.search.entries import (
@@ -246,6 +247,7 @@ class Indexer:
         return held
 
     async def _work_out(self, messages: Sequence[Row]) -> list[_Ready]:
+        await dictionaries_read()
         now = self._clock.now()
         ready: list[_Ready] = []
         for place, message in enumerate(messages):

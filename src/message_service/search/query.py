@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from message_service import errors
+from message_service.enrichment.folding import fold
+from message_service.enrichment.stems import base_form, stem
 from message_service.enrichment.stop_words import STOP_WORDS
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import is_unspaced, occurrences, stem
+from message_service.enrichment.words import PARTS, is_unspaced, occurrences
+from message_service.search.endings import without_ending
 from message_service.search.filters import FILTER_BY_NAME, FILTERS, Condition
 
 MAX_QUERY = 1_000
@@ -216,10 +219,12 @@ def _words(written: str, language: str | None) -> Iterator[Clause]:
             singles.append(_word(written[token.start : token.end], token.text, language))
     yield from singles
     for start, end in runs:
-        yield from _phrase(written[start:end])
+        yield from _phrase(without_ending(written[start:end]))
 
 
 def _word(written: str, folded: str, language: str | None) -> Clause:
+    if "'" in folded:
+        return _contracted(written, folded, language)
     stems = _stems(written, folded, language)
     return Clause(Kind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=stems)
 
@@ -236,7 +241,22 @@ def _stems(written: str, folded: str, language: str | None) -> frozenset[str]:
             (),
         )
     found = {stem(form, code) for form in (written, folded) for code in languages}
+    found |= {base_form(form, code) for form in (written, folded) for code in languages}
     return frozenset(one for one in found if len(one) > 1 or len(folded) == 1)
+
+
+def _contracted(written: str, folded: str, language: str | None) -> Clause:
+    """Return the clause of "l'eau", "dog's" or "don't": as it stands, joined, or its main word."""
+    own = _stems(written, folded, language)
+    stems = {one for one in own if not one.endswith("'")} | {folded.replace("'", "")}
+    content = [
+        part for part in PARTS.split(written) if len(part) > 2 and fold(part) not in STOP_WORDS
+    ]
+    for part in content:
+        stems |= {fold(part), *_stems(part, fold(part), language)}
+    return Clause(
+        Kind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=frozenset(stems)
+    )
 
 
 def _phrase(written: str) -> Iterator[Clause]:

@@ -9,6 +9,7 @@ from message_service.arguments import check_number, check_text_argument, check_w
 from message_service.catalogue.search_queries import USER_TEXT_SEARCH
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
+from message_service.enrichment.lemmas import dictionaries_read
 from message_service.ids import IdKind, check_id
 from message_service.messages.cursors import CursorSigner
 from message_service.messages.rows import StoredMessage
@@ -76,6 +77,7 @@ class Search:
             NotFound: The tenant has no such conversation.
             IndexBehind: `min_sequence` was not reached in time.
         """
+        await dictionaries_read()
         parsed = parse_query(query)
         where = _where(parsed, user_id, conversation_id, whole_tenant=whole_tenant)
         check_whole_number("limit", limit, 1, MAX_HITS)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import regex
 
+from message_service.enrichment.stems import forms
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import Token, occurrences, stems
+from message_service.enrichment.words import Token, occurrences
 from message_service.search.query import Clause, Kind
 
 SNIPPET_LENGTH = 160
@@ -98,7 +99,7 @@ def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[i
             or (
                 wanted
                 and not token.piece
-                and not wanted.isdisjoint(stems(text[token.start : token.end], language))
+                and not wanted.isdisjoint(forms(text[token.start : token.end], language))
             )
         ):
             end = token.end
@@ -112,11 +113,13 @@ def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[i
     return sorted(found)
 
 
-def _parts_of(text: str, token: Token, forms: set[str], language: str) -> Iterable[tuple[int, int]]:
-    for part in regex.finditer(r"[^'’_\-]+", text[token.start : token.end]):
+def _parts_of(
+    text: str, token: Token, sought: set[str], language: str
+) -> Iterable[tuple[int, int]]:
+    for part in regex.finditer(r"[^'’‘ʼ_\-]+", text[token.start : token.end]):
         folded = next(iter(occurrences(part[0])), None)
         if folded is not None and (
-            folded.text in forms or not forms.isdisjoint(stems(part[0], language))
+            folded.text in sought or not sought.isdisjoint(forms(part[0], language))
         ):
             yield token.start + part.start(), token.start + part.end()
 
