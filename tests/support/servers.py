@@ -7,13 +7,23 @@ import signal
 from pathlib import Path
 
 from message_service.database.local_server import LocalServer, LocalServerManager
+from message_service.database.mongod_binary import find_mongod
+
+
+async def mongod_that_fails_to_order(directory: Path) -> Path:
+    """Return a mongod that knows the `failCommand` fail point."""
+    found = await find_mongod(None)
+    script = directory / "mongod"
+    script.write_text(f'#!/bin/sh\nexec "{found.path}" --setParameter enableTestCommands=1 "$@"\n')
+    script.chmod(0o755)
+    return script
 
 
 class OwnServer:
     """A local server in a directory of its own, and what can befall it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.manager = LocalServerManager(directory, None)
+    def __init__(self, directory: Path, mongod: Path | None = None) -> None:
+        self.manager = LocalServerManager(directory, mongod)
         self.server: LocalServer | None = None
 
     @property
