@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from message_service import errors
@@ -17,6 +19,8 @@ MOST_NESTED = 64
 
 MOST_VALUES = 100_000
 """Values within one argument: a structure that refers to itself many times is larger than it is."""
+
+_SINGLE = frozenset({str, int, float, bool, bytes, datetime, Decimal, type(None)})
 
 T = TypeVar("T")
 
@@ -156,26 +160,33 @@ def check_finite(field: str, value: object) -> None:
     Raises:
         InvalidInput: They do not; `field` says where.
     """
+    if type(value) in _SINGLE:
+        return
     seen = 0
     stack: list[tuple[str, object, int]] = [(field, value, 0)]
     while stack:
         path, inner, depth = stack.pop()
-        seen += 1
+        if isinstance(inner, Mapping):
+            values = cast("Mapping[object, object]", inner)
+            seen += len(values)
+            for name, below in values.items():
+                if type(below) not in _SINGLE:
+                    # Only the first levels are worth spelling out.
+                    named = f"{path}.{name}" if depth < 3 and isinstance(name, str) else path
+                    stack.append((named.lstrip("."), below, depth + 1))
+        elif isinstance(inner, (list, tuple)):
+            several = cast("Sequence[object]", inner)
+            seen += len(several)
+            stack.extend(
+                (path, below, depth + 1)
+                for below in several[:MOST_VALUES]
+                if type(below) not in _SINGLE
+            )
+        elif hasattr(inner, "__next__"):
+            raise errors.InvalidInput(path, "can be read only once", "Give a list")
         if depth > MOST_NESTED or seen > MOST_VALUES:
             raise errors.InvalidInput(
                 path or "value",
                 "is nested too deeply or holds too much",
                 f"Use at most {MOST_NESTED} levels, and nothing that holds itself",
             )
-        if isinstance(inner, Mapping):
-            for name, below in cast("Mapping[object, object]", inner).items():
-                # Only the first levels are worth spelling out.
-                named = f"{path}.{name}" if depth < 3 and isinstance(name, str) else path
-                stack.append((named.lstrip("."), below, depth + 1))
-        elif isinstance(inner, (list, tuple)):
-            below_it = cast("Sequence[object]", inner)
-            if len(below_it) > MOST_VALUES:
-                seen = MOST_VALUES
-            stack.extend((path, below, depth + 1) for below in below_it[: MOST_VALUES + 1])
-        elif hasattr(inner, "__next__"):
-            raise errors.InvalidInput(path, "can be read only once", "Give a list")

@@ -33,6 +33,11 @@ def to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def month_of(moment: datetime) -> str:
+    """Return a moment's month as yyyymm."""
+    return f"{moment.year:04}{moment.month:02}"
+
+
 def check_datetime(field: str, moment: datetime) -> datetime:
     """Return `moment` as UTC milliseconds.
 

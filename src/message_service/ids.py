@@ -8,7 +8,6 @@ after the prefix and would fail its validator; see `docs/deviations.md`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import re
@@ -17,9 +16,9 @@ from enum import StrEnum
 
 from message_service import clock, errors
 
-_TO_CROCKFORD = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-)
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
+_SHIFTS = range(120, -10, -10)
 _MAX_LENGTH = 128
 
 TENANT_PATTERN = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -128,6 +127,4 @@ def derived_id(kind: IdKind, *parts: str) -> str:
 
 def _encode(number: int) -> str:
     """Encode 128 bits as 26 Crockford base-32 characters."""
-    # 20 bytes are 32 characters without padding; the leading six are zeros.
-    encoded = base64.b32encode(number.to_bytes(20))[6:]
-    return encoded.translate(_TO_CROCKFORD).decode("ascii")
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])

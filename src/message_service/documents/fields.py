@@ -19,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
 )
 
@@ -80,7 +81,9 @@ def _decimal128(value: Decimal) -> Decimal:
 # They come last in a type: a constraint behind them would not be in the schema, and so not in the
 # server's validator.
 _ANumber = BeforeValidator(_number)
-_AText = BeforeValidator(_text)
+_AnyText = BeforeValidator(_text)
+_AText = Strict()
+"""No bytes; pydantic itself refuses lone surrogates in a string that has a bound or a pattern."""
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
@@ -101,7 +104,7 @@ Score = Annotated[float, Field(ge=0, le=1), _ANumber]
 Money = Annotated[DecimalAnnotation, Field(ge=0), AfterValidator(_decimal128), _ANumber]
 """An exact non-negative amount; BSON Decimal128, because doubles drift when added up."""
 
-Text = Annotated[str, _AText]
+Text = Annotated[str, _AnyText]
 """A string of any length."""
 
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME), _AText]

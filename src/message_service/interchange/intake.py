@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from message_service import errors
+from message_service.clock import month_of
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.merging import Node
 from message_service.interchange.records import ImportedConversation, ImportedMessage
@@ -84,7 +86,7 @@ class Intake:
             message_id: str = values["message_id"]
             ids[message.external_id] = message_id
             self.values[message_id] = values
-            self.months.add(last_date.strftime("%Y%m"))
+            self.months.add(month_of(last_date))
             follows = before if plain else parent
             self.nodes.append(Node(message_id, follows, message.branch, message.line_name))
             before = message_id
@@ -190,6 +192,7 @@ def storable(text: str) -> tuple[str, bool]:
     return text, False
 
 
+@lru_cache(maxsize=4_096)
 def user(name: str, sender: str | None) -> str:
     """Return the id of a source's user."""
     return derived_id(IdKind.USER, name, sender or "unknown")

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from message_service import errors
 from message_service.catalogue import queries
-from message_service.clock import Clock
+from message_service.clock import Clock, month_of
 from message_service.database.store import Change, Store
 from message_service.messages.conversation_state import ConversationState
 from message_service.messages.incoming import Row
@@ -46,7 +46,7 @@ class ConversationSummaries:
         known = self._waiting.get(key)
         if known is None or known[1]["sequence_number"] < document["sequence_number"]:
             self._waiting[key] = (state, document)
-        month = document["timestamps"]["created_at"].strftime("%Y%m")
+        month = month_of(document["timestamps"]["created_at"])
         if month not in state.months:
             state.months.add(month)
             self._months.setdefault(key, set()).add(month)

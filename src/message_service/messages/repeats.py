@@ -46,10 +46,12 @@ def named_fields(message: NewMessage) -> dict[str, str]:
     request rather than the message may differ each time: `client_metadata`,
     `processing_metadata`, `stations`.
     """
-    named = {name: value for name in _OPTIONAL if (value := getattr(message, name)) is not None}
+    named = {
+        name for name in message.model_fields_set & _OPTIONAL if getattr(message, name) is not None
+    }
     if not named:
         return {}
-    said = message.model_dump(exclude_none=True, include=set(named))
+    said = message.model_dump(exclude_none=True, include=named)
     return {
         name: hashlib.sha256(
             json.dumps(value, sort_keys=True, default=_canonical).encode()
@@ -59,7 +61,7 @@ def named_fields(message: NewMessage) -> dict[str, str]:
     }
 
 
-_OPTIONAL = (
+_OPTIONAL = frozenset({
     "related_message_ids",
     "thread_id",
     "detected_language",
@@ -71,7 +73,7 @@ _OPTIONAL = (
     "safety_metadata",
     "quality_metadata",
     "custom_metadata",
-)
+})  # fmt: skip
 
 
 def _canonical(value: object) -> str:
