@@ -33,6 +33,7 @@ from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
 from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer
 from support.leftovers import Watcher
+from support.preloaded import PRELOADED
 
 __all__ = ["pytest_timeout_set_timer"]
 
@@ -89,6 +90,7 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    PRELOADED.stop()
     left = session.config.stash[LEFT_BEHIND] = session.config.stash[WATCHER].finish()
     if TARGETING.broken or left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

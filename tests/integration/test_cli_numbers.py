@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from message_service.cli import app
-from support.many_calls import call_each
+from support.preloaded import PRELOADED
 from support.shell import NOWHERE, Cli
 
 ABSURD = ["nan", "inf", "-1", "1e308", str(10**30), "9" * 5_000]
@@ -69,9 +69,10 @@ def test_the_numbers_are_found() -> None:
 def test_every_number_refuses_what_is_absurd(tmp_path: Path, value: str) -> None:
     cli = Cli(NOWHERE, "numbers", tmp_path)
     calls = [called(words, parameter, value) for words, parameter in OPTIONS]
-    outcomes = call_each(calls, cli.environment)
-    for (words, parameter), (code, said) in zip(OPTIONS, outcomes, strict=True):
-        assert code == 2, (words, said)
+    outcomes = PRELOADED.run_each(calls, cli.environment)
+    for (words, parameter), done in zip(OPTIONS, outcomes, strict=True):
+        said = done.err
+        assert done.code == 2, (words, said)
         assert said.count("\n") == 1, said
         assert parameter.opts[0] in said
         assert " from " in said

@@ -94,8 +94,8 @@ def test_a_full_device_is_one_line_in_every_command(cli: Cli, conversation: str)
 
 def test_errors_that_cannot_be_written_change_no_exit_code(cli: Cli, conversation: str) -> None:
     with FULL.open("wb") as full:
-        assert cli.into(subprocess.PIPE, "history", conversation, err=full)[0] == 0
-        assert cli.into(subprocess.PIPE, "history", "conv_000000000404", err=full)[0] == 3
+        assert cli.into(None, "history", conversation, err=full)[0] == 0
+        assert cli.into(None, "history", "conv_000000000404", err=full)[0] == 3
 
 
 def test_closed_standard_output_is_no_failure(cli: Cli, conversation: str) -> None:
@@ -111,7 +111,7 @@ def test_closed_standard_output_is_no_failure(cli: Cli, conversation: str) -> No
 
 
 def test_an_export_writes_to_a_device_and_leaves_it_one(cli: Cli, conversation: str) -> None:
-    code, error = cli.into(subprocess.PIPE, "export", FULL, "--conversation", conversation)
+    code, error = cli.into(None, "export", FULL, "--conversation", conversation)
     assert (code, error) == (1, f"error: cannot write {FULL}: {NO_SPACE}\n")
     assert_still_full()
     assert not Path("/dev/full.partial").exists()

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from message_service import MessageService
 from message_service.cli import app
-from support.many_calls import call_each
+from support.preloaded import PRELOADED
 from support.shell import Cli
 
 USER = "user_000000000001"
@@ -120,9 +120,9 @@ async def test_any_text_ends_as_documented(
     monkeypatch.chdir(inside)
     calls = [called(*each, TEXTS[text], valid) for each in PARAMETERS]
     failures: list[str] = []
-    outcomes = await asyncio.to_thread(call_each, calls, cli.environment)
-    for call, (code, said) in zip(calls, outcomes, strict=True):
-        if code not in DOCUMENTED or "Traceback" in said:
-            failures.append(f"{code} {ascii(call)[:200]}: {said[-300:]!a}")
+    outcomes = await asyncio.to_thread(PRELOADED.run_each, calls, cli.environment)
+    for call, done in zip(calls, outcomes, strict=True):
+        if done.code not in DOCUMENTED or "Traceback" in done.err:
+            failures.append(f"{done.code} {ascii(call)[:200]}: {done.err[-300:]!a}")
     assert not failures, "\n".join(failures)
     assert (await service.messages.check(made.conversation_id)).consistent

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-COMMAND = str(Path(sys.executable).parent / "message-service")
+from support.preloaded import PRELOADED
+
 NOWHERE = "mongodb://127.0.0.1:9/?replicaSet=nowhere"
 """An address no server has: a command that gets as far as connecting exits with 6."""
 
@@ -28,34 +27,19 @@ class Cli:
     def __call__(
         self, *words: object, code: int = 0, text: str | None = None, **environment: str
     ) -> str:
-        done = subprocess.run(
-            [COMMAND, *map(str, words)],
-            env={**self.environment, **environment},
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        done = PRELOADED.run(
+            [*map(str, words)], {**self.environment, **environment}, text=text or ""
         )
-        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        assert done.code == code, (words, done)
         if code:
-            assert "Traceback" not in done.stderr
-            return done.stderr
-        return done.stdout
+            assert "Traceback" not in done.err
+            return done.err
+        return done.out
 
     def json(self, *words: object) -> Any:
         return json.loads(self(*words, "--json"))
 
-    def into(self, out: Any, *words: object, err: Any = subprocess.PIPE) -> tuple[int, str]:
+    def into(self, out: Any, *words: object, err: Any = None) -> tuple[int, str]:
         """Run a command with standard output in other hands; return its code and errors."""
-        done = subprocess.run(
-            [COMMAND, *map(str, words)],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, done.stderr or ""
+        done = PRELOADED.run([*map(str, words)], self.environment, out=out, err=err)
+        return done.code, done.err
