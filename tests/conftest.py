@@ -1,4 +1,4 @@
-"""One real mongod for the whole run, a fresh database for each test.
+"""One real mongod for the whole run, an empty database for each test.
 
 The run cannot hang (`support.hanging`) and leaves no process behind (`support.leftovers`).
 
@@ -31,6 +31,7 @@ from message_service.database.client import Row, build_client, open_database
 from message_service.database.local_server import LocalServerManager
 from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
+from support.databases import PreparedDatabases
 from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer
 from support.leftovers import Watcher
 from support.preloaded import PRELOADED
@@ -127,18 +128,35 @@ async def client(mongo_uri: str, settings: Settings) -> AsyncIterator[AsyncMongo
     await client.close()
 
 
+@pytest.fixture(scope="session")
+async def prepared_databases(
+    client: AsyncMongoClient[Row], mongo_uri: str, settings: Settings
+) -> PreparedDatabases:
+    return PreparedDatabases(client, mongo_uri, settings)
+
+
 @pytest.fixture
-async def database(client: AsyncMongoClient[Row]) -> AsyncIterator[AsyncDatabase[Row]]:
-    database = open_database(client, f"test_{secrets.token_hex(6)}")
-    yield database
-    await client.drop_database(database.name)
+async def database(
+    request: pytest.FixtureRequest,
+    client: AsyncMongoClient[Row],
+    prepared_databases: PreparedDatabases,
+) -> AsyncIterator[AsyncDatabase[Row]]:
+    """An empty database: with the catalogue where `service` is asked for, else without."""
+    if "service" in request.fixturenames:
+        database = await prepared_databases.take()
+        yield database
+        await prepared_databases.give_back(database)
+    else:
+        database = open_database(client, f"test_{secrets.token_hex(6)}")
+        yield database
+        await client.drop_database(database.name)
 
 
 @pytest.fixture
 async def service(
     mongo_uri: str, settings: Settings, database: AsyncDatabase[Row]
 ) -> AsyncIterator[MessageService]:
-    """A service on a fresh database, watched by the targeting listener."""
+    """A service on an empty database, watched by the targeting listener."""
     async with await MessageService.connect(
         mongo_uri, settings=settings, listeners=[TARGETING], database=database.name
     ) as service:
