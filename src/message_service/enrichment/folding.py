@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 
+APOSTROPHES = {ord(written): "'" for written in "’‘ʼ"}
+"""The ways an apostrophe is written, to the one on the keyboard."""
+
 # What canonical decomposition leaves: ligatures, strokes, and Arabic letters written several ways.
 _LETTERS = {
     ord(source): target
     for sources, target in (
         ("æ", "ae"), ("œ", "oe"), ("ø", "o"), ("ł", "l"), ("đ", "d"), ("ð", "d"), ("þ", "th"),
-        ("ı", "i"), ("أإآٱ", "ا"), ("ىیئ", "ي"), ("ؤ", "و"), ("ة", "ه"), ("ک", "ك"), ("’‘ʼ", "'"),
+        ("ı", "i"), ("أإآٱ", "ا"), ("ىیئ", "ي"), ("ؤ", "و"), ("ة", "ه"), ("ک", "ك"),
         ("\u0640\u200c\u200d", ""),
     )
     for source in sources
-}  # fmt: skip
+} | APOSTROPHES  # fmt: skip
 _KEPT = {"й", "ї"}  # letters of their own, not a letter with an accent
 
 
