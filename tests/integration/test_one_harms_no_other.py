@@ -6,12 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from message_service import MessageService, errors
 from message_service.clock import SystemClock
@@ -20,6 +14,7 @@ from message_service.messages.appender import Appended, Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.incoming import prepare
 from message_service.messages.new_message import NewMessage
+from support.catalogues import Commands
 from support.servers import OwnServer, mongod_that_fails_to_order
 from support.waiting import soon
 
@@ -171,21 +166,6 @@ async def test_a_summary_the_server_refuses_harms_no_other(service: MessageServi
     assert (await service.messages.history(first)).items[0].text == "poison"
 
 
-class Inserts(CommandListener):
-    """Counts the inserts sent."""
-
-    count = 0
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.count += event.command_name == "insert"
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
-
-
 @pytest.mark.parametrize(
     ("code", "error"), [(13, errors.PermissionDenied), (14031, errors.StorageFull)]
 )
@@ -195,8 +175,8 @@ async def test_a_refusal_of_the_whole_store_is_not_tried_message_by_message(
     own = OwnServer(tmp_path / "server", await mongod_that_fails_to_order(tmp_path))
     await own.start()
     try:
-        inserts = Inserts()
-        async with await MessageService.connect(own.uri, listeners=[inserts]) as service:
+        commands = Commands()
+        async with await MessageService.connect(own.uri, listeners=[commands]) as service:
             made = await service.conversations.create(USER)
             await service.messages.append(made.conversation_id, "user", "before")
             await service.store.database.client.admin.command(
@@ -205,7 +185,7 @@ async def test_a_refusal_of_the_whole_store_is_not_tried_message_by_message(
                 mode="alwaysOn",
                 data={"failCommands": ["insert"], "errorCode": code},
             )
-            inserts.count = 0
+            commands.sent.clear()
             outcomes = await soon(
                 "twenty appends",
                 asyncio.gather(
@@ -217,6 +197,8 @@ async def test_a_refusal_of_the_whole_store_is_not_tried_message_by_message(
                 ),
             )
             assert [type(outcome) for outcome in outcomes] == [error] * 20
-            assert inserts.count <= 2  # the first to come, and those that came while it was away
+            assert (
+                commands.names().count("insert") <= 2
+            )  # the first to come, and those that came while it was away
     finally:
         await own.remove()

@@ -1,0 +1,34 @@
+"""A database with the catalogue, and one whose commands are seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from message_service.catalogue.apply import apply
+from message_service.database.client import Row, build_client, open_database
+from message_service.settings import Settings
+from support.catalogues import (
+    CLOCK,
+    Commands,
+    Database,
+)
+
+
+@pytest.fixture
+async def applied(database: Database) -> Database:
+    await apply(database, clock=CLOCK)
+    return database
+
+
+@pytest.fixture
+async def watched(
+    mongo_uri: str, settings: Settings, applied: Database
+) -> AsyncIterator[tuple[Database, Commands]]:
+    """The applied database through a client whose commands are recorded."""
+    commands = Commands()
+    client: AsyncMongoClient[Row] = build_client(settings, mongo_uri, [commands])
+    yield open_database(client, applied.name), commands
+    await client.close()
