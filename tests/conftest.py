@@ -1,6 +1,7 @@
 """One real mongod for the whole run, an empty database for each test.
 
-The run cannot hang (`support.hanging`) and leaves no process behind (`support.leftovers`).
+The run cannot hang (`support.hanging`), leaves no process behind (`support.leftovers`) and ends
+when the disk is full or its mongod gone (`support.machine`).
 
 A listener watches every command the tests' services send; the run fails when one would go to every
 shard of a cluster without being declared to.
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -28,12 +30,13 @@ from message_service import MessageService
 from message_service.catalogue.targeting import untargeted
 from message_service.clock import SystemClock
 from message_service.database.client import Row, build_client, open_database
-from message_service.database.local_server import LocalServerManager
+from message_service.database.local_server import LocalServer, LocalServerManager
 from message_service.ids import IdFactory, IdKind
 from message_service.settings import Settings
 from support.databases import PreparedDatabases
 from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer
 from support.leftovers import Watcher
+from support.machine import require_alive, require_room
 from support.preloaded import PRELOADED
 
 __all__ = ["pytest_timeout_set_timer"]
@@ -74,6 +77,10 @@ WATCHER = pytest.StashKey[Watcher]()
 LEFT_BEHIND = pytest.StashKey[list[str]]()
 
 
+def pytest_sessionstart() -> None:
+    require_room()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[WATCHER] = Watcher()
 
@@ -106,11 +113,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-async def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalServer]:
     manager = LocalServerManager(tmp_path_factory.mktemp("mongod"), None)
-    server = await manager.start()
-    yield server.uri
+    yield await manager.start()
     await manager.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(server: LocalServer) -> str:
+    return server.uri
 
 
 @pytest.fixture(scope="session")
@@ -138,10 +149,12 @@ async def prepared_databases(
 @pytest.fixture
 async def database(
     request: pytest.FixtureRequest,
+    server: LocalServer,
     client: AsyncMongoClient[Row],
     prepared_databases: PreparedDatabases,
 ) -> AsyncIterator[AsyncDatabase[Row]]:
     """An empty database: with the catalogue where `service` is asked for, else without."""
+    require_alive(server)
     if "service" in request.fixturenames:
         database = await prepared_databases.take()
         yield database
@@ -166,6 +179,18 @@ async def service(
 @pytest.fixture
 def new_id() -> Callable[[IdKind], str]:
     return IdFactory(SystemClock()).new
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for the first files and no more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from pymongo import AsyncMongoClient, WriteConcern
 
 from message_service import errors
 from message_service.database.local_server import LocalServer, LocalServerManager, Stopped
+from support.machine import runs
 from support.waiting import ended, soon, until
 
 pytestmark = pytest.mark.faults
@@ -56,22 +57,9 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk with room for the first files and no more."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this user may not mount a small disk")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
 async def kill(server: LocalServer) -> None:
     os.kill(server.pid, signal.SIGKILL)
-    command_line = Path(f"/proc/{server.pid}/cmdline")
-    await until("mongod to die", lambda: not command_line.exists() or not command_line.read_bytes())
+    await until("mongod to die", lambda: not runs(server.pid))
 
 
 async def read(server: LocalServer) -> set[int]:

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.machine import runs
 from support.waiting import ended, until
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = "tests/meta/hanging_samples.py"
+SAMPLES = "tests/meta/guard_samples.py"
 
 
 def command(*tests: str) -> list[str]:
@@ -17,16 +18,16 @@ def command(*tests: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
 
 
-def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
-
-
-def is_gone(pid: str) -> bool:
-    """Whether a process has ended; a dead one that nobody has reaped has no command line."""
-    try:
-        return not Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True
+def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
 
 
 def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
@@ -50,7 +51,7 @@ def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     [line] = [line for line in done.stdout.splitlines() if "LEFT BEHIND" in line]
     assert line.endswith("sleep 1234")
-    assert is_gone(line.split()[-3])
+    assert not runs(line.split()[-3])
 
 
 async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
@@ -64,7 +65,30 @@ async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     )
     await until("the sample's server to start", said.exists)
     pid = await until("its process id", said.read_text)
-    assert not is_gone(pid)
+    assert runs(pid)
     killed.kill()
     await ended(killed, "the killed test run")
-    await until("the server to be ended", lambda: is_gone(pid))
+    await until("the server to be ended", lambda: not runs(pid))
+
+
+def test_a_run_without_its_server_ends_at_once() -> None:
+    done = run(command("test_kills_the_server", "test_needs_the_server", "test_comes_after"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the tests' MongoDB" in done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert "failed" not in done.stdout
+
+
+def test_a_run_on_a_full_disk_ends_before_it_begins(small_disk: Path) -> None:
+    done = run(command("test_comes_after"), TMPDIR=str(small_disk))
+    assert done.returncode == 4, done.stdout + done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "GiB" in line]
+    assert f"GiB free in {small_disk}" in line
+    assert "TMPDIR" in line
+
+
+def test_data_of_a_passed_test_is_removed_and_of_a_failed_one_kept(tmp_path: Path) -> None:
+    run([*command("test_keeps_a_file"), "--basetemp", str(tmp_path / "t")], SAMPLE_FAILS="")
+    assert list((tmp_path / "t").rglob("file")) == []
+    run([*command("test_keeps_a_file"), "--basetemp", str(tmp_path / "t")], SAMPLE_FAILS="yes")
+    assert len(list((tmp_path / "t").rglob("file"))) == 1

@@ -1,12 +1,18 @@
-"""Tests that hang or leave things behind; only `test_guards.py` runs them, by name."""
+"""Tests that hang, leave things behind or lose their server; `test_guards.py` runs them by name."""
 
 import asyncio
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-from message_service.database.local_server import LocalServerManager
+from pymongo.asynchronous.database import AsyncDatabase
+
+from message_service.database.local_server import LocalServer, LocalServerManager
+from support.machine import runs
+from support.waiting import until
 
 
 async def test_waits_for_ever() -> None:
@@ -33,3 +39,17 @@ async def test_starts_a_server_and_stays(tmp_path: Path) -> None:
     server = await LocalServerManager(tmp_path / "s", None).start()
     Path(os.environ["SERVER_PID_FILE"]).write_text(str(server.pid))
     await asyncio.Event().wait()
+
+
+async def test_kills_the_server(server: LocalServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    await until("the server to be dead", lambda: not runs(server.pid))
+
+
+async def test_needs_the_server(database: AsyncDatabase[Any]) -> None:
+    raise AssertionError("without a server this is never reached")
+
+
+def test_keeps_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert not os.environ["SAMPLE_FAILS"]
