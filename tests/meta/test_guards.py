@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = "tests/meta/guard_samples.py"
 
 
-def command(*tests: str) -> list[str]:
+def command(directory: Path, *tests: str) -> list[str]:
+    """Return the command that runs some samples, whose files go with this test's own."""
     chosen = [f"{SAMPLES}::{test}" for test in tests]
-    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
+    options = ["-q", "-p", "no:cacheprovider", "--basetemp", str(directory / "samples")]
+    return [sys.executable, "-m", "pytest", *options, *chosen]
 
 
 def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -30,10 +32,10 @@ def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
+def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on(tmp_path: Path) -> None:
     done = run(
         [
-            *command("test_waits_for_ever", "test_loops_for_ever", "test_comes_after"),
+            *command(tmp_path, "test_waits_for_ever", "test_loops_for_ever", "test_comes_after"),
             *("--timeout", "1"),
         ]
     )
@@ -46,8 +48,8 @@ def test_a_hanging_test_fails_with_its_stacks_and_the_run_goes_on() -> None:
     assert "Event.wait" in done.stdout
 
 
-def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
-    done = run(command("test_leaves_a_process"))
+def test_a_process_left_behind_fails_the_run_and_is_ended(tmp_path: Path) -> None:
+    done = run(command(tmp_path, "test_leaves_a_process"))
     assert done.returncode == 1, done.stdout + done.stderr
     [line] = [line for line in done.stdout.splitlines() if "LEFT BEHIND" in line]
     assert line.endswith("sleep 1234")
@@ -57,7 +59,7 @@ def test_a_process_left_behind_fails_the_run_and_is_ended() -> None:
 async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     said = tmp_path / "pid"
     killed = await asyncio.create_subprocess_exec(
-        *command("test_starts_a_server_and_stays"),
+        *command(tmp_path, "test_starts_a_server_and_stays"),
         cwd=ROOT,
         env={**os.environ, "SERVER_PID_FILE": str(said)},
         stdout=asyncio.subprocess.DEVNULL,
@@ -71,16 +73,18 @@ async def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     await until("the server to be ended", lambda: not runs(pid))
 
 
-def test_a_run_without_its_server_ends_at_once() -> None:
-    done = run(command("test_kills_the_server", "test_needs_the_server", "test_comes_after"))
+def test_a_run_without_its_server_ends_at_once(tmp_path: Path) -> None:
+    done = run(
+        command(tmp_path, "test_kills_the_server", "test_needs_the_server", "test_comes_after")
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "the tests' MongoDB" in done.stdout + done.stderr
     assert "1 passed" in done.stdout
     assert "failed" not in done.stdout
 
 
-def test_a_run_on_a_full_disk_ends_before_it_begins(small_disk: Path) -> None:
-    done = run(command("test_comes_after"), TMPDIR=str(small_disk))
+def test_a_run_on_a_full_disk_ends_before_it_begins(tmp_path: Path, small_disk: Path) -> None:
+    done = run(command(tmp_path, "test_comes_after"), TMPDIR=str(small_disk))
     assert done.returncode == 4, done.stdout + done.stderr
     [line] = [line for line in done.stderr.splitlines() if "GiB" in line]
     assert f"GiB free in {small_disk}" in line
@@ -88,7 +92,8 @@ def test_a_run_on_a_full_disk_ends_before_it_begins(small_disk: Path) -> None:
 
 
 def test_data_of_a_passed_test_is_removed_and_of_a_failed_one_kept(tmp_path: Path) -> None:
-    run([*command("test_keeps_a_file"), "--basetemp", str(tmp_path / "t")], SAMPLE_FAILS="")
-    assert list((tmp_path / "t").rglob("file")) == []
-    run([*command("test_keeps_a_file"), "--basetemp", str(tmp_path / "t")], SAMPLE_FAILS="yes")
-    assert len(list((tmp_path / "t").rglob("file"))) == 1
+    words = command(tmp_path, "test_keeps_a_file")
+    run(words, SAMPLE_FAILS="")
+    assert list((tmp_path / "samples").rglob("file")) == []
+    run(words, SAMPLE_FAILS="yes")
+    assert len(list((tmp_path / "samples").rglob("file"))) == 1
