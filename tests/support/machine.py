@@ -15,8 +15,8 @@ import pytest
 from message_service.database.local_server import LocalServer
 from message_service.database.mongod_log import failure
 
-ROOM = 4 * 1024**3
-"""Bytes: a server's data is 300 MB, three at most run at once, and failed tests keep theirs."""
+ROOM = 2 * 1024**3
+"""Bytes: a server's data is 300 MB, at most three run at once, and failed tests keep theirs."""
 
 
 def require_room() -> None:
