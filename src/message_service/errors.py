@@ -36,6 +36,7 @@ Each class carries what an HTTP answer or a CLI line needs, so that entry points
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, ClassVar
 
 
@@ -267,3 +268,12 @@ class Internal(MessageServiceError):
     """A driver error with no better name; the cause is chained."""
 
     code = "internal"
+
+
+def trace_of(error: BaseException) -> str:
+    """Return an error's type and where it was raised, for a log.
+
+    Without its message: an unforeseen error may quote what somebody wrote.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}\n{frames}".rstrip()

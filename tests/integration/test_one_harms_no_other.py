@@ -1,6 +1,7 @@
 """What is wrong with one message or conversation is its own affair."""
 
 import asyncio
+from collections import UserDict
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,15 @@ async def test_a_message_of_impossible_shape_fails_alone(
     assert (check.complete, check.count) == (True, 9)
 
 
+class Odd(UserDict[str, Any]):
+    """A value that cannot be written for a reason nobody foresaw."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError(self.data["word"])
+
+
 async def test_a_document_that_breaks_the_whole_command_fails_alone(
-    service: MessageService,
+    service: MessageService, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server turns down a command as a whole when one document is nested too deep."""
     made = await service.conversations.create(USER)
@@ -103,15 +111,18 @@ async def test_a_document_that_breaks_the_whole_command_fails_alone(
             append("too deep", nested(300)),
             append("two"),
             append("not BSON", object()),
+            append("odd", Odd(word="my secret")),
             append("three"),
         ),
     )
     assert [isinstance(outcome, Appended) for outcome in outcomes] == [
-        True, False, True, False, True,
+        True, False, True, False, False, True,
     ]  # fmt: skip
     assert all(isinstance(outcome, Appended | errors.MessageServiceError) for outcome in outcomes)
     check = await service.messages.check(made.conversation_id)
     assert (check.complete, check.count) == (True, 3)
+    assert "a message could not be written: RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
     await appender.close()
 
 

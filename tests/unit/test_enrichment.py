@@ -203,14 +203,19 @@ def test_every_finding_is_a_declared_field_that_documents_accept() -> None:
         assert name
 
 
-def test_an_enricher_that_raises_is_recorded_and_the_others_go_on() -> None:
+def test_an_enricher_that_raises_is_recorded_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken(subject: Subject) -> Findings:
-        raise ValueError(subject.language)
+        raise ValueError(subject.text)
 
     bad = Enricher("bad", 1, "nothing", "everything", (), broken)
     enriched = enrich("Hello there", enrichers=(bad, *ENRICHERS))
     assert enriched.failed == ("bad",)
     assert enriched.findings["custom_metadata.intent"] == "greeting"
+    assert "enricher bad failed: ValueError" in caplog.text
+    assert "in broken" in caplog.text
+    assert "Hello there" not in caplog.text
 
 
 def test_names_are_distinct_and_the_version_follows_them() -> None:

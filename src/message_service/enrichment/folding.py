@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
-APOSTROPHES = {ord(written): "'" for written in "’‘ʼ"}
-"""The ways an apostrophe is written, to the one on the keyboard."""
+APOSTROPHES = "'’‘ʼ"
+"""The ways an apostrophe is written, the one on the keyboard first."""
+
+PLAIN_APOSTROPHES = dict.fromkeys(map(ord, APOSTROPHES), "'")
+"""For `str.translate`: each of them to the one on the keyboard."""
 
 # What canonical decomposition leaves: ligatures, strokes, and Arabic letters written several ways.
 _LETTERS = {
@@ -16,7 +19,7 @@ _LETTERS = {
         ("\u0640\u200c\u200d", ""),
     )
     for source in sources
-} | APOSTROPHES  # fmt: skip
+} | PLAIN_APOSTROPHES  # fmt: skip
 _KEPT = {"й", "ї"}  # letters of their own, not a letter with an accent
 
 

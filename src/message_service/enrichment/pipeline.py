@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from message_service import errors
 from message_service.enrichment.complexity import complexity_score
 from message_service.enrichment.entities import find_entities
 from message_service.enrichment.intent import classify_intent
@@ -229,9 +230,8 @@ def enrich(
     for enricher in enrichers:
         try:
             findings.update(enricher.run(subject))
-        except Exception:
-            # The text is not logged: it is somebody's message.
-            _LOG.exception("enricher %s failed", enricher.name)
+        except Exception as error:
+            _LOG.error("enricher %s failed: %s", enricher.name, errors.trace_of(error))
             failed.append(enricher.name)
     return Enriched(found, words, findings, tuple(failed))
 

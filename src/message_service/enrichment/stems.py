@@ -8,7 +8,7 @@ from typing import Any
 
 import Stemmer
 
-from message_service.enrichment.folding import APOSTROPHES, fold
+from message_service.enrichment.folding import PLAIN_APOSTROPHES, fold
 from message_service.enrichment.lemmas import REMEMBERED, lemma, parts
 from message_service.enrichment.stop_words import STOP_WORDS
 
@@ -22,7 +22,7 @@ def stem(word: str, language: str) -> str:
     if algorithm is None:
         return fold(word)[:MAX_TOKEN]
     lowered = word.lower() if word.isascii() else unicodedata.normalize("NFKC", word).casefold()
-    return fold(_stemmer(algorithm).stemWord(lowered.translate(APOSTROPHES)[:MAX_TOKEN]))
+    return fold(_stemmer(algorithm).stemWord(lowered.translate(PLAIN_APOSTROPHES)[:MAX_TOKEN]))
 
 
 def stems(word: str, language: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Words of any script: folding, tokens, n-grams, stems, and the terms an index is made of.
+"""Words of any script: tokens, n-grams, and the terms an index is made of.
 
 Text in scripts that write words apart is cut into words; Chinese, Japanese, Korean, Thai, Lao,
 Khmer and Burmese into overlapping two-character pieces, which find any substring of two characters
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from message_service.documents.search_entry import MAX_FORM, MAX_TERMS
-from message_service.enrichment.folding import fold
+from message_service.enrichment.folding import APOSTROPHES, fold
 from message_service.enrichment.stems import MAX_TOKEN, base_form, forms
 from message_service.enrichment.stop_words import STOP_WORDS
 
@@ -43,11 +43,12 @@ def _marks() -> str:
 _LETTER = rf"[^\Wʼ{_UNSPACED}{_EMOJI}]|[{_marks()}\u200c\u200d]"
 _TOKEN = re.compile(
     rf"(?P<run>[{_UNSPACED}]+)|(?P<emoji>[{_EMOJI}])"
-    rf"|(?P<word>(?:[^\Wʼ{_UNSPACED}{_EMOJI}])(?:{_LETTER})*(?:['’‘ʼ\-](?:{_LETTER})+)*)"
+    rf"|(?P<word>(?:[^\Wʼ{_UNSPACED}{_EMOJI}])(?:{_LETTER})*(?:[{APOSTROPHES}\-](?:{_LETTER})+)*)"
 )
 _ASCII_TOKEN = re.compile(r"\w+(?:['\-]\w+)*")
 _RUN = re.compile(rf"[{_UNSPACED}]")
-PARTS = re.compile(r"['’‘ʼ_\-]+")
+PART = re.compile(rf"[^{APOSTROPHES}_\-]+")
+"""A part of a word that apostrophes, hyphens or underscores join."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def _word_terms(written: str, word: str, language: str) -> Iterator[str]:
         yield word
         yield from forms(written, language)
     if "-" in word or "'" in word or "_" in word:
-        for part in PARTS.split(written):
+        for part in PART.findall(written):
             folded = fold(part)
             if len(folded) > 1 and folded not in STOP_WORDS:
                 yield folded

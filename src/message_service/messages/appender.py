@@ -248,7 +248,7 @@ class _Lane:
                 except errors.MessageServiceError as error:
                     submission.outcomes[pending[0]] = error
                 except Exception as error:
-                    _LOG.exception("a message could not be written")
+                    _LOG.error("a message could not be written: %s", errors.trace_of(error))
                     submission.outcomes[pending[0]] = errors.Internal(
                         f"the message could not be written: {type(error).__name__}"
                     )

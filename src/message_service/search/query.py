@@ -18,7 +18,7 @@ from message_service.enrichment.folding import fold
 from message_service.enrichment.stems import base_form, stem
 from message_service.enrichment.stop_words import STOP_WORDS
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import PARTS, is_unspaced, occurrences
+from message_service.enrichment.words import PART, is_unspaced, occurrences
 from message_service.search.endings import without_ending
 from message_service.search.filters import FILTER_BY_NAME, FILTERS, Condition
 
@@ -250,7 +250,7 @@ def _contracted(written: str, folded: str, language: str | None) -> Clause:
     own = _stems(written, folded, language)
     stems = {one for one in own if not one.endswith("'")} | {folded.replace("'", "")}
     content = [
-        part for part in PARTS.split(written) if len(part) > 2 and fold(part) not in STOP_WORDS
+        part for part in PART.findall(written) if len(part) > 2 and fold(part) not in STOP_WORDS
     ]
     for part in content:
         stems |= {fold(part), *_stems(part, fold(part), language)}

@@ -15,7 +15,7 @@ import regex
 
 from message_service.enrichment.stems import forms
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import Token, occurrences
+from message_service.enrichment.words import PART, Token, occurrences
 from message_service.search.query import Clause, Kind
 
 SNIPPET_LENGTH = 160
@@ -116,7 +116,7 @@ def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[i
 def _parts_of(
     text: str, token: Token, sought: set[str], language: str
 ) -> Iterable[tuple[int, int]]:
-    for part in regex.finditer(r"[^'’‘ʼ_\-]+", text[token.start : token.end]):
+    for part in PART.finditer(text[token.start : token.end]):
         folded = next(iter(occurrences(part[0])), None)
         if folded is not None and (
             folded.text in sought or not sought.isdisjoint(forms(part[0], language))
