@@ -60,6 +60,12 @@ def test_what_runs_is_ended_in_one_place() -> None:
             assert name == "timer", f"{path}: {name}.cancel(); use end_tasks"
 
 
+def test_no_log_quotes_what_an_error_quotes() -> None:
+    """An unforeseen error may hold somebody's message: `errors.trace_of` leaves that out."""
+    for path in SOURCES:
+        assert not re.search(r"\.exception\(\s*[f\"]|exc_info=", path.read_text()), path
+
+
 def test_the_clock_is_read_in_one_place() -> None:
     allowed = {"clock.py", "local_server.py", "mongod_process.py", "local_replica_set.py"}
     for path in SOURCES:
