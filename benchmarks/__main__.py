@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import append, bulk_import, context, history, peers, plot, search
 from benchmarks.harness import Figure, fresh_service, machine
-from message_service.database.local_server import LocalServerManager
+from message_service.local_server.manager import LocalServerManager
 
 FIGURES = {
     "append": append,

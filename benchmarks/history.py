@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from benchmarks.harness import USER, Figure, fresh_service, median
-from message_service.catalogue import queries
+from message_service.catalogue.queries.messages import PAGE_FIELDS
 
 ROUNDS = 15
 PAGES = 80
@@ -32,7 +32,7 @@ async def measure(uri: str, *, quick: bool) -> list[Figure]:
                         "status": "active",
                         "sequence_number": {"$gt": after},
                     },
-                    queries.PAGE_FIELDS,
+                    PAGE_FIELDS,
                 )
                 .sort("sequence_number", 1)
                 .limit(50)

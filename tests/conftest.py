@@ -27,11 +27,11 @@ from pymongo.monitoring import (
 )
 
 from message_service import MessageService
-from message_service.catalogue.targeting import untargeted
 from message_service.clock import SystemClock
 from message_service.database.client import Row, build_client, open_database
-from message_service.database.local_server import LocalServer, LocalServerManager
 from message_service.ids import IdFactory, IdKind
+from message_service.local_server.manager import LocalServer, LocalServerManager
+from message_service.schema.targeting import untargeted
 from message_service.settings import Settings
 from support.databases import PreparedDatabases
 from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer

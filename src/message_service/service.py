@@ -15,21 +15,21 @@ from pymongo.monitoring import CommandListener
 
 from message_service import errors
 from message_service.arguments import check_instance, check_sequence, check_text_argument
-from message_service.catalogue import apply, schema_state
 from message_service.clock import Clock, SystemClock
 from message_service.database.client import Row, build_client, disconnect, open_database
-from message_service.database.local_server import LocalServerManager
 from message_service.database.server_info import ServerInfo, read_server_info
 from message_service.database.store import Store
 from message_service.documents.validation import checked
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
+from message_service.local_server.manager import LocalServerManager
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.cursors import CursorSigner
 from message_service.messages.messages import Messages
+from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
 from message_service.search.searcher import Search
 from message_service.settings import Settings

@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from message_service import MessageService
-from message_service.database.mongod_binary import find_mongod
+from message_service.local_server.binary import find_mongod
 from support.fleet import Writer, check_everything
 from support.waiting import ended, until
 

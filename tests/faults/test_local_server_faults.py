@@ -16,7 +16,7 @@ import pytest
 from pymongo import AsyncMongoClient, WriteConcern
 
 from message_service import errors
-from message_service.database.local_server import LocalServer, LocalServerManager, Stopped
+from message_service.local_server.manager import LocalServer, LocalServerManager, Stopped
 from support.machine import runs
 from support.waiting import ended, soon, until
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.faults
 START = (
     "import asyncio, sys\n"
     "from pathlib import Path\n"
-    "from message_service.database.local_server import LocalServerManager\n"
+    "from message_service.local_server.manager import LocalServerManager\n"
     "print(asyncio.run(LocalServerManager(Path(sys.argv[1]), None).start()).pid)"
 )
 

@@ -11,14 +11,14 @@ from pymongo import AsyncMongoClient
 from typer.testing import CliRunner
 
 from message_service import errors
-from message_service.catalogue import schema_state, sharding
-from message_service.catalogue.apply import apply, ensure
 from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.live import live, read_shard_keys
 from message_service.catalogue.model import Index
-from message_service.catalogue.status import read_status
 from message_service.cli import app
 from message_service.database.client import Row, build_client, open_database
+from message_service.schema import schema_state, sharding
+from message_service.schema.apply import apply, ensure
+from message_service.schema.live import live, read_shard_keys
+from message_service.schema.status import read_status
 from message_service.settings import Settings
 from support.catalogues import (
     CLOCK,

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from message_service import errors
-from message_service.catalogue import schema_state
-from message_service.catalogue.apply import apply
-from message_service.catalogue.declared import CATALOGUE, MESSAGES
+from message_service.catalogue.collections.messages import MESSAGES
+from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Index
-from message_service.catalogue.plan import make_plan
+from message_service.schema import schema_state
+from message_service.schema.apply import apply
+from message_service.schema.plan import make_plan
 from support.catalogues import (
     CLOCK,
     Commands,

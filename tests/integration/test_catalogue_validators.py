@@ -10,11 +10,15 @@ from bson import Decimal128, Int64
 from pymongo import AsyncMongoClient
 
 from message_service import errors
-from message_service.catalogue.apply import apply
-from message_service.catalogue.conformance import conformance
 from message_service.database.client import Row, open_database
 from message_service.database.translate import translated
 from message_service.documents import Message
+from message_service.schema.apply import apply
+from message_service.schema.conformance import (
+    CollectionConformance,
+    ConformanceReport,
+    conformance,
+)
 from support.catalogues import (
     CLOCK,
     Database,
@@ -167,6 +171,11 @@ async def test_the_validator_warns_until_every_document_conforms(database: Datab
     assert await differences(database) == []
 
 
+def _of_messages(report: ConformanceReport) -> CollectionConformance:
+    [found] = [each for each in report.collections if each.collection == "messages"]
+    return found
+
+
 async def test_conformance_counts_offenders_and_names_their_fields(database: Database) -> None:
     bad = {
         "a string id": {"unknown": 1, "content__extra": 2},
@@ -181,7 +190,7 @@ async def test_conformance_counts_offenders_and_names_their_fields(database: Dat
     )
     for batch in (1, 4, 1_000):
         report = await conformance(database, batch=batch)
-        found = report.collections[0]
+        found = _of_messages(report)
         assert (found.documents, found.violations) == (13, 4)
     assert not report.conforming
     problems = {sample.id: set(sample.problems) for sample in found.samples}
@@ -200,5 +209,5 @@ async def test_conformance_counts_offenders_and_names_their_fields(database: Dat
 
 async def test_conformance_explains_no_more_than_it_is_asked_to(database: Database) -> None:
     await insert_unchecked(database, *({"n": n} for n in range(20)))
-    found = (await conformance(database, samples=2, batch=3)).collections[0]
+    found = _of_messages(await conformance(database, samples=2, batch=3))
     assert (found.violations, len(found.samples)) == (20, 2)

@@ -13,8 +13,8 @@ from pymongo.errors import PyMongoError
 
 from message_service import MessageService, Settings, errors
 from message_service.database.client import Row, build_client
-from message_service.database.mongod_binary import find_mongod
 from message_service.database.server_info import ServerInfo, check_server, read_server_info
+from message_service.local_server.binary import find_mongod
 from support.waiting import ended
 
 USER = "user_000000000001"

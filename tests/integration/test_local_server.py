@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from message_service import errors
 from message_service.cli import app
-from message_service.database import mongod_binary
-from message_service.database.local_server import LocalServer, LocalServerManager, Stopped
+from message_service.local_server import binary as mongod_binary
+from message_service.local_server.manager import LocalServer, LocalServerManager, Stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -316,9 +316,7 @@ async def test_other_platforms_get_an_instruction(
 
 
 def test_imports_where_there_is_no_fcntl() -> None:
-    program = (
-        "import sys; sys.modules['fcntl'] = None; import message_service.database.local_server"
-    )
+    program = "import sys; sys.modules['fcntl'] = None; import message_service.local_server.manager"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
 
 

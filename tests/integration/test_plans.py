@@ -5,20 +5,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from message_service import MessageService
-from message_service.catalogue import queries
-from message_service.catalogue.plan_check import check_plan, check_plans
-from message_service.catalogue.search_queries import USER_TEXT_SEARCH
+from message_service.catalogue.declared import QUERIES
+from message_service.catalogue.queries.messages import (
+    BRANCH_FORWARD,
+    DUPLICATES,
+    USER_PAGE,
+    USER_TOKENS,
+    WINDOW_TOKENS,
+)
+from message_service.catalogue.queries.search import USER_TEXT_SEARCH
 from message_service.database.query import Query
+from message_service.schema.plan_check import check_plan, check_plans
 
 USER = "user_000000000001"
 START = datetime(2025, 2, 1, tzinfo=UTC)
 
 DESIGN_PATTERNS = {
-    "messages of a conversation": queries.BRANCH_FORWARD,
-    "temporal paging": queries.USER_PAGE,
+    "messages of a conversation": BRANCH_FORWARD,
+    "temporal paging": USER_PAGE,
     "full text search": USER_TEXT_SEARCH,
-    "token analytics": queries.USER_TOKENS,
-    "duplicate detection": queries.DUPLICATES,
+    "token analytics": USER_TOKENS,
+    "duplicate detection": DUPLICATES,
 }
 
 
@@ -93,7 +100,7 @@ async def test_a_page_among_deleted_messages_reads_only_what_it_returns(
     )
     check = await check_plan(
         service.store.scope("default"),
-        queries.BRANCH_FORWARD,
+        BRANCH_FORWARD,
         {
             "conversation_id": conversation,
             "segments": [("main", 0, 2**40)],
@@ -110,7 +117,7 @@ async def test_the_window_reads_token_counts_from_the_index_alone(
     conversation = await _fill(service)
     check = await check_plan(
         service.store.scope("default"),
-        queries.WINDOW_TOKENS,
+        WINDOW_TOKENS,
         {
             "conversation_id": conversation,
             "segments": [("main", 0, 2**40)],
@@ -121,8 +128,8 @@ async def test_the_window_reads_token_counts_from_the_index_alone(
 
 
 def test_query_names_are_unique_and_scatter_is_explained() -> None:
-    names = [query.name for query in queries.QUERIES]
+    names = [query.name for query in QUERIES]
     assert len(names) == len(set(names))
-    for query in queries.QUERIES:
+    for query in QUERIES:
         keyed = "conversation_id" in query.build(**query.example)
         assert keyed != (query.scatter is not None), query.name

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.database.local_server import LocalServer, LocalServerManager
+from message_service.local_server.manager import LocalServer, LocalServerManager
 from support.machine import runs
 from support.waiting import until
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from message_service.catalogue.declared import MESSAGES
-from message_service.catalogue.validators import validator
+from message_service.catalogue.collections.messages import MESSAGES
 from message_service.database.client import Row, open_database
 from message_service.documents import Message
+from message_service.schema.validators import validator
 
 TEXT = st.text(max_size=40)  # any code point UTF-8 can express, newlines and NUL included
 NAMES = st.text(max_size=256)

@@ -15,12 +15,12 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from message_service.catalogue.apply import ApplyReport
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection, Index, View
-from message_service.catalogue.plan import make_plan
 from message_service.clock import SystemClock
 from message_service.database.client import Row
+from message_service.schema.apply import ApplyReport
+from message_service.schema.plan import make_plan
 
 Database = AsyncDatabase[Row]
 CLOCK = SystemClock()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from message_service.database.local_server import LocalServer
-from message_service.database.mongod_log import failure
+from message_service.local_server.log import failure
+from message_service.local_server.manager import LocalServer
 
 ROOM = 2 * 1024**3
 """Bytes: a server's data is 300 MB, at most three run at once, and failed tests keep theirs."""

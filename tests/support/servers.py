@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from message_service.database.local_server import LocalServer, LocalServerManager
-from message_service.database.mongod_binary import find_mongod
+from message_service.local_server.binary import find_mongod
+from message_service.local_server.manager import LocalServer, LocalServerManager
 
 
 async def mongod_that_fails_to_order(directory: Path) -> Path:

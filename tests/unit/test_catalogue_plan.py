@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from message_service import errors
-from message_service.catalogue.changes import Change, Kind
-from message_service.catalogue.declared import CATALOGUE, MESSAGES, SEARCH_INDEX
-from message_service.catalogue.index_specs import IndexForm, canonical, declared_form, live_form
-from message_service.catalogue.live import LiveCollection, LiveSchema
+from message_service.catalogue.collections.message_search_index import SEARCH_INDEX
+from message_service.catalogue.collections.messages import MESSAGES
+from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Index
-from message_service.catalogue.plan import diff
-from message_service.catalogue.schema_state import SchemaState
-from message_service.catalogue.validators import validator
+from message_service.schema.changes import Change, Kind
+from message_service.schema.index_forms import IndexForm, canonical, declared_form, live_form
+from message_service.schema.live import LiveCollection, LiveSchema
+from message_service.schema.plan import diff
+from message_service.schema.schema_state import SchemaState
+from message_service.schema.validators import validator
 
 APPLIED = SchemaState(
     version=CATALOGUE.version,

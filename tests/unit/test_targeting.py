@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from message_service.catalogue.targeting import untargeted
+from message_service.schema.targeting import untargeted
 
 KEY = {"conversation_id": "conv_000000000001"}
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, StringConstraints
 
-from message_service.catalogue.declared import CATALOGUE, MESSAGES
+from message_service.catalogue.collections.messages import MESSAGES
+from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Collection
-from message_service.catalogue.schema_checks import checks
-from message_service.catalogue.validators import json_schema, validator
 from message_service.documents import Message
+from message_service.schema.schema_checks import checks
+from message_service.schema.validators import json_schema, validator
 
 NUMBERS = {"int", "long"}
 

@@ -1,1 +1,1 @@
-"""The database declared as data, and what compares, applies and checks it."""
+"""The database as data, and nothing that acts: collections, indexes, views, queries."""

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from message_service.database.client import Row, build_client, disconnect, open_database
-from message_service.database.local_server import LocalServerManager
 from message_service.database.server_info import read_server_info
 from message_service.documents.validation import checked
+from message_service.local_server.manager import LocalServerManager
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 

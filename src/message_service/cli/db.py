@@ -9,11 +9,6 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from message_service import errors
-from message_service.catalogue import apply as apply_engine
-from message_service.catalogue import conformance as conformance_engine
-from message_service.catalogue import plan as plan_engine
-from message_service.catalogue import sharding, status
-from message_service.catalogue.changes import Change, Kind, Plan
 from message_service.cli.context import (
     JsonOption,
     connected_database,
@@ -25,6 +20,11 @@ from message_service.cli.context import (
 from message_service.cli.numbers import LONGEST_SECONDS, number
 from message_service.cli.running import run_once
 from message_service.clock import SystemClock
+from message_service.schema import apply as apply_engine
+from message_service.schema import conformance as conformance_engine
+from message_service.schema import plan as plan_engine
+from message_service.schema import sharding, status
+from message_service.schema.changes import Change, Kind, Plan
 
 EXIT_DIFFERENT = errors.DriftFound.exit_code
 

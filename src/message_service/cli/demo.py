@@ -11,12 +11,12 @@ import typer
 
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.plan_check import check_plans
 from message_service.cli.context import connected_service, console, print_table
 from message_service.cli.running import run_loop
 from message_service.cli.transfer import check_complete, print_report, run_import
 from message_service.documents.conversation import Conversation
 from message_service.ids import IdKind, derived_id
+from message_service.schema.plan_check import check_plans
 from message_service.service import MessageService, Tenant
 from message_service.stopping import StopSignal
 

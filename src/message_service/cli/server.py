@@ -18,7 +18,7 @@ from message_service.cli.context import (
     target_of,
 )
 from message_service.cli.running import run_once
-from message_service.database.local_server import LocalServer, LocalServerManager
+from message_service.local_server.manager import LocalServer, LocalServerManager
 
 EXIT_NOT_RUNNING = 3
 

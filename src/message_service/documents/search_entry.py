@@ -31,14 +31,7 @@ from message_service.documents.fields import (
     UserId,
 )
 from message_service.documents.message import MessageStatus, MessageType, Role
-
-MAX_FORM = 100_000
-"""How much of a text is searchable, in code points of its searchable form (words set apart by
-spaces). Any text that can be stored fits, unless compatibility forms make it longer (the ligature
-U+FDFA stands for 18 characters): then what comes after is not searched."""
-
-MAX_TERMS = 50_000
-"""How many words and pieces of a text are searchable."""
+from message_service.enrichment.limits import MAX_FORM, MAX_TERMS
 
 _SLACK = 1_000  # the last word or piece, and terms that stand for features and topics
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]

@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from message_service.documents.search_entry import MAX_FORM, MAX_TERMS
 from message_service.enrichment.folding import APOSTROPHES, fold
+from message_service.enrichment.limits import MAX_FORM, MAX_TERMS
 from message_service.enrichment.stems import MAX_TOKEN, base_form, forms
 from message_service.enrichment.stop_words import STOP_WORDS
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from message_service import errors
 from message_service.arguments import check_instance, check_text_argument
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
 from message_service.clock import Clock
 from message_service.database.store import Change, Scope
 from message_service.documents.conversation import MAIN_BRANCH, Conversation
@@ -142,7 +142,7 @@ class Importer:
 
     async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
         rows = await self._scope.find(
-            queries.CONVERSATIONS_BY_IDS, conversation_ids=[one.conversation_id for one in chunk]
+            CONVERSATIONS_BY_IDS, conversation_ids=[one.conversation_id for one in chunk]
         )
         known: dict[str, Row] = {row["conversation_id"]: row for row in rows}
         todo: list[Intake] = []
@@ -282,7 +282,7 @@ class Importer:
                     },
                 )
             )
-        await self._scope.store.update_each(queries.CONVERSATION_BY_ID, changes)
+        await self._scope.store.update_each(CONVERSATION_BY_ID, changes)
         for one in done:
             branch = branches.get(one.conversation_id, MAIN_BRANCH)
             if branch != MAIN_BRANCH:

@@ -20,7 +20,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import (
+    BRANCHES_OF_CONVERSATION,
+    CONVERSATION_BY_ID,
+    CONVERSATION_IDS,
+)
+from message_service.catalogue.queries.message_versions import CONVERSATION_VERSIONS
+from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.database.extended_json import from_line, to_line
 from message_service.database.store import Scope
 
@@ -64,25 +70,21 @@ async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIt
     yield _line({"kind": "header", "format": "message-service", "version": FORMAT_VERSION})
     conversations = messages = 0
     async for conversation_id in _ids(scope, conversation_ids):
-        conversation = await scope.find_one(
-            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
-        )
+        conversation = await scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
         if conversation is None:
             if conversation_ids is None:
                 continue
             raise errors.NotFound("conversation", conversation_id)
         conversations += 1
         yield _document("conversation", conversation)
-        for branch in await scope.find(queries.BRANCHES, conversation_id=conversation_id):
+        for branch in await scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id):
             yield _document("branch", branch)
         async for message in scope.stream(
-            queries.CONVERSATION_NUMBERS, whole=True, conversation_id=conversation_id
+            CONVERSATION_NUMBERS, whole=True, conversation_id=conversation_id
         ):
             messages += 1
             yield _document("message", _settled(message))
-        async for version in scope.stream(
-            queries.CONVERSATION_VERSIONS, conversation_id=conversation_id
-        ):
+        async for version in scope.stream(CONVERSATION_VERSIONS, conversation_id=conversation_id):
             yield _document("version", version)
     yield _line({"kind": "end", "conversations": conversations, "messages": messages})
 
@@ -158,7 +160,7 @@ async def _ids(scope: Scope, chosen: Sequence[str] | None) -> AsyncIterator[str]
         for conversation_id in chosen:
             yield conversation_id
         return
-    async for row in scope.stream(queries.CONVERSATION_IDS, batch=1_000):
+    async for row in scope.stream(CONVERSATION_IDS, batch=1_000):
         yield row["conversation_id"]
 
 

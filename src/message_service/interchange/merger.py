@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import BRANCHES_OF_CONVERSATION
+from message_service.catalogue.queries.messages import CONVERSATION_LAYOUT
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.interchange.intake import Intake, Row
@@ -70,11 +71,11 @@ class Merger:
     async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
         """Read where the messages of a conversation lie."""
         layout = Layout()
-        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        branches = await self._scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id)
         layout.ends |= {row["branch"]: row.get("fork_message_id") for row in branches}
         rows: dict[str, Row] = {}
         async for row in self._scope.stream(
-            queries.CONVERSATION_LAYOUT, batch=2_000, conversation_id=conversation_id
+            CONVERSATION_LAYOUT, batch=2_000, conversation_id=conversation_id
         ):
             layout.tail = row["sequence_number"]
             if row["message_type"] == "tombstone":

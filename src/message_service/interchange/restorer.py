@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
@@ -118,7 +118,7 @@ class Restorer:
         if not refused:
             return
         rows = await self._scope.find(
-            queries.MESSAGES_BY_IDS,
+            MESSAGES_BY_IDS,
             conversation_id=conversation_id,
             message_ids=[message["message_id"] for message in refused],
         )

@@ -18,7 +18,11 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.messages import (
+    MESSAGE_BY_ID,
+    MESSAGES_BY_CLIENT_IDS,
+    MESSAGES_BY_IDS,
+)
 from message_service.database.store import Refused, Store
 from message_service.messages import integrity
 from message_service.messages.conversation_state import ConversationState, ConversationStates
@@ -380,7 +384,7 @@ class _Round:
         key = entry.item.client_msg_id
         if key is not None:
             [*found] = await scope.find(
-                queries.MESSAGES_BY_CLIENT_IDS,
+                MESSAGES_BY_CLIENT_IDS,
                 conversation_id=state.conversation_id,
                 client_msg_ids=[key],
             )
@@ -389,7 +393,7 @@ class _Round:
                 return
         message_id = entry.document["message_id"]
         stored = await scope.find_one(
-            queries.MESSAGE_BY_ID, conversation_id=state.conversation_id, message_id=message_id
+            MESSAGE_BY_ID, conversation_id=state.conversation_id, message_id=message_id
         )
         if stored is not None and stored["_id"] == entry.document["_id"]:
             # Our own write of an earlier attempt whose answer was lost.
@@ -408,7 +412,7 @@ class _Round:
             mine = [entry for entry in self.entries if entry.submission.state is state]
             try:
                 stored = await self.store.scope(state.tenant_id).find(
-                    queries.MESSAGES_BY_IDS,
+                    MESSAGES_BY_IDS,
                     committed=True,
                     conversation_id=state.conversation_id,
                     message_ids=[entry.document["message_id"] for entry in mine],

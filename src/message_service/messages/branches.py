@@ -7,7 +7,11 @@ from datetime import datetime
 
 from message_service import errors
 from message_service.arguments import check_text_argument
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import (
+    BRANCHES_OF_CONVERSATION,
+    CONVERSATION_BY_ID,
+)
+from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Branch
@@ -95,7 +99,7 @@ class Branches:
         if from_message_id is not None:
             check_id(IdKind.MESSAGE, "from_message_id", from_message_id)
             row = await self._scope.find_one(
-                queries.MESSAGE_BY_ID,
+                MESSAGE_BY_ID,
                 conversation_id=conversation_id,
                 message_id=from_message_id,
             )
@@ -126,12 +130,12 @@ class Branches:
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         conversation = await self._scope.find_one(
-            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+            CONVERSATION_BY_ID, conversation_id=conversation_id
         )
         if conversation is None:
             raise errors.NotFound("conversation", conversation_id)
         active: str = conversation["active_branch"]
-        rows = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        rows = await self._scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id)
         main = BranchInfo(MAIN_BRANCH, None, 0, None, None, None, active == MAIN_BRANCH)
         return [main, *(_info(Branch.model_validate(row), active) for row in rows)]
 
@@ -141,7 +145,9 @@ class Branches:
             "conversation_branches", document, comment="conversation_branches.create"
         ):
             return
-        rows = await self._scope.find(queries.BRANCHES, conversation_id=branch.conversation_id)
+        rows = await self._scope.find(
+            BRANCHES_OF_CONVERSATION, conversation_id=branch.conversation_id
+        )
         for row in rows:
             if (
                 row["branch"] == branch.branch

@@ -21,7 +21,8 @@ from message_service.arguments import (
     check_text_argument,
     check_whole_number,
 )
-from message_service.catalogue import queries
+from message_service.catalogue.queries.message_versions import VERSIONS
+from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION, MESSAGE_BY_ID
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents.fields import MAX_DIGEST, MAX_NAME
@@ -159,7 +160,7 @@ class MessageChanges:
         """
         stored = await self._read(conversation_id, message_id)
         rows = await self._scope.find(
-            queries.VERSIONS,
+            VERSIONS,
             conversation_id=conversation_id,
             message_id=message_id,
             before_revision=stored["revision"],
@@ -319,7 +320,7 @@ class MessageChanges:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_id(IdKind.MESSAGE, "message_id", message_id)
         row = await self._scope.find_one(
-            queries.MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
         )
         if row is None:
             raise errors.NotFound("message", message_id)
@@ -348,7 +349,7 @@ class MessageChanges:
             # Every change is one the search index must follow.
             due = {"enrichment.pending": LIVE, "enrichment.pending_since": self._clock.now()}
             changed = await self._scope.find_and_update(
-                queries.MESSAGE_AT_REVISION,
+                MESSAGE_AT_REVISION,
                 {**update, "$set": {**update["$set"], **due}, "$inc": {"revision": 1}},
                 conversation_id=conversation_id,
                 message_id=message_id,

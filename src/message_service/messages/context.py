@@ -16,7 +16,13 @@ from functools import partial
 
 from message_service import errors
 from message_service.arguments import check_flag, check_whole_number
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
+from message_service.catalogue.queries.messages import (
+    PINNED,
+    WINDOW_MESSAGES,
+    WINDOW_TOKENS,
+    Segment,
+)
 from message_service.database.store import Scope
 from message_service.documents.message import MessageStatus
 from message_service.enrichment.text_statistics import TOKENIZER
@@ -119,7 +125,7 @@ class ContextReader:
             check_branch("branch", branch)
         state, conversation, pins = await asyncio.gather(
             self._states.get(self._scope.tenant_id, conversation_id, branch=branch),
-            self._scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id),
+            self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
             self._pins(conversation_id, wanted=include_pinned),
         )
         if conversation is None:
@@ -163,17 +169,17 @@ class ContextReader:
     async def _pins(self, conversation_id: str, *, wanted: bool) -> list[Row]:
         if not wanted:
             return []
-        return await self._scope.find(queries.PINNED, conversation_id=conversation_id)
+        return await self._scope.find(PINNED, conversation_id=conversation_id)
 
     async def _counts(
-        self, conversation_id: str, segments: Sequence[queries.Segment], budget: int
+        self, conversation_id: str, segments: Sequence[Segment], budget: int
     ) -> AsyncIterator[tuple[int, int]]:
         """Yield numbers and token counts, newest first, in reads sized by the budget."""
         chunk = min(max(64, budget // _LIKELY_TOKENS), 2_000)
         below = FULL_SPAN
         while left := clip(segments, 0, below)[:_SEGMENTS_AT_ONCE]:
             rows = await self._scope.find(
-                queries.WINDOW_TOKENS,
+                WINDOW_TOKENS,
                 limit=chunk,
                 conversation_id=conversation_id,
                 segments=left,
@@ -184,12 +190,12 @@ class ContextReader:
             # Fewer than asked for: these stretches are read to their beginning.
             below = rows[-1]["sequence_number"] if len(rows) == chunk else left[-1][1] + 1
 
-    async def _rows(self, conversation_id: str, segments: Sequence[queries.Segment]) -> list[Row]:
+    async def _rows(self, conversation_id: str, segments: Sequence[Segment]) -> list[Row]:
         rows: list[Row] = []
         ascending = list(reversed(segments))
         for start in range(0, len(ascending), _SEGMENTS_AT_ONCE):
             rows += await self._scope.find(
-                queries.WINDOW_MESSAGES,
+                WINDOW_MESSAGES,
                 conversation_id=conversation_id,
                 segments=ascending[start : start + _SEGMENTS_AT_ONCE],
                 statuses=_ACTIVE,
@@ -211,7 +217,7 @@ def _check_room(fitting: Fitting, budget: int) -> None:
         )
 
 
-def _on_branch(row: Row, segments: Sequence[queries.Segment]) -> bool:
+def _on_branch(row: Row, segments: Sequence[Segment]) -> bool:
     branch = row["relationships"]["conversation_branch"]
     number = row["sequence_number"]
     return row["status"] in _ACTIVE and any(

@@ -13,7 +13,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import (
+    BRANCHES_OF_CONVERSATION,
+    CONVERSATION_BY_ID,
+)
+from message_service.catalogue.queries.messages import CONVERSATION_TAIL, Segment
 from message_service.database.client import Row
 from message_service.database.store import Store
 from message_service.documents.conversation import MAIN_BRANCH
@@ -45,13 +49,13 @@ class ConversationState:
     branches: dict[str, tuple[str, int]] | None = None
     months: set[str] = field(default_factory=set[str])
 
-    def segments(self, branch: str) -> list[queries.Segment]:
+    def segments(self, branch: str) -> list[Segment]:
         """Return the stretches that make up a branch, newest first.
 
         Raises:
             NotFound: There is no such branch.
         """
-        found: list[queries.Segment] = []
+        found: list[Segment] = []
         up_to = FULL_SPAN
         while branch != MAIN_BRANCH:
             if self.branches is None or branch not in self.branches:
@@ -134,7 +138,7 @@ class ConversationStates:
         if branch == MAIN_BRANCH or (state.branches is not None and branch in state.branches):
             return
         rows = await self._store.scope(state.tenant_id).find(
-            queries.BRANCHES, conversation_id=state.conversation_id
+            BRANCHES_OF_CONVERSATION, conversation_id=state.conversation_id
         )
         state.branches = {
             row["branch"]: (row["parent_branch"], row["fork_sequence"]) for row in rows
@@ -183,13 +187,13 @@ class ConversationStates:
 
     async def _tail(self, tenant_id: str, conversation_id: str) -> int:
         row = await self._store.scope(tenant_id).find_one(
-            queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
+            CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
         )
         return row["sequence_number"] if row else 0
 
     async def _conversation(self, tenant_id: str, conversation_id: str) -> Row:
         row = await self._store.scope(tenant_id).find_one(
-            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+            CONVERSATION_BY_ID, conversation_id=conversation_id
         )
         if row is None:
             raise errors.NotFound("conversation", conversation_id)

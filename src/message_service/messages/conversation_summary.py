@@ -11,7 +11,7 @@ import logging
 from datetime import datetime
 
 from message_service import errors
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import CONVERSATION_BEHIND, CONVERSATION_BY_ID
 from message_service.clock import Clock, month_of
 from message_service.database.store import Change, Store
 from message_service.messages.conversation_state import ConversationState
@@ -142,7 +142,7 @@ class ConversationSummaries:
                     {"$set": {**_shown(document), "updated_at": now}},
                 )
             )
-        await self._store.update_each(queries.CONVERSATION_BEHIND, moves)
+        await self._store.update_each(CONVERSATION_BEHIND, moves)
         additions = [
             Change(
                 tenant_id,
@@ -152,7 +152,7 @@ class ConversationSummaries:
             for (tenant_id, conversation_id), values in months.items()
         ]
         if additions:
-            await self._store.update_each(queries.CONVERSATION_BY_ID, additions)
+            await self._store.update_each(CONVERSATION_BY_ID, additions)
 
 
 def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:

@@ -17,7 +17,14 @@ from message_service.arguments import (
     check_revision,
     check_text_argument,
 )
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import (
+    CONVERSATION_AT_REVISION,
+    CONVERSATION_BY_ID,
+    CONVERSATIONS_BY_CHARACTER,
+    CONVERSATIONS_BY_USER,
+    CONVERSATIONS_RECENT,
+)
+from message_service.catalogue.queries.messages import CONVERSATION_LAST
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
 from message_service.documents.conversation import (
@@ -160,8 +167,8 @@ class Conversations:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         await self._summaries.settle(self._scope.tenant_id, conversation_id)
         row, last = await asyncio.gather(
-            self._scope.find_one(queries.CONVERSATION_BY_ID, conversation_id=conversation_id),
-            self._scope.find_one(queries.CONVERSATION_LAST, conversation_id=conversation_id),
+            self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
+            self._scope.find_one(CONVERSATION_LAST, conversation_id=conversation_id),
         )
         if row is None:
             raise errors.NotFound("conversation", conversation_id)
@@ -170,9 +177,7 @@ class Conversations:
             state = await self._states.get(self._scope.tenant_id, conversation_id)
             self._summaries.note(state, last)
             await self._summaries.settle(self._scope.tenant_id, conversation_id)
-            row = await self._scope.find_one(
-                queries.CONVERSATION_BY_ID, conversation_id=conversation_id
-            )
+            row = await self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
             if row is None:
                 raise errors.NotFound("conversation", conversation_id)
         return Conversation.model_validate(row)
@@ -198,17 +203,17 @@ class Conversations:
             InvalidInput: Another argument is wrong.
         """
         check_limit(limit)
-        query, subject = queries.CONVERSATIONS_RECENT, dict[str, Any]()
+        query, subject = CONVERSATIONS_RECENT, dict[str, Any]()
         if user_id is not None and character_id is not None:
             raise errors.InvalidInput(
                 "character_id", "cannot be combined with user_id", "Give one of the two"
             )
         if user_id is not None:
             subject["user_id"] = check_id(IdKind.USER, "user_id", user_id)
-            query = queries.CONVERSATIONS_BY_USER
+            query = CONVERSATIONS_BY_USER
         if character_id is not None:
             subject["character_id"] = check_id(IdKind.CHARACTER, "character_id", character_id)
-            query = queries.CONVERSATIONS_BY_CHARACTER
+            query = CONVERSATIONS_BY_CHARACTER
         listing = ("conversations", self._scope.tenant_id, user_id, character_id)
         before: tuple[datetime, str] | None = None
         if cursor is not None:
@@ -355,7 +360,7 @@ class Conversations:
         if removed:
             update["$unset"] = removed
         row = await self._scope.find_and_update(
-            queries.CONVERSATION_AT_REVISION,
+            CONVERSATION_AT_REVISION,
             update,
             conversation_id=stored.conversation_id,
             revision=stored.revision,

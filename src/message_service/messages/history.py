@@ -14,7 +14,15 @@ from typing import Any, Literal
 
 from message_service import errors
 from message_service.arguments import check_flag, check_sequence, check_whole_number
-from message_service.catalogue import queries
+from message_service.catalogue.queries.messages import (
+    BRANCH_BACKWARD,
+    BRANCH_FORWARD,
+    CONVERSATION_BACKWARD,
+    CONVERSATION_FORWARD,
+    MESSAGE_BY_ID,
+    USER_PAGE,
+    Segment,
+)
 from message_service.clock import check_datetime
 from message_service.database.encoding import object_id
 from message_service.database.store import Scope
@@ -182,7 +190,7 @@ class HistoryReader:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_id(IdKind.MESSAGE, "message_id", message_id)
         row = await self._scope.find_one(
-            queries.MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
         )
         if row is None:
             raise errors.NotFound("message", message_id)
@@ -223,7 +231,7 @@ class HistoryReader:
             if milliseconds is not None:
                 before = (_moment(milliseconds), object_id(tie))
         rows = await self._scope.find(
-            queries.USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
+            USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
         )
         shown = rows[:limit]
         end: Sequence[Any] = (None, None)
@@ -252,11 +260,7 @@ class HistoryReader:
     ) -> list[Row]:
         """Read up to `limit` messages numbered strictly between `above` and `below`."""
         if branch == ALL_BRANCHES:
-            query = (
-                queries.CONVERSATION_FORWARD
-                if direction == "forward"
-                else queries.CONVERSATION_BACKWARD
-            )
+            query = CONVERSATION_FORWARD if direction == "forward" else CONVERSATION_BACKWARD
             return await self._scope.find(
                 query,
                 limit=limit,
@@ -266,7 +270,7 @@ class HistoryReader:
                 below=below,
                 statuses=statuses,
             )
-        query = queries.BRANCH_FORWARD if direction == "forward" else queries.BRANCH_BACKWARD
+        query = BRANCH_FORWARD if direction == "forward" else BRANCH_BACKWARD
         segments = clip(state.segments(branch), above, below)
         if direction == "forward":
             segments.reverse()
@@ -310,9 +314,9 @@ class HistoryReader:
         return partial(self._signer.sign, (*listing, direction))
 
 
-def clip(segments: Sequence[queries.Segment], above: int, below: int) -> list[queries.Segment]:
+def clip(segments: Sequence[Segment], above: int, below: int) -> list[Segment]:
     """Return the parts of a branch's stretches strictly between two numbers."""
-    clipped: list[queries.Segment] = []
+    clipped: list[Segment] = []
     for name, start, up_to in segments:
         low, high = max(start, above), min(up_to, below - 1)
         if high > low:

@@ -13,7 +13,13 @@ from message_service.arguments import (
     check_text_argument,
     check_whole_number,
 )
-from message_service.catalogue import queries
+from message_service.catalogue.queries.messages import (
+    DAILY_STATS,
+    DUPLICATES,
+    MESSAGES_BY_CLIENT_IDS,
+    MESSAGES_BY_IDS,
+    USER_TOKENS,
+)
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
 from message_service.documents.message import Role
@@ -177,7 +183,7 @@ class Messages:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_text_argument("content_hash", content_hash, most=128, what="'sha256:...' digest")
         return await self._scope.find(
-            queries.DUPLICATES, conversation_id=conversation_id, content_hash=content_hash
+            DUPLICATES, conversation_id=conversation_id, content_hash=content_hash
         )
 
     async def tokens_by_user(self, user_id: str, *, since: datetime, until: datetime) -> list[Row]:
@@ -190,9 +196,7 @@ class Messages:
         """
         check_id(IdKind.USER, "user_id", user_id)
         start, end = _period(since, until)
-        return await self._scope.aggregate(
-            queries.USER_TOKENS, user_id=user_id, since=start, until=end
-        )
+        return await self._scope.aggregate(USER_TOKENS, user_id=user_id, since=start, until=end)
 
     async def daily_stats(self, *, since: datetime, until: datetime) -> list[Row]:
         """Return messages, tokens, cost, users and conversations by UTC day, latest first.
@@ -203,7 +207,7 @@ class Messages:
             InvalidInput: The dates are naive or reversed.
         """
         start, end = _period(since, until)
-        return await self._scope.aggregate(queries.DAILY_STATS, since=start, until=end)
+        return await self._scope.aggregate(DAILY_STATS, since=start, until=end)
 
     async def _append(
         self,
@@ -263,7 +267,7 @@ class Messages:
         stored: dict[str, Row] = {}
         if keys and state.tail > 0:
             rows = await self._scope.find(
-                queries.MESSAGES_BY_CLIENT_IDS,
+                MESSAGES_BY_CLIENT_IDS,
                 conversation_id=state.conversation_id,
                 client_msg_ids=keys,
             )
@@ -293,7 +297,7 @@ class Messages:
         if not wanted:
             return
         rows = await self._scope.find(
-            queries.MESSAGES_BY_IDS, conversation_id=conversation_id, message_ids=list(wanted)
+            MESSAGES_BY_IDS, conversation_id=conversation_id, message_ids=list(wanted)
         )
         found = {row["message_id"] for row in rows}
         for reference in wanted:

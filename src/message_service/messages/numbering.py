@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 from message_service import errors
 from message_service.arguments import check_text_argument
-from message_service.catalogue import queries
+from message_service.catalogue.queries.conversations import (
+    BRANCHES_OF_CONVERSATION,
+    CONVERSATION_BY_ID,
+)
+from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.clock import Clock
 from message_service.database.store import Scope
 from message_service.documents.fields import MAX_NAME
@@ -86,11 +90,11 @@ class Numbering:
         holes: list[int] = []
         duplicates: list[int] = []
         last = count = missing = 0
-        branches = await self._scope.find(queries.BRANCHES, conversation_id=conversation_id)
+        branches = await self._scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id)
         lines = Lines({row["branch"]: row.get("fork_message_id") for row in branches})
         misplaced: list[int] = []
         async for row in self._scope.stream(
-            queries.CONVERSATION_NUMBERS, batch=5_000, conversation_id=conversation_id
+            CONVERSATION_NUMBERS, batch=5_000, conversation_id=conversation_id
         ):
             number: int = row["sequence_number"]
             if number == last:
@@ -106,9 +110,7 @@ class Numbering:
             last = number
             count += 1
         if count == 0:
-            found = await self._scope.find_one(
-                queries.CONVERSATION_BY_ID, conversation_id=conversation_id
-            )
+            found = await self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
             if found is None:
                 raise errors.NotFound("conversation", conversation_id)
         return Completeness(
@@ -136,9 +138,7 @@ class Numbering:
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_text_argument("reason", reason, most=MAX_NAME)
-        found = await self._scope.find_one(
-            queries.CONVERSATION_BY_ID, conversation_id=conversation_id
-        )
+        found = await self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
         if found is None:
             raise errors.NotFound("conversation", conversation_id)
         closed = 0

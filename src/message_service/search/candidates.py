@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from message_service.catalogue.search_queries import ENTRIES, PREFIX_IDS, TERM_IDS, TERMS, Ids
+from message_service.catalogue.queries.search import ENTRIES, PREFIX_IDS, TERM_IDS, TERMS, Ids
 from message_service.database.store import Scope
 from message_service.search.filters import Condition, Row
 from message_service.search.query import Clause, Kind, ParsedQuery

@@ -6,13 +6,14 @@ import asyncio
 from datetime import datetime
 
 from message_service import errors
-from message_service.catalogue import queries
-from message_service.catalogue.search_queries import (
+from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
+from message_service.catalogue.queries.indexing import (
     INDEXING_BEHIND,
     INDEXING_OLDEST,
     INDEXING_REFUSED,
     INDEXING_REFUSED_ANYWHERE,
 )
+from message_service.catalogue.queries.messages import CONVERSATION_TAIL
 from message_service.database.store import Scope, Store
 from message_service.messages.incoming import BACKLOG, LIVE
 from message_service.search.results import Freshness
@@ -32,11 +33,9 @@ async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
     Raises:
         NotFound: The tenant has no such conversation.
     """
-    tail = await scope.find_one(
-        queries.CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
-    )
+    tail = await scope.find_one(CONVERSATION_TAIL, committed=True, conversation_id=conversation_id)
     if tail is None and not await scope.find_one(
-        queries.CONVERSATION_BY_ID, conversation_id=conversation_id
+        CONVERSATION_BY_ID, conversation_id=conversation_id
     ):
         raise errors.NotFound("conversation", conversation_id)
     behind, refused = await asyncio.gather(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from message_service import errors
 from message_service.arguments import check_instance, check_whole_number
-from message_service.catalogue.search_queries import INDEXED_TENANTS
+from message_service.catalogue.queries.search import INDEXED_TENANTS
 from message_service.clock import Clock
 from message_service.database.lease import holder_of
 from message_service.database.store import Store

@@ -19,8 +19,12 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
-from message_service.catalogue import queries
-from message_service.catalogue.search_queries import ENTRIES_BEFORE, ENTRY_NOT_NEWER, INDEXING_WORK
+from message_service.catalogue.queries.indexing import (
+    ENTRIES_BEFORE,
+    ENTRY_NOT_NEWER,
+    INDEXING_WORK,
+)
+from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
 from message_service.database.lease import Lease
 from message_service.database.store import Change, Store
@@ -325,7 +329,7 @@ class Indexer:
             for one in ready
         ]
         # A message that changed meanwhile is not found: it keeps the mark its change has set.
-        await self._store.update_each(queries.MESSAGE_AT_REVISION, changes)
+        await self._store.update_each(MESSAGE_AT_REVISION, changes)
 
 
 def _worked_out(message: Row, now: datetime, phone_regions: tuple[str, ...]) -> _Ready:

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from message_service.arguments import check_flag
-from message_service.catalogue import queries
-from message_service.catalogue.search_queries import (
+from message_service.catalogue.queries.indexing import (
     CHECKED_ENTRIES,
     CHECKED_MESSAGES,
     ENTRY_BY_MESSAGE,
 )
+from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
 from message_service.database.store import Change, Store
 from message_service.ids import IdKind, check_id
@@ -153,7 +153,7 @@ class Reconciler:
         mark = {"enrichment.pending": BACKLOG, "enrichment.pending_since": self._clock.now()}
         changes = [Change(key[1], _values(key), {"$set": mark}) for key in due]
         if changes:
-            await self._store.update_each(queries.MESSAGE_BY_ID, changes)
+            await self._store.update_each(MESSAGE_BY_ID, changes)
         for key in orphans:
             await self._remove(key)
         due.clear()
@@ -161,7 +161,7 @@ class Reconciler:
 
     async def _remove(self, key: Key) -> None:
         """Remove an orphan, unless its message has appeared since."""
-        message = await self._store.scope(key[1]).find_one(queries.MESSAGE_BY_ID, **_values(key))
+        message = await self._store.scope(key[1]).find_one(MESSAGE_BY_ID, **_values(key))
         if message is None or not is_searchable(message, self._clock.now()):
             await self._store.delete_each(ENTRY_BY_MESSAGE, [(key[1], _values(key))])
 

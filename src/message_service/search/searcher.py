@@ -6,7 +6,7 @@ from datetime import datetime
 
 from message_service import errors
 from message_service.arguments import check_number, check_text_argument, check_whole_number
-from message_service.catalogue.search_queries import USER_TEXT_SEARCH
+from message_service.catalogue.queries.search import USER_TEXT_SEARCH
 from message_service.clock import Clock, check_datetime
 from message_service.database.store import Scope
 from message_service.enrichment.lemmas import dictionaries_read

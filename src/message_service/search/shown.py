@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from message_service.catalogue.search_queries import HITS
+from message_service.catalogue.queries.search import HITS
 from message_service.database.store import Scope
 from message_service.enrichment.language import UNDETERMINED
 from message_service.enrichment.words import analyse

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_service.catalogue.search_queries import INDEXING_OUTDATED, INDEXING_SWEEP
+from message_service.catalogue.queries.indexing import INDEXING_OUTDATED, INDEXING_SWEEP
 from message_service.clock import Clock
 from message_service.database.progress import ProgressRecord
 from message_service.database.store import Store

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from message_service.catalogue.declared import DAILY_STATS_STAGES
-from message_service.catalogue.query_parts import (
+from message_service.catalogue.collections.daily_message_stats import DAILY_STATS_STAGES
+from message_service.catalogue.queries.parts import (
     BY_USER_REASON,
     CONVERSATION,
     LATER,
@@ -20,6 +20,7 @@ from message_service.database.query import Filter, Query
 
 Segment = tuple[str, int, int]
 """A stretch of one branch: its name, the number above which and the one up to which it counts."""
+
 
 PAGE_FIELDS: dict[str, int] = {
     "_id": 0,
@@ -98,6 +99,7 @@ _BRANCH_EXAMPLE = {
     "statuses": ["active"],
 }
 
+
 BRANCH_FORWARD = Query(
     name="messages.branch_forward",
     collection="messages",
@@ -109,6 +111,7 @@ BRANCH_FORWARD = Query(
     projection=PAGE_FIELDS,
     examined_slack=1,
 )
+
 
 BRANCH_BACKWARD = Query(
     name="messages.branch_backward",
@@ -122,6 +125,7 @@ BRANCH_BACKWARD = Query(
     examined_slack=1,
 )
 
+
 WINDOW_TOKENS = Query(
     name="messages.window_tokens",
     collection="messages",
@@ -133,6 +137,7 @@ WINDOW_TOKENS = Query(
     projection={"_id": 0, "sequence_number": 1, "content.token_count": 1},
     examined_ratio=0,
 )
+
 
 WINDOW_MESSAGES = Query(
     name="messages.window",
@@ -166,6 +171,7 @@ _WHOLE_EXAMPLE: dict[str, Any] = {
     "statuses": [],
 }
 
+
 CONVERSATION_FORWARD = Query(
     name="messages.conversation_forward",
     collection="messages",
@@ -177,6 +183,7 @@ CONVERSATION_FORWARD = Query(
     projection=PAGE_FIELDS,
 )
 
+
 CONVERSATION_BACKWARD = Query(
     name="messages.conversation_backward",
     collection="messages",
@@ -187,6 +194,7 @@ CONVERSATION_BACKWARD = Query(
     sort=(("sequence_number", -1),),
     projection=PAGE_FIELDS,
 )
+
 
 CONVERSATION_TAIL = Query(
     name="messages.tail",
@@ -200,6 +208,7 @@ CONVERSATION_TAIL = Query(
     examined_ratio=0,
 )
 
+
 CONVERSATION_LAST = Query(
     name="messages.last",
     collection="messages",
@@ -210,6 +219,7 @@ CONVERSATION_LAST = Query(
     sort=(("sequence_number", -1),),
     projection=PAGE_FIELDS,
 )
+
 
 CONVERSATION_NUMBERS = Query(
     name="messages.numbers",
@@ -230,6 +240,7 @@ CONVERSATION_NUMBERS = Query(
         "relationships.parent_message_id": 1,
     },
 )
+
 
 CONVERSATION_LAYOUT = Query(
     name="messages.layout",
@@ -254,6 +265,7 @@ CONVERSATION_LAYOUT = Query(
     },
 )
 
+
 MESSAGE_BY_ID = Query(
     name="messages.by_id",
     collection="messages",
@@ -262,6 +274,7 @@ MESSAGE_BY_ID = Query(
     build=equal("conversation_id", "message_id"),
     example={"conversation_id": CONVERSATION, "message_id": MESSAGE},
 )
+
 
 MESSAGE_AT_REVISION = Query(
     name="messages.at_revision",
@@ -273,6 +286,7 @@ MESSAGE_AT_REVISION = Query(
     examined_slack=1,
 )
 
+
 MESSAGES_BY_IDS = Query(
     name="messages.by_ids",
     collection="messages",
@@ -282,6 +296,7 @@ MESSAGES_BY_IDS = Query(
     example={"conversation_id": CONVERSATION, "message_ids": [MESSAGE]},
 )
 
+
 MESSAGES_BY_CLIENT_IDS = Query(
     name="messages.by_client_ids",
     collection="messages",
@@ -290,6 +305,7 @@ MESSAGES_BY_CLIENT_IDS = Query(
     build=_by_client_ids,
     example={"conversation_id": CONVERSATION, "client_msg_ids": ["a"]},
 )
+
 
 PINNED = Query(
     name="messages.pinned",
@@ -330,6 +346,7 @@ USER_PAGE = Query(
     scatter=BY_USER_REASON,
 )
 
+
 USER_TOKENS = Query(
     name="messages.tokens_by_user",
     collection="messages",
@@ -352,6 +369,7 @@ USER_TOKENS = Query(
     scatter=BY_USER_REASON,
 )
 
+
 DUPLICATES = Query(
     name="messages.duplicates",
     collection="messages",
@@ -361,6 +379,7 @@ DUPLICATES = Query(
     example={"conversation_id": CONVERSATION, "content_hash": "sha256:0"},
     projection={"_id": 0, "message_id": 1, "sequence_number": 1, "user_id": 1},
 )
+
 
 DAILY_STATS = Query(
     name="messages.daily_stats",

@@ -12,15 +12,15 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.catalogue import lock, schema_state, shard_rules
-from message_service.catalogue.changes import By, Change, Kind, Plan
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Index
-from message_service.catalogue.plan import make_plan
-from message_service.catalogue.steps import Progress, Steps
 from message_service.clock import Clock
 from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.schema import lock, schema_state, shard_rules
+from message_service.schema.changes import By, Change, Kind, Plan
+from message_service.schema.plan import make_plan
+from message_service.schema.steps import Progress, Steps
 
 _FIRST_WAIT = 120.0
 _ESSENTIAL = {Kind.REPLACE_INDEX, Kind.WRONG_KIND}

@@ -16,16 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from message_service import errors
-from message_service.database import mongod_log
-from message_service.database.local_directory import Layout
-from message_service.database.local_replica_set import (
-    ask_to_stop,
-    greet,
-    make_writable,
-    reopen_log,
-)
-from message_service.database.mongod_binary import find_mongod, require_linux
-from message_service.database.mongod_process import (
+from message_service.local_server import log as mongod_log
+from message_service.local_server.binary import find_mongod, require_linux
+from message_service.local_server.directory import Layout
+from message_service.local_server.process import (
     EXIT_ADDRESS_IN_USE,
     LOOPBACK,
     PORTS,
@@ -35,6 +29,12 @@ from message_service.database.mongod_process import (
     is_alive,
     launch,
     usable_ports,
+)
+from message_service.local_server.replica_set import (
+    ask_to_stop,
+    greet,
+    make_writable,
+    reopen_log,
 )
 
 START_TIMEOUT = 120.0

@@ -9,13 +9,13 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.catalogue import shard_rules
 from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.index_specs import declared_form, shown
-from message_service.catalogue.live import is_sharded, live
 from message_service.catalogue.model import Catalogue, Collection, Index, Keys
 from message_service.database.client import Row
 from message_service.database.commands import run_command, unhurried
+from message_service.schema import shard_rules
+from message_service.schema.index_forms import declared_form, shown
+from message_service.schema.live import is_sharded, live
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from message_service.clock import to_milliseconds
-from message_service.database.local_directory import Layout
-from message_service.database.mongod_binary import Finished, run
+from message_service.local_server.binary import Finished, run
+from message_service.local_server.directory import Layout
 
 REPLICA_SET = "message-service"
 LOOPBACK = "127.0.0.1"

@@ -1,14 +1,13 @@
-"""The queries on `conversations`, `conversation_branches` and `message_versions`."""
+"""The queries on `conversations` and `conversation_branches`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from message_service.catalogue.query_parts import (
+from message_service.catalogue.queries.parts import (
     BY_USER_REASON,
     CONVERSATION,
-    MESSAGE,
     USER,
     equal,
 )
@@ -19,38 +18,9 @@ def _by_conversation_ids(conversation_ids: Sequence[str]) -> Filter:
     return {"conversation_id": {"$in": list(conversation_ids)}}
 
 
-def _versions(conversation_id: str, message_id: str, before_revision: int) -> Filter:
-    return {
-        "conversation_id": conversation_id,
-        "message_id": message_id,
-        "revision": {"$lt": before_revision},
-    }
-
-
 def _behind(conversation_id: str, number: int) -> Filter:
     return {"conversation_id": conversation_id, "last_sequence_number": {"$lt": number}}
 
-
-VERSIONS = Query(
-    name="message_versions.of_message",
-    collection="message_versions",
-    purpose="What a message said before its edits, oldest first",
-    index="idx_version_unique",
-    build=_versions,
-    example={"conversation_id": CONVERSATION, "message_id": MESSAGE, "before_revision": 2},
-    sort=(("revision", 1),),
-)
-
-CONVERSATION_VERSIONS = Query(
-    name="message_versions.of_conversation",
-    collection="message_versions",
-    purpose="All earlier versions in a conversation, for export",
-    index="idx_version_unique",
-    build=equal("conversation_id"),
-    example={"conversation_id": CONVERSATION},
-    sort=(("message_id", 1), ("revision", 1)),
-    projection={"_id": 0},
-)
 
 CONVERSATION_BY_ID = Query(
     name="conversations.by_id",
@@ -62,6 +32,7 @@ CONVERSATION_BY_ID = Query(
     projection={"_id": 0},
 )
 
+
 CONVERSATION_AT_REVISION = Query(
     name="conversations.at_revision",
     collection="conversations",
@@ -72,6 +43,7 @@ CONVERSATION_AT_REVISION = Query(
     examined_slack=1,
 )
 
+
 CONVERSATION_BEHIND = Query(
     name="conversations.behind",
     collection="conversations",
@@ -81,6 +53,7 @@ CONVERSATION_BEHIND = Query(
     example={"conversation_id": CONVERSATION, "number": 1},
     examined_slack=1,
 )
+
 
 CONVERSATIONS_BY_IDS = Query(
     name="conversations.by_ids",
@@ -107,6 +80,7 @@ def _recent(before: tuple[datetime, str] | None, **subject: str) -> Filter:
 
 _RECENT_SORT = (("last_activity_at", -1), ("conversation_id", -1))
 
+
 CONVERSATIONS_RECENT = Query(
     name="conversations.recent",
     collection="conversations",
@@ -120,6 +94,7 @@ CONVERSATIONS_RECENT = Query(
     examined_slack=5,
     scatter="a tenant's conversations lie on every shard",
 )
+
 
 CONVERSATIONS_BY_USER = Query(
     name="conversations.by_user",
@@ -135,6 +110,7 @@ CONVERSATIONS_BY_USER = Query(
     scatter=BY_USER_REASON,
 )
 
+
 CONVERSATIONS_BY_CHARACTER = Query(
     name="conversations.by_character",
     collection="conversations",
@@ -149,6 +125,7 @@ CONVERSATIONS_BY_CHARACTER = Query(
     scatter="a character's conversations lie on every shard",
 )
 
+
 CONVERSATION_IDS = Query(
     name="conversations.ids",
     collection="conversations",
@@ -161,7 +138,8 @@ CONVERSATION_IDS = Query(
     scatter="a tenant's conversations lie on every shard",
 )
 
-BRANCHES = Query(
+
+BRANCHES_OF_CONVERSATION = Query(
     name="conversation_branches.of_conversation",
     collection="conversation_branches",
     purpose="Where the branches of a conversation leave one another",

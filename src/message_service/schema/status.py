@@ -8,14 +8,14 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.catalogue import lock
 from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.index_specs import canonical, shown
-from message_service.catalogue.live import LiveCollection, LiveSchema, live
 from message_service.catalogue.model import Catalogue, Collection
-from message_service.catalogue.plan import diff
-from message_service.catalogue.validators import validator
 from message_service.database.client import Row
+from message_service.schema import lock
+from message_service.schema.index_forms import canonical, shown
+from message_service.schema.live import LiveCollection, LiveSchema, live
+from message_service.schema.plan import diff
+from message_service.schema.validators import validator
 
 
 @dataclass(frozen=True, slots=True)

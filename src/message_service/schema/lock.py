@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.catalogue.schema_state import COLLECTION
 from message_service.database.client import Row
 from message_service.database.lease import Lease, holder_of
+from message_service.schema.schema_state import COLLECTION
 from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_LEASE = 30.0

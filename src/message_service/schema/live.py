@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.catalogue import schema_state
-from message_service.catalogue.index_specs import IndexForm, live_form
 from message_service.catalogue.model import Keys
-from message_service.catalogue.schema_state import SchemaState
 from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.schema import schema_state
+from message_service.schema.index_forms import IndexForm, live_form
+from message_service.schema.schema_state import SchemaState
 
 _COMMENT = "catalogue.live"
 _VALIDATION_OPTIONS = {"validator", "validationLevel", "validationAction"}

@@ -14,8 +14,8 @@ from pymongo import errors as driver
 
 from message_service import errors
 from message_service.database.client import disconnect
-from message_service.database.mongod_process import LOOPBACK, REPLICA_SET
 from message_service.database.translate import translated
+from message_service.local_server.process import LOOPBACK, REPLICA_SET
 
 # Server error codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _ALREADY_INITIALIZED = 23

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from message_service import errors
-from message_service.catalogue.index_specs import declared_form, shown
 from message_service.catalogue.model import Catalogue, Collection, Index, Keys
+from message_service.schema.index_forms import declared_form, shown
 
 _MOST_INDEXES = 64
 _MOST_FIELDS = 32

@@ -11,16 +11,16 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.catalogue import shard_rules, validators
-from message_service.catalogue.changes import Change, Kind, Plan
 from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.index_plan import index_changes, new_indexes
-from message_service.catalogue.index_specs import canonical, shown
-from message_service.catalogue.live import LiveCollection, LiveSchema, live
 from message_service.catalogue.model import Catalogue, Collection, Index, Keys, View
 from message_service.database.client import Row
 from message_service.database.commands import unhurried
 from message_service.database.translate import translated
+from message_service.schema import shard_rules, validators
+from message_service.schema.changes import Change, Kind, Plan
+from message_service.schema.index_forms import canonical, shown
+from message_service.schema.index_plan import index_changes, new_indexes
+from message_service.schema.live import LiveCollection, LiveSchema, live
 
 
 async def make_plan(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOGUE) -> Plan:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from message_service.catalogue.declared import CATALOGUE
-from message_service.catalogue.queries import QUERIES
+from message_service.catalogue.declared import CATALOGUE, QUERIES
 
 SHARD_KEY = "conversation_id"
 

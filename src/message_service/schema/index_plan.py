@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from message_service.catalogue.changes import Change, Kind
-from message_service.catalogue.index_specs import IndexForm, declared_form, shown
-from message_service.catalogue.live import LiveCollection
 from message_service.catalogue.model import Collection, Index
-from message_service.catalogue.schema_state import SchemaState
+from message_service.schema.changes import Change, Kind
+from message_service.schema.index_forms import IndexForm, declared_form, shown
+from message_service.schema.live import LiveCollection
+from message_service.schema.schema_state import SchemaState
 
 _IN_PLACE = {"hidden", "expireAfterSeconds", "unique", "prepareUnique"}
 """Options the server can change without building the index anew."""

@@ -8,11 +8,7 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.catalogue import conformance, schema_state
-from message_service.catalogue.changes import Change, Kind
-from message_service.catalogue.index_specs import create_spec, declared_form, live_form
 from message_service.catalogue.model import Catalogue, Index
-from message_service.catalogue.validators import validator
 from message_service.clock import Clock
 from message_service.database.client import Row
 from message_service.database.commands import (
@@ -24,6 +20,10 @@ from message_service.database.commands import (
     unhurried,
 )
 from message_service.database.translate import translated
+from message_service.schema import conformance, schema_state
+from message_service.schema.changes import Change, Kind
+from message_service.schema.index_forms import create_spec, declared_form, live_form
+from message_service.schema.validators import validator
 
 _GONE = frozenset({INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND})
 _MAJORITY = {"writeConcern": {"w": "majority"}}

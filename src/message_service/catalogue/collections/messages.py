@@ -1,4 +1,4 @@
-"""The collections of messages and conversations: their indexes and shard keys.
+"""The collection `messages`: its indexes and shard key.
 
 The design's `idx_full_text_search` is not among them: the same words are indexed once, by
 `idx_optimized_text_search` on `message_search_index` (see `docs/deviations.md`).
@@ -6,11 +6,14 @@ The design's `idx_full_text_search` is not among them: the same words are indexe
 
 from __future__ import annotations
 
-from message_service.catalogue.collection_parts import BY_CONVERSATION, CREATED, UNIQUE
+from message_service.catalogue.collections.parts import BY_CONVERSATION, CREATED, UNIQUE
 from message_service.catalogue.model import Collection, Index
-from message_service.documents import Branch, Conversation, Message, MessageVersion
+from message_service.documents import (
+    Message,
+)
 
 _BRANCH = "relationships.conversation_branch"
+
 
 MESSAGES = Collection(
     name="messages",
@@ -172,80 +175,5 @@ MESSAGES = Collection(
             partial={"enrichment.refused": {"$exists": True}},
             added=True,
         ),
-    ),
-)
-
-MESSAGE_VERSIONS = Collection(
-    name="message_versions",
-    document=MessageVersion,
-    purpose="what messages said before they were edited",
-    shard_key=BY_CONVERSATION,
-    indexes=(
-        Index(
-            "idx_version_unique",
-            (("conversation_id", 1), ("tenant_id", 1), ("message_id", 1), ("revision", 1)),
-            "the versions of one message, in order",
-            unique=True,
-            added=True,
-        ),
-        Index("idx_version_shard_key", BY_CONVERSATION, "the shard key", added=True),
-    ),
-)
-
-CONVERSATIONS = Collection(
-    name="conversations",
-    document=Conversation,
-    purpose="who talks with whom, and where a conversation stands",
-    shard_key=BY_CONVERSATION,
-    indexes=(
-        Index(
-            "idx_conversation_id_unique",
-            (("conversation_id", 1), ("tenant_id", 1)),
-            "one conversation by id",
-            unique=True,
-            added=True,
-        ),
-        Index("idx_conversation_shard_key", BY_CONVERSATION, "the shard key", added=True),
-        Index(
-            "idx_conversation_recent",
-            (("tenant_id", 1), ("last_activity_at", -1), ("conversation_id", -1)),
-            "a tenant's conversations, latest first",
-            added=True,
-        ),
-        Index(
-            "idx_conversation_owner",
-            (("tenant_id", 1), ("user_id", 1), ("last_activity_at", -1), ("conversation_id", -1)),
-            "a user's conversations, latest first",
-            added=True,
-        ),
-        Index(
-            "idx_conversation_character",
-            (
-                ("tenant_id", 1),
-                ("character_id", 1),
-                ("last_activity_at", -1),
-                ("conversation_id", -1),
-            ),
-            "a character's conversations, latest first",
-            partial={"character_id": {"$exists": True}},
-            added=True,
-        ),
-    ),
-)
-
-BRANCHES = Collection(
-    name="conversation_branches",
-    document=Branch,
-    purpose="where branches leave one another",
-    shard_key=BY_CONVERSATION,
-    indexes=(
-        Index(
-            "idx_branch_unique",
-            (("conversation_id", 1), ("tenant_id", 1), ("branch", 1)),
-            "the branches of one conversation",
-            unique=True,
-            added=True,
-        ),
-        Index("idx_branch_shard_key", BY_CONVERSATION, "the shard key", added=True),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from message_service.catalogue.queries import QUERIES
+from message_service.catalogue.declared import QUERIES
 from message_service.database.query import Query
 from message_service.database.store import Scope
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from message_service.catalogue.validators import Schema
+from message_service.schema.validators import Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Brings a database to the declared catalogue, and compares, checks and reports on it."""
