@@ -1,12 +1,13 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
+from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation
 from message_service.documents.message import Message
-from message_service.messages.appender import Appended
 from message_service.messages.branches import BranchInfo
 from message_service.messages.context import ContextWindow
 from message_service.messages.new_message import NewMessage
 from message_service.messages.numbering import Completeness
+from message_service.messages.outcomes import Appended
 from message_service.messages.rows import Page, StoredMessage
 from message_service.search.results import Hit, SearchPage
 from message_service.service import MessageService, Tenant
@@ -29,4 +30,5 @@ __all__ = [
     "StopSignal",
     "StoredMessage",
     "Tenant",
+    "Transaction",
 ]

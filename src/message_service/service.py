@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,6 +19,7 @@ from message_service.clock import Clock, SystemClock
 from message_service.database.client import Row, build_client, disconnect, open_database
 from message_service.database.server_info import ServerInfo, read_server_info
 from message_service.database.store import Store
+from message_service.database.transaction import Work
 from message_service.documents.validation import checked
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
@@ -37,6 +38,8 @@ from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_TENANT = "default"
 _LONGEST_URI = 16_384
+
+T = TypeVar("T")
 
 
 class Tenant:
@@ -228,10 +231,31 @@ class MessageService:
         transfer = Transfer(
             scope, self._states, conversations, messages, self._summaries, self._clock
         )
-        search = Search(scope, self._signer, self._clock)
+        search = Search(self._store, scope, self._signer, self._clock)
         tenant = Tenant(tenant_id, conversations, messages, search, transfer)
         self._tenants[tenant_id] = tenant
         return tenant
+
+    async def transaction(self, work: Work[T]) -> T:
+        """Run work in a transaction: all it writes is there together, or nothing of it.
+
+        Appends take part with `within=`; the packages of the service with `scope.within(...)`.
+        The work is run again from its beginning when another write or a failover interrupted it,
+        for `write_deadline` seconds at most.
+
+        Args:
+            work: Takes the transaction; its result is returned.
+
+        Raises:
+            Unsupported: The server has no transactions.
+            OutcomeUnknown: No answer to the commit: all of it was written, or nothing.
+            Unavailable: The server cannot be reached, or others wrote in between all the time.
+                Nothing was written.
+            MessageServiceError: What the work raised. Nothing was written.
+        """
+        if not callable(work) or isinstance(work, type):
+            raise errors.InvalidInput("work", "is no function", "Give an async function")
+        return await self._store.transaction(work, seconds=self.settings.write_deadline)
 
     async def drain(self) -> None:
         """Wait until everything appended is written and shown on its conversation."""

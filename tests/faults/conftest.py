@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.replica_sets import ReplicaSet
 from support.servers import OwnServer
 
 
@@ -14,3 +15,13 @@ async def own(tmp_path: Path) -> AsyncIterator[OwnServer]:
     await own.start()
     yield own
     await own.remove()
+
+
+@pytest.fixture
+async def three(tmp_path: Path) -> AsyncIterator[ReplicaSet]:
+    replica_set = ReplicaSet(tmp_path)
+    try:
+        await replica_set.start()
+        yield replica_set
+    finally:
+        await replica_set.stop()

@@ -8,7 +8,7 @@ import pytest
 from pymongo.monitoring import CommandListener
 
 from message_service import MessageService, errors
-from message_service.messages.appender import Appended
+from message_service.messages.outcomes import Appended
 
 USER = "user_000000000001"
 

@@ -11,10 +11,11 @@ import pytest
 from message_service import MessageService, errors
 from message_service.clock import SystemClock
 from message_service.ids import IdFactory, IdKind
-from message_service.messages.appender import Appended, Appender
+from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.incoming import prepare
 from message_service.messages.new_message import NewMessage
+from message_service.messages.outcomes import Appended
 from support.catalogues import Commands
 from support.servers import OwnServer, mongod_that_fails_to_order
 from support.waiting import soon

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from itertools import pairwise
 
@@ -55,7 +56,8 @@ def test_the_start_moves_forward_only_and_in_steps(
             moves += start > first
         first = start
     if grown and gap == 1:
-        assert moves <= 1 + grown / max(1, given_up / 2)
+        # The first move may end at a step that is near; the ones after it are whole steps apart.
+        assert moves <= 1 + math.ceil(grown / max(1, given_up / 2))
 
 
 async def turns(service: MessageService, budget: int) -> list[int]:

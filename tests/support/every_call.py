@@ -44,6 +44,10 @@ class Stopped(StopSignal):
         self.request()
 
 
+async def nothing(_transaction: object) -> None:
+    """The work of a transaction."""
+
+
 @dataclass
 class Target:
     """What the calls are made on, and the valid values for them."""
@@ -156,7 +160,9 @@ class Target:
             "user_id": USER,
             "wait": 0.05,
             "whole_tenant": True,
+            "within": None,
             "words": "first",
+            "work": nothing,
         }
 
     def arguments(self, method: str, path: tuple[str | int, ...] = ()) -> dict[str, Any]:

@@ -101,8 +101,9 @@ def server_error(code: int | None, message: str) -> errors.MessageServiceError:
         return errors.AlreadyExists("a document with this key exists already")
     if code in _NO_TRANSACTIONS and "ransaction" in message:
         return errors.Unsupported(
-            "this server has no transactions: start mongod as a replica set "
-            "(one node is enough) and initiate it"
+            "this server has no transactions: start mongod as a replica set (one node is "
+            "enough) and initiate it. What only has to follow a message needs none: it is marked "
+            "on the message as work due"
         )
     if code in _TIMED_OUT:
         return errors.OutcomeUnknown("the server did not finish in time", code=code)

@@ -16,7 +16,7 @@ from message_service import errors
 from message_service.arguments import check_instance, check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
 from message_service.clock import Clock
-from message_service.database.store import Change, Scope
+from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Conversation
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
@@ -266,15 +266,14 @@ class Importer:
         """Mark conversations as complete, those with failures as not."""
         if not done:
             return
-        changes: list[Change] = []
+        changes: list[tuple[Row, Row]] = []
         for one in done:
             values: Row = {"import_source": _mark_of(one, completed=not one.report.failed)}
             if one.shown is not None and not one.report.failed["idempotency_conflict"]:
                 last = one.values[one.shown]
                 values |= glance(one.shown, last["role"], last["text"], last["created_at"])
             changes.append(
-                Change(
-                    self._scope.tenant_id,
+                (
                     {"conversation_id": one.conversation_id},
                     {
                         "$set": values,
@@ -282,7 +281,7 @@ class Importer:
                     },
                 )
             )
-        await self._scope.store.update_each(CONVERSATION_BY_ID, changes)
+        await self._scope.update_each(CONVERSATION_BY_ID, changes)
         for one in done:
             branch = branches.get(one.conversation_id, MAIN_BRANCH)
             if branch != MAIN_BRANCH:

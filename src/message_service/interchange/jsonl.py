@@ -28,7 +28,7 @@ from message_service.catalogue.queries.conversations import (
 from message_service.catalogue.queries.message_versions import CONVERSATION_VERSIONS
 from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.database.extended_json import from_line, to_line
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 
 FORMAT_VERSION = 1
 

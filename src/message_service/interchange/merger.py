@@ -8,13 +8,13 @@ from message_service import errors
 from message_service.catalogue.queries.conversations import BRANCHES_OF_CONVERSATION
 from message_service.catalogue.queries.messages import CONVERSATION_LAYOUT
 from message_service.clock import Clock
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.interchange.intake import Intake, Row
 from message_service.interchange.merging import Layout, Stretch, plan
 from message_service.interchange.revisions import Revisions
-from message_service.messages.appender import Appended
 from message_service.messages.changes import MessageChanges
 from message_service.messages.messages import Messages
+from message_service.messages.outcomes import Appended
 
 _LONG_CONVERSATION = 1_000
 _PATIENCE = 3

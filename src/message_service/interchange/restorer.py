@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from message_service import errors
 from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
 from message_service.clock import Clock
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
 from message_service.documents.message import MessageType
 from message_service.interchange.jsonl import Bundle

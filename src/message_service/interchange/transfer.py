@@ -8,7 +8,7 @@ from pathlib import Path
 from message_service import errors
 from message_service.arguments import check_instance, check_sequence, check_text_argument
 from message_service.clock import Clock
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl
 from message_service.interchange.formats import FORMATS

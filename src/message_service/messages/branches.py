@@ -13,7 +13,7 @@ from message_service.catalogue.queries.conversations import (
 )
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Branch
 from message_service.documents.fields import MAX_NAME
 from message_service.ids import IdFactory, IdKind, check_branch, check_id

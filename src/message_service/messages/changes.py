@@ -24,7 +24,7 @@ from message_service.arguments import (
 from message_service.catalogue.queries.message_versions import VERSIONS
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION, MESSAGE_BY_ID
 from message_service.clock import Clock
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_DIGEST, MAX_NAME
 from message_service.documents.message import CustomMetadata, MessageVersion, UserFeedback
 from message_service.documents.validation import checked

@@ -23,7 +23,7 @@ from message_service.catalogue.queries.messages import (
     WINDOW_TOKENS,
     Segment,
 )
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
 from message_service.enrichment.text_statistics import TOKENIZER
 from message_service.ids import IdKind, check_branch, check_id

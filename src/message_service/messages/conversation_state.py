@@ -19,6 +19,7 @@ from message_service.catalogue.queries.conversations import (
 )
 from message_service.catalogue.queries.messages import CONVERSATION_TAIL, Segment
 from message_service.database.client import Row
+from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.conversation import MAIN_BRANCH
 from message_service.stopping import end_tasks
@@ -109,9 +110,28 @@ class ConversationStates:
         else:
             self._states.move_to_end(key)
             if max_age is not None and asyncio.get_running_loop().time() - state.read_at > max_age:
-                self._learn(state, await self._conversation(*key))
+                scope = self._store.scope(tenant_id)
+                self._learn(state, await self._conversation(scope, conversation_id))
         await self.know_branch(state, branch or state.active_branch)
         return state
+
+    async def inside(self, scope: Scope, conversation_id: str) -> ConversationState:
+        """Read a conversation's state as a transaction sees it; it is not remembered.
+
+        Args:
+            scope: The tenant's scope inside the transaction.
+            conversation_id: The conversation.
+
+        Raises:
+            NotFound: The tenant has no such conversation.
+        """
+        state = await self._read(scope, conversation_id)
+        await self._know_branch(scope, state, state.active_branch)
+        return state
+
+    def known(self, tenant_id: str, conversation_id: str) -> ConversationState | None:
+        """Return the state if it is remembered."""
+        return self._states.get((tenant_id, conversation_id))
 
     def remember(self, state: ConversationState) -> None:
         """Remember a state (of a conversation just created, or just read)."""
@@ -122,9 +142,9 @@ class ConversationStates:
         """Read a state anew, in place: whoever holds it sees the change."""
         # The tail first: a change to the conversation is written before the number announcing it,
         # so whoever has seen that number reads the change.
-        key = (state.tenant_id, state.conversation_id)
-        tail = await self._tail(*key)
-        row = await self._conversation(*key)
+        scope = self._store.scope(state.tenant_id)
+        tail = await self._tail(scope, state.conversation_id)
+        row = await self._conversation(scope, state.conversation_id)
         state.tail = tail
         self._learn(state, row)
         await self.know_branch(state, state.active_branch)
@@ -135,11 +155,12 @@ class ConversationStates:
 
     async def know_branch(self, state: ConversationState, branch: str) -> None:
         """Make sure `branch` is among the state's branches if it exists."""
+        await self._know_branch(self._store.scope(state.tenant_id), state, branch)
+
+    async def _know_branch(self, scope: Scope, state: ConversationState, branch: str) -> None:
         if branch == MAIN_BRANCH or (state.branches is not None and branch in state.branches):
             return
-        rows = await self._store.scope(state.tenant_id).find(
-            BRANCHES_OF_CONVERSATION, conversation_id=state.conversation_id
-        )
+        rows = await scope.find(BRANCHES_OF_CONVERSATION, conversation_id=state.conversation_id)
         state.branches = {
             row["branch"]: (row["parent_branch"], row["fork_sequence"]) for row in rows
         }
@@ -151,7 +172,7 @@ class ConversationStates:
         """
         reading = self._reading.get(key)
         if reading is None:
-            reading = asyncio.create_task(self._read(*key))
+            reading = asyncio.create_task(self._read(self._store.scope(key[0]), key[1]))
             self._reading[key] = reading
             reading.add_done_callback(lambda _: self._reading.pop(key, None))
         try:
@@ -168,11 +189,11 @@ class ConversationStates:
         while len(self._states) > self._capacity:
             self._states.popitem(last=False)
 
-    async def _read(self, tenant_id: str, conversation_id: str) -> ConversationState:
-        tail = await self._tail(tenant_id, conversation_id)  # first, as in `refresh`
-        row = await self._conversation(tenant_id, conversation_id)
+    async def _read(self, scope: Scope, conversation_id: str) -> ConversationState:
+        tail = await self._tail(scope, conversation_id)  # first, as in `refresh`
+        row = await self._conversation(scope, conversation_id)
         state = ConversationState(
-            tenant_id=tenant_id,
+            tenant_id=scope.tenant_id,
             conversation_id=conversation_id,
             user_id=row["user_id"],
             character_id=None,
@@ -185,16 +206,14 @@ class ConversationStates:
         self._learn(state, row)
         return state
 
-    async def _tail(self, tenant_id: str, conversation_id: str) -> int:
-        row = await self._store.scope(tenant_id).find_one(
+    async def _tail(self, scope: Scope, conversation_id: str) -> int:
+        row = await scope.find_one(
             CONVERSATION_TAIL, committed=True, conversation_id=conversation_id
         )
         return row["sequence_number"] if row else 0
 
-    async def _conversation(self, tenant_id: str, conversation_id: str) -> Row:
-        row = await self._store.scope(tenant_id).find_one(
-            CONVERSATION_BY_ID, conversation_id=conversation_id
-        )
+    async def _conversation(self, scope: Scope, conversation_id: str) -> Row:
+        row = await scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
         if row is None:
             raise errors.NotFound("conversation", conversation_id)
         return row

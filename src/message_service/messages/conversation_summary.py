@@ -13,7 +13,8 @@ from datetime import datetime
 from message_service import errors
 from message_service.catalogue.queries.conversations import CONVERSATION_BEHIND, CONVERSATION_BY_ID
 from message_service.clock import Clock, month_of
-from message_service.database.store import Change, Store
+from message_service.database.bulk import TargetedUpdate
+from message_service.database.store import Store
 from message_service.messages.conversation_state import ConversationState
 from message_service.messages.incoming import Row
 from message_service.stopping import StopSignal, end_tasks
@@ -132,11 +133,11 @@ class ConversationSummaries:
         months: dict[tuple[str, str], set[str]],
     ) -> None:
         now = self._clock.now()
-        moves: list[Change] = []
+        moves: list[TargetedUpdate] = []
         for (tenant_id, conversation_id), (_, document) in waiting.items():
             number = document["sequence_number"]
             moves.append(
-                Change(
+                TargetedUpdate(
                     tenant_id,
                     {"conversation_id": conversation_id, "number": number},
                     {"$set": {**_shown(document), "updated_at": now}},
@@ -144,7 +145,7 @@ class ConversationSummaries:
             )
         await self._store.update_each(CONVERSATION_BEHIND, moves)
         additions = [
-            Change(
+            TargetedUpdate(
                 tenant_id,
                 {"conversation_id": conversation_id},
                 {"$addToSet": {"months": {"$each": sorted(values)}}},

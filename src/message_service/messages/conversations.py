@@ -26,7 +26,7 @@ from message_service.catalogue.queries.conversations import (
 )
 from message_service.catalogue.queries.messages import CONVERSATION_LAST
 from message_service.clock import Clock, check_datetime
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents.conversation import (
     MAIN_BRANCH,
     Conversation,

@@ -25,7 +25,7 @@ from message_service.catalogue.queries.messages import (
 )
 from message_service.clock import check_datetime
 from message_service.database.encoding import object_id
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
 from message_service.ids import IdKind, check_branch, check_id
 from message_service.messages.conversation_state import (

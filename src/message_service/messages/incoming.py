@@ -35,10 +35,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Prepared:
-    """A checked message, complete but for what the moment of writing decides.
-
-    The appender adds `sequence_number`, the branch when none was named, and the checksum.
-    """
+    """A checked message, complete but for what the moment of writing decides."""
 
     document: Row
     client_msg_id: str | None
@@ -46,6 +43,19 @@ class Prepared:
     references: tuple[str, ...]
     named_id: str | None = None
     named_date: datetime | None = None
+
+    def placed(self, number: int, active_branch: str) -> Row:
+        """Return the finished document, with the number it is to take.
+
+        Args:
+            number: The number.
+            active_branch: The branch of a message that names none.
+        """
+        self.document["sequence_number"] = number
+        relationships: Row = self.document["relationships"]
+        relationships["conversation_branch"] = self.branch or active_branch
+        self.document["checksum"] = integrity.checksum(self.document)
+        return self.document
 
 
 _GROUPS = (

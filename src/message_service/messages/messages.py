@@ -9,6 +9,7 @@ from typing import Any
 from message_service import errors
 from message_service.arguments import (
     check_flag,
+    check_instance,
     check_sequence,
     check_text_argument,
     check_whole_number,
@@ -21,15 +22,11 @@ from message_service.catalogue.queries.messages import (
     USER_TOKENS,
 )
 from message_service.clock import Clock, check_datetime
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
+from message_service.database.transaction import Transaction
 from message_service.documents.message import Role
 from message_service.ids import IdFactory, IdKind, check_id
-from message_service.messages.appender import (
-    Appended,
-    Appender,
-    Outcome,
-    duplicate_or_conflict,
-)
+from message_service.messages.appender import Appender
 from message_service.messages.branches import Branches
 from message_service.messages.changes import MessageChanges
 from message_service.messages.context import ContextReader
@@ -43,6 +40,7 @@ from message_service.messages.history import HistoryReader
 from message_service.messages.incoming import Prepared, prepare
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.numbering import Numbering
+from message_service.messages.outcomes import Appended, Outcome, duplicate_or_conflict
 from message_service.messages.rows import Row
 
 
@@ -104,7 +102,13 @@ class Messages:
         self.close_holes = numbering.close_holes
 
     async def append(
-        self, conversation_id: str, role: Role | str, text: str, **fields: Any
+        self,
+        conversation_id: str,
+        role: Role | str,
+        text: str,
+        *,
+        within: Transaction | None = None,
+        **fields: Any,
     ) -> Appended:
         """Append one message, durably, with the next number of its conversation.
 
@@ -112,6 +116,7 @@ class Messages:
             conversation_id: An existing conversation.
             role: user, assistant, system or tool.
             text: 1 to 50,000 characters.
+            within: The transaction it takes part in (`MessageService.transaction`).
             **fields: Any other field of `NewMessage`, for example `client_msg_id`, `branch`,
                 `parent_message_id`, `llm_metadata`, `token_usage`, `custom_metadata`.
 
@@ -128,7 +133,7 @@ class Messages:
             Unavailable: No answer before the write deadline (`OutcomeUnknown`: it may be stored).
         """
         message = check_new_message({**fields, "role": role, "text": text})
-        [outcome] = await self._append(conversation_id, [message])
+        [outcome] = await self._append(conversation_id, [message], within=within)
         if isinstance(outcome, errors.MessageServiceError):
             raise outcome
         return outcome
@@ -140,6 +145,7 @@ class Messages:
         *,
         backlog: bool = False,
         expected_tail: int | None = None,
+        within: Transaction | None = None,
     ) -> list[Outcome]:
         """Append messages of one conversation in order.
 
@@ -156,6 +162,8 @@ class Messages:
                 come right behind it and one another; from where somebody else has written
                 meanwhile they are not stored, and are `VersionConflict`; so are all when the
                 conversation does not (or not surely) reach that number.
+            within: The transaction they take part in (`MessageService.transaction`). Then none
+                has an error of its own: the first one is raised, and ends the transaction.
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
@@ -172,7 +180,11 @@ class Messages:
             except errors.InvalidInput as error:
                 raise _placed(error, place) from None
         return await self._append(
-            conversation_id, checked, backlog=backlog, expected_tail=expected_tail
+            conversation_id,
+            checked,
+            backlog=backlog,
+            expected_tail=expected_tail,
+            within=within,
         )
 
     async def with_same_text(self, conversation_id: str, content_hash: str) -> list[Row]:
@@ -216,12 +228,19 @@ class Messages:
         *,
         backlog: bool = False,
         expected_tail: int | None = None,
+        within: Transaction | None = None,
     ) -> list[Outcome]:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         if not messages:
             return []
-        state = await self._states.get(self._scope.tenant_id, conversation_id)
-        if expected_tail is not None and expected_tail > state.tail:
+        if within is None:
+            scope = self._scope
+            state = await self._states.get(scope.tenant_id, conversation_id)
+        else:
+            check_instance("within", within, Transaction)
+            scope = self._scope.within(within)
+            state = await self._states.inside(scope, conversation_id)
+        if within is None and expected_tail is not None and expected_tail > state.tail:
             await self._states.refresh(state)
             if expected_tail > state.tail:
                 # What came behind it would leave a hole. It may just have been read before a
@@ -251,7 +270,13 @@ class Messages:
             except errors.InvalidInput as error:
                 raise (error if len(messages) == 1 else _placed(error, place)) from None
         await self._check_branches(state, prepared)
-        await self._check_references(conversation_id, prepared)
+        await _check_references(scope, conversation_id, prepared)
+        if within is not None:
+            return [
+                *await self._appender.append_within(
+                    within, scope, state, prepared, after=expected_tail
+                )
+            ]
         if len(prepared) == 1:
             return await self._appender.append(state, prepared, after=expected_tail)
         return await self._append_new(state, prepared, expected_tail)
@@ -287,22 +312,25 @@ class Messages:
             await self._states.know_branch(state, branch)
             state.segments(branch)
 
-    async def _check_references(self, conversation_id: str, prepared: Sequence[Prepared]) -> None:
-        """Refuse a parent that does not exist: links never dangle."""
-        coming: set[str] = set()
-        wanted: dict[str, None] = {}
-        for item in prepared:
-            wanted.update((ref, None) for ref in item.references if ref not in coming)
-            coming.add(item.document["message_id"])
-        if not wanted:
-            return
-        rows = await self._scope.find(
-            MESSAGES_BY_IDS, conversation_id=conversation_id, message_ids=list(wanted)
-        )
-        found = {row["message_id"] for row in rows}
-        for reference in wanted:
-            if reference not in found:
-                raise errors.NotFound("message", reference)
+
+async def _check_references(
+    scope: Scope, conversation_id: str, prepared: Sequence[Prepared]
+) -> None:
+    """Refuse a parent that does not exist: links never dangle."""
+    coming: set[str] = set()
+    wanted: dict[str, None] = {}
+    for item in prepared:
+        wanted.update((ref, None) for ref in item.references if ref not in coming)
+        coming.add(item.document["message_id"])
+    if not wanted:
+        return
+    rows = await scope.find(
+        MESSAGES_BY_IDS, conversation_id=conversation_id, message_ids=list(wanted)
+    )
+    found = {row["message_id"] for row in rows}
+    for reference in wanted:
+        if reference not in found:
+            raise errors.NotFound("message", reference)
 
 
 def _placed(error: errors.InvalidInput, place: int) -> errors.InvalidInput:

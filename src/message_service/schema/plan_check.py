@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from message_service.catalogue.declared import QUERIES
 from message_service.database.query import Query
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 
 _PAGE = 50
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from message_service.catalogue.queries.search import ENTRIES, PREFIX_IDS, TERM_IDS, TERMS, Ids
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.search.filters import Condition, Row
 from message_service.search.query import Clause, Kind, ParsedQuery
 

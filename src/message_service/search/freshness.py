@@ -14,7 +14,8 @@ from message_service.catalogue.queries.indexing import (
     INDEXING_REFUSED_ANYWHERE,
 )
 from message_service.catalogue.queries.messages import CONVERSATION_TAIL
-from message_service.database.store import Scope, Store
+from message_service.database.scope import Scope
+from message_service.database.store import Store
 from message_service.messages.incoming import BACKLOG, LIVE
 from message_service.search.results import Freshness
 from message_service.stopping import within

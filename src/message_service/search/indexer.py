@@ -26,8 +26,9 @@ from message_service.catalogue.queries.indexing import (
 )
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
+from message_service.database.bulk import TargetedUpdate
 from message_service.database.lease import Lease
-from message_service.database.store import Change, Store
+from message_service.database.store import Store
 from message_service.database.wake import WakeUp
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
@@ -317,7 +318,7 @@ class Indexer:
 
     async def _take_off(self, ready: Sequence[_Ready]) -> None:
         changes = [
-            Change(
+            TargetedUpdate(
                 one.message["tenant_id"],
                 {
                     "conversation_id": one.message["conversation_id"],

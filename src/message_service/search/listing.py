@@ -16,7 +16,7 @@ from typing import Any
 
 from message_service.clock import Clock
 from message_service.database.encoding import object_id
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.search import candidates, ranking, shown
 from message_service.search.candidates import Candidates, Lookup, Where
 from message_service.search.entry_ids import first_id

@@ -19,7 +19,8 @@ from message_service.catalogue.queries.indexing import (
 )
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
-from message_service.database.store import Change, Store
+from message_service.database.bulk import TargetedUpdate
+from message_service.database.store import Store
 from message_service.ids import IdKind, check_id
 from message_service.messages.incoming import BACKLOG
 from message_service.search.entries import is_searchable
@@ -151,7 +152,7 @@ class Reconciler:
 
     async def _repair(self, due: list[Key], orphans: list[Key]) -> None:
         mark = {"enrichment.pending": BACKLOG, "enrichment.pending_since": self._clock.now()}
-        changes = [Change(key[1], _values(key), {"$set": mark}) for key in due]
+        changes = [TargetedUpdate(key[1], _values(key), {"$set": mark}) for key in due]
         if changes:
             await self._store.update_each(MESSAGE_BY_ID, changes)
         for key in orphans:

@@ -8,7 +8,8 @@ from message_service import errors
 from message_service.arguments import check_number, check_text_argument, check_whole_number
 from message_service.catalogue.queries.search import USER_TEXT_SEARCH
 from message_service.clock import Clock, check_datetime
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
+from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.ids import IdKind, check_id
 from message_service.messages.cursors import CursorSigner
@@ -31,12 +32,14 @@ class Search:
     """Searches one tenant's messages.
 
     Args:
+        store: The database, for what concerns all tenants.
         scope: The tenant's scope.
         signer: Signs cursors.
         clock: The present moment.
     """
 
-    def __init__(self, scope: Scope, signer: CursorSigner, clock: Clock) -> None:
+    def __init__(self, store: Store, scope: Scope, signer: CursorSigner, clock: Clock) -> None:
+        self._store = store
         self._scope = scope
         self._signer = signer
         self._clock = clock
@@ -154,7 +157,7 @@ class Search:
             NotFound: The tenant has no such conversation.
         """
         if conversation_id is None:
-            return await freshness.of_store(self._scope.store)
+            return await freshness.of_store(self._store)
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         return await freshness.of_conversation(self._scope, conversation_id)
 

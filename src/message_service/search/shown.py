@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from message_service.catalogue.queries.search import HITS
-from message_service.database.store import Scope
+from message_service.database.scope import Scope
 from message_service.enrichment.language import UNDETERMINED
 from message_service.enrichment.words import analyse
 from message_service.messages.rows import StoredMessage

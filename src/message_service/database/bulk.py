@@ -1,0 +1,146 @@
+"""Writes of many documents in one round trip, of any tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
+from pymongo.results import BulkWriteResult
+
+from message_service import errors
+from message_service.database.access import Access, hint_of, tenant_filter
+from message_service.database.client import Row
+from message_service.database.query import Query
+from message_service.database.translate import server_error, translated
+
+Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One document an insert did not write.
+
+    Attributes:
+        position: Its place in the list given.
+        error: Why; `AlreadyExists` when it met a unique index.
+        fields: The fields of that index, in order; empty otherwise.
+    """
+
+    position: int
+    error: errors.MessageServiceError
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetedUpdate:
+    """One update of one document of one tenant.
+
+    Attributes:
+        tenant_id: The tenant.
+        values: What the query's `build` takes.
+        update: The update.
+    """
+
+    tenant_id: str
+    values: Mapping[str, Any]
+    update: Mapping[str, Any]
+
+
+async def insert(
+    access: Access, collection: str, documents: Sequence[Row], *, ordered: bool, comment: str
+) -> list[Refused]:
+    """Insert documents; see `Store.insert`."""
+    with translated():
+        try:
+            await access.collection(collection).insert_many(
+                documents, ordered=ordered, comment=comment, session=access.session
+            )
+        except BulkWriteError as error:
+            return _refusals(access, error)
+    return []
+
+
+async def update_each(access: Access, query: Query, updates: Sequence[TargetedUpdate]) -> int:
+    """Apply independent updates; see `Store.update_each`."""
+    result = await _send(
+        access,
+        query,
+        [
+            UpdateOne(
+                tenant_filter(query, one.values, one.tenant_id), one.update, hint=hint_of(query)
+            )
+            for one in updates
+        ],
+    )
+    return 0 if result is None else result.matched_count
+
+
+async def replace_each(
+    access: Access, query: Query, documents: Sequence[tuple[Mapping[str, Any], Row]]
+) -> None:
+    """Put documents in the place of older ones; see `Store.replace_each`."""
+    operations = [
+        ReplaceOne(
+            tenant_filter(query, values, document["tenant_id"]),
+            document,
+            upsert=True,
+            hint=hint_of(query),
+        )
+        for values, document in documents
+    ]
+    await _send(access, query, operations, keep_newer=True)
+
+
+async def delete_each(
+    access: Access, query: Query, chosen: Sequence[tuple[str, Mapping[str, Any]]]
+) -> int:
+    """Remove documents; see `Store.delete_each`."""
+    result = await _send(
+        access,
+        query,
+        [
+            DeleteOne(tenant_filter(query, values, tenant_id), hint=hint_of(query))
+            for tenant_id, values in chosen
+        ],
+    )
+    return 0 if result is None else result.deleted_count
+
+
+async def _send(
+    access: Access, query: Query, operations: Sequence[Operation], *, keep_newer: bool = False
+) -> BulkWriteResult | None:
+    """Send operations in any order; None when some met a newer document and were to leave it."""
+    with translated():
+        try:
+            return await access.collection(query.collection).bulk_write(
+                operations, ordered=False, comment=query.name, session=access.session
+            )
+        except BulkWriteError as error:
+            if not keep_newer:
+                raise
+            for refusal in _refusals(access, error):
+                if not isinstance(refusal.error, errors.AlreadyExists):
+                    raise refusal.error from error
+    return None
+
+
+def _refusals(access: Access, error: BulkWriteError) -> list[Refused]:
+    """Return what the server refused, where the rest is written.
+
+    Raises:
+        BulkWriteError: The rest may not be written: there was no majority for it, or this is a
+            transaction, which the server gives up at the first refusal.
+    """
+    if error.details.get("writeConcernErrors") or access.session is not None:
+        raise error
+    return [
+        Refused(
+            position=failure["index"],
+            error=server_error(failure.get("code"), str(failure.get("errmsg"))),
+            fields=tuple(failure.get("keyPattern", ())),
+        )
+        for failure in error.details["writeErrors"]
+    ]

@@ -1,0 +1,170 @@
+"""One tenant's way to the database: declared queries in, the tenant added to each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from pymongo import ReturnDocument
+
+from message_service import errors
+from message_service.database.access import Access, each_row, hint_of, tenant_filter
+from message_service.database.bulk import Refused, TargetedUpdate, insert, update_each
+from message_service.database.client import Row
+from message_service.database.query import Query
+from message_service.database.transaction import Transaction
+from message_service.database.translate import translated
+
+Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class Scope:
+    """One tenant's door to the database."""
+
+    def __init__(self, access: Access, tenant_id: str) -> None:
+        self._access = access
+        self.tenant_id = tenant_id
+
+    def within(self, transaction: Transaction) -> Scope:
+        """Return this tenant's scope inside a transaction."""
+        return Scope(transaction.access, self.tenant_id)
+
+    def filter(self, query: Query, values: Mapping[str, Any]) -> Row:
+        """Return the query's filter for these values, inside this tenant."""
+        return tenant_filter(query, values, self.tenant_id)
+
+    async def find(
+        self,
+        query: Query,
+        *,
+        limit: int = 0,
+        committed: bool = False,
+        whole: bool = False,
+        **values: Any,
+    ) -> list[Row]:
+        """Return the documents a query finds, as plain dictionaries.
+
+        Args:
+            query: A declared query.
+            limit: Most documents to return; 0 for all.
+            committed: Read only what a majority holds.
+            whole: Return whole documents instead of the declared projection.
+            values: What the query's `build` takes.
+        """
+        with translated():
+            return await self._cursor(query, limit, committed, whole, values).to_list()
+
+    async def find_one(self, query: Query, *, committed: bool = False, **values: Any) -> Row | None:
+        """Return the first document a query finds, or None."""
+        found = await self.find(query, limit=1, committed=committed, **values)
+        return found[0] if found else None
+
+    async def stream(
+        self, query: Query, *, batch: int = 500, whole: bool = False, **values: Any
+    ) -> AsyncIterator[Row]:
+        """Yield the documents a query finds, holding one batch in memory."""
+        cursor = self._cursor(query, 0, False, whole, values).batch_size(batch)
+        async for row in each_row(cursor):
+            yield row
+
+    async def aggregate(self, query: Query, **values: Any) -> list[Row]:
+        """Return the rows of an aggregating query (one with stages)."""
+        return await self._access.aggregate(query, self.filter(query, values))
+
+    async def explain(self, query: Query, *, limit: int = 0, **values: Any) -> Row:
+        """Run a query under the server's `explain` and return its execution statistics."""
+        chosen = self.filter(query, values)
+        command: Row
+        if query.stages:
+            command = {
+                "aggregate": query.collection,
+                "pipeline": [{"$match": chosen}, *query.stages],
+                "cursor": {},
+            }
+        else:
+            command = {"find": query.collection, "filter": chosen}
+            if query.sort:
+                command["sort"] = dict(query.sort)
+            if query.projection is not None:
+                command["projection"] = dict(query.projection)
+            if limit:
+                command["limit"] = limit
+        if query.hinted:
+            command["hint"] = query.index
+        with translated():
+            return await self._access.database.command(
+                {"explain": command, "verbosity": "executionStats", "comment": query.name}
+            )
+
+    async def insert_one(self, collection: str, document: Row, *, comment: str) -> bool:
+        """Insert one document of this tenant; False when a unique index refused it."""
+        refused = await insert(
+            self._access,
+            collection,
+            [{**document, "tenant_id": self.tenant_id}],
+            ordered=True,
+            comment=comment,
+        )
+        if refused and not isinstance(refused[0].error, errors.AlreadyExists):
+            raise refused[0].error
+        return not refused
+
+    async def insert_many(
+        self, collection: str, documents: Sequence[Row], *, comment: str
+    ) -> list[Refused]:
+        """Insert documents of this tenant; return those the server refused, the others are in."""
+        return await insert(
+            self._access,
+            collection,
+            [{**document, "tenant_id": self.tenant_id} for document in documents],
+            ordered=False,
+            comment=comment,
+        )
+
+    async def update_each(self, query: Query, updates: Sequence[tuple[Row, Row]]) -> int:
+        """Apply independent updates in one round trip; return how many found their document.
+
+        Args:
+            query: Finds the document of each.
+            updates: What the query's `build` takes, and the update.
+        """
+        return await update_each(
+            self._access,
+            query,
+            [TargetedUpdate(self.tenant_id, values, update) for values, update in updates],
+        )
+
+    async def update_one(self, query: Query, update: Update, **values: Any) -> bool:
+        """Change the one document a query finds; False when it finds none."""
+        with translated():
+            result = await self._access.collection(query.collection).update_one(
+                self.filter(query, values),
+                update,
+                hint=hint_of(query),
+                comment=query.name,
+                session=self._access.session,
+            )
+        return result.matched_count > 0
+
+    async def find_and_update(self, query: Query, update: Update, **values: Any) -> Row | None:
+        """Change the one document a query finds and return it as it is then."""
+        with translated():
+            return await self._access.collection(query.collection).find_one_and_update(
+                self.filter(query, values),
+                update,
+                return_document=ReturnDocument.AFTER,
+                hint=hint_of(query),
+                comment=query.name,
+                session=self._access.session,
+            )
+
+    def _cursor(
+        self,
+        query: Query,
+        limit: int,
+        committed: bool,
+        whole: bool,
+        values: Mapping[str, Any],
+    ) -> Any:
+        chosen = self.filter(query, values)
+        return self._access.find(query, chosen, limit, committed=committed, whole=whole)

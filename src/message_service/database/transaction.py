@@ -1,0 +1,109 @@
+"""Transactions: several writes that are there together, or not at all.
+
+The work is a function, not a block: an attempt that another writer or a failover interrupted is
+run again from its beginning, and only a function can be. So whatever it does besides reading and
+writing through the transaction must be safe to do twice, or wait for `Transaction.after_commit`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pymongo
+from pymongo import errors as driver
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.read_concern import ReadConcern
+
+from message_service import errors
+from message_service.database.access import Access
+from message_service.database.client import DURABLE
+from message_service.database.translate import translated
+
+SECONDS = 30.0
+"""How long a transaction is tried when nothing else is said."""
+
+_AGAIN = "TransientTransactionError"
+_COMMIT_UNKNOWN = "UnknownTransactionCommitResult"
+_NOTHING = "the transaction was given up at its deadline, and nothing was written"
+
+T = TypeVar("T")
+
+
+class Transaction:
+    """One attempt at a transaction.
+
+    `Store.within` and `Scope.within` give the store and a tenant's scope inside it. Reads see one
+    moment of the database and the transaction's own writes. Any refused write ends the attempt.
+
+    Args:
+        access: The collections, bound to the transaction's session.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._after_commit: list[Callable[[], object]] = []
+
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Have something done once it is committed, and not when it is not; must not block."""
+        self._after_commit.append(call)
+
+    def committed(self) -> None:
+        """Do what waited for the commit."""
+        for call in self._after_commit:
+            call()
+
+
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+async def run_transaction(access: Access, work: Work[T], seconds: float) -> T:
+    """Run work in a transaction; see `Store.transaction`.
+
+    The driver's `with_transaction` repeats the attempt and the commit as the specification says
+    (mongodb/specifications, transactions-convenient-api).
+    """
+    if access.session is not None:
+        raise TypeError("a transaction cannot be begun inside another; pass on the one there is")
+    attempt = Transaction(access)
+
+    async def attempted(session: AsyncClientSession) -> T:
+        nonlocal attempt
+        attempt = Transaction(Access(access.database, session))
+        working = work(attempt)
+        if not inspect.isawaitable(working):  # pyright: ignore[reportUnnecessaryComparison]
+            raise errors.InvalidInput("work", "is not async", "Give an async function")
+        try:
+            return await working
+        except errors.MessageServiceError as error:
+            cause = error.__cause__
+            if isinstance(cause, driver.PyMongoError) and cause.has_error_label(_AGAIN):
+                raise cause from error  # the driver knows what to do by the label
+            if isinstance(error, errors.OutcomeUnknown):  # of a write; the commit was not reached
+                raise errors.Unavailable(f"{error.message}; {_NOTHING}") from error
+            raise
+
+    with translated():
+        try:
+            with pymongo.timeout(seconds):
+                async with access.database.client.start_session() as session:
+                    result = await session.with_transaction(
+                        attempted, read_concern=ReadConcern("snapshot"), write_concern=DURABLE
+                    )
+        except driver.PyMongoError as error:
+            raise _ended(error) from error
+    attempt.committed()
+    return result
+
+
+def _ended(error: driver.PyMongoError) -> Exception:
+    """Return the error of a transaction that was not, or not surely, committed."""
+    labelled: BaseException | None = error
+    while isinstance(labelled, driver.PyMongoError):
+        if labelled.has_error_label(_COMMIT_UNKNOWN):
+            return errors.OutcomeUnknown("no answer to the commit before the deadline")
+        if labelled.has_error_label(_AGAIN):
+            return errors.Unavailable(f"other writes or a failover came in between; {_NOTHING}")
+        labelled = labelled.__cause__
+    return error
