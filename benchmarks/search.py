@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.harness import Figure, fresh_service, median, percentile
 from benchmarks.sources import real_texts
 from message_service import MessageService
+from message_service.clock import SystemClock
 from message_service.enrichment.language import detect_language
 from message_service.enrichment.words import analyse
 from message_service.search.indexer import Indexer
@@ -75,7 +76,7 @@ async def build(
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait(pending)
     await service.drain()
-    worker = Indexer(service.store, service._clock, "bench", poll=1)
+    worker = Indexer(service.store, SystemClock(), poll=1)
     started = time.perf_counter()
     done = 0
     while await worker.step():

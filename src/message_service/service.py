@@ -24,6 +24,7 @@ from message_service.documents.validation import checked
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
 from message_service.local_server.manager import LocalServerManager
+from message_service.loops.control import LoopControl
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
@@ -32,11 +33,16 @@ from message_service.messages.cursors import CursorSigner
 from message_service.messages.messages import Messages
 from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
+from message_service.search.indexer import Indexer
 from message_service.search.searcher import Search
 from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
 
 DEFAULT_TENANT = "default"
+
+LOOPS: tuple[str, ...] = (Indexer.name,)
+"""Every loop that one process of all runs at a time."""
+
 _LONGEST_URI = 16_384
 
 T = TypeVar("T")
@@ -80,6 +86,7 @@ class MessageService:
         settings: The settings in force.
         server: What the server is.
         search_index: The search index of all tenants, for operators.
+        loops: The loops that run in the background, in this or other processes, for operators.
     """
 
     def __init__(
@@ -120,6 +127,7 @@ class MessageService:
             phone_regions=settings.phone_regions,
         )
         self._stop = StopSignal()
+        self.loops = LoopControl(database, LOOPS)
         self._indexing: asyncio.Task[bool] | None = None
         if settings.index_in_background:
             self._indexing = asyncio.create_task(self.search_index.run(self._stop))

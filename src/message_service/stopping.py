@@ -187,3 +187,14 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def suspended_at(task: asyncio.Task[Any]) -> str:
+    """Return where a task waits, outermost call first, a line each: names and places, no values."""
+    lines: list[str] = []
+    inner: Any = task.get_coro()
+    while (frame := getattr(inner, "cr_frame", None)) is not None:
+        code = frame.f_code
+        lines.append(f"  {code.co_qualname} ({code.co_filename}:{frame.f_lineno})")
+        inner = inner.cr_await
+    return "\n".join(lines) or "  (nowhere)"

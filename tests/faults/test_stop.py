@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from message_service import MessageService, errors
+from message_service.clock import SystemClock
 from message_service.search.index import SearchIndex
 from message_service.stopping import STOP_GRACE, StopSignal
 from support.servers import OwnServer
@@ -113,7 +114,7 @@ async def test_an_indexer_told_to_stop_ends(own: OwnServer, state: str) -> None:
 def index_of(service: MessageService) -> SearchIndex:
     return SearchIndex(
         service.store,
-        service._clock,
+        SystemClock(),
         lambda tenant_id: service.tenant(tenant_id).search,
         f"stopped-{random.random()}",
         poll=0.1,

@@ -85,7 +85,7 @@ async def test_an_apply_waits_for_the_lease_and_says_who_holds_it(database: Data
 
 async def test_the_lease_of_a_holder_that_died_runs_out(database: Database) -> None:
     dead = lock.ApplyLease(database, "dead", 0.2)
-    assert (await dead.lease.try_acquire())["holder"] == "dead"
+    assert (await dead.lease.lease.try_acquire())["holder"] == "dead"
     report = await apply(database, clock=CLOCK, wait=30)
     assert report.done
     with pytest.raises(errors.CatalogueError, match="lost"):

@@ -135,6 +135,20 @@ def test_an_import_report_file(cli: Cli, tmp_path: Path) -> None:
     )
 
 
+def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:
+    def loop() -> dict[str, object]:
+        [found] = json.loads(cli("db", "status", "--json"))["loops"]
+        return found
+
+    assert (loop()["name"], loop()["state"]) == ("search_indexer", "idle")
+    assert "paused" in cli("db", "pause", "search_indexer")
+    assert loop()["state"] == "paused"
+    assert "search_indexer" in cli("db", "status")
+    assert "may run" in cli("db", "resume", "search_indexer")
+    assert loop()["state"] == "idle"
+    assert "Name one of: search_indexer" in cli("db", "pause", "kettle", code=2)
+
+
 def test_search_from_the_shell(cli: Cli) -> None:
     conversation = cli("conversations", "create", USER).strip()
     for text in ("Napoli pizza with cheese", "bread with cheese", "[bold]no markup[/bold] pizza"):

@@ -49,7 +49,7 @@ async def test_a_stored_language_that_is_now_unsure_is_taken_back(
     # As an upgrade does: another version, and a process that has not looked yet.
     monkeypatch.setattr(sweep, "ENRICHMENT_VERSION", "next")
     monkeypatch.setattr(entries, "ENRICHMENT_VERSION", "next")
-    await Indexer(service.store, SystemClock(), "upgraded", poll=0.1).drain()
+    await Indexer(service.store, SystemClock(), poll=0.1).drain()
     message = (await service.messages.get(made.conversation_id, said.message_id)).raw
     assert message["enrichment"]["version"] == "next"
     assert "detected_language" not in message["content"]

@@ -8,12 +8,17 @@ from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, errors
+from message_service.clock import SystemClock
 from message_service.database.client import Row
+from message_service.database.lease import Lease
+from message_service.loops.loop import Loop
+from message_service.loops.runner import LoopRunner
 from message_service.search import entries, indexer, sweep
 from message_service.search.indexer import Indexer
 from message_service.stopping import end_tasks
 
 USER = "user_000000000001"
+CLOCK = SystemClock()
 
 Database = AsyncDatabase[Row]
 
@@ -165,24 +170,28 @@ async def test_live_messages_come_before_a_backlog(
         backlog=True,
     )
     live = await service.messages.append(made.conversation_id, "user", "new")
-    worker = Indexer(service.store, service._clock, "test", poll=0.1)
+    worker = Indexer(service.store, CLOCK, poll=0.1)
     await worker.step()
     await worker.settle()
     assert await entry_of(database, live.message_id) is not None
     assert worker.progress.done == 10
 
 
+def runner_of(loop: Loop, service: MessageService, holder: str) -> LoopRunner:
+    lease = Lease(service.store.database, loop.name, holder, loop.lease_seconds)
+    return LoopRunner(loop, lease, CLOCK, standby=0.01)
+
+
 async def test_two_indexers_take_turns_and_one_takes_over(service: MessageService) -> None:
-    clock = service._clock
-    first = Indexer(service.store, clock, "first", poll=0.01)
-    second = Indexer(service.store, clock, "second", poll=0.01)
-    running = asyncio.create_task(first.run())
+    first = Indexer(service.store, CLOCK, poll=0.01)
+    second = Indexer(service.store, CLOCK, poll=0.01)
+    running = asyncio.create_task(runner_of(first, service, "first").run())
     made = await service.conversations.create(USER)
     said = await service.messages.append(made.conversation_id, "user", "pizza one")
     await service.search.find(
         "pizza", conversation_id=made.conversation_id, min_sequence=said.sequence_number, wait=30
     )
-    standing_by = asyncio.create_task(second.run())
+    standing_by = asyncio.create_task(runner_of(second, service, "second").run())
     said = await service.messages.append(made.conversation_id, "user", "pizza two")
     await service.search.find(
         "pizza", conversation_id=made.conversation_id, min_sequence=said.sequence_number, wait=30
@@ -202,7 +211,7 @@ async def test_a_thawed_indexer_does_not_bring_back_what_was_deleted(
 ) -> None:
     made = await service.conversations.create(USER)
     said = await service.messages.append(made.conversation_id, "user", "secret pizza")
-    slow = Indexer(service.store, service._clock, "slow", poll=0.1)
+    slow = Indexer(service.store, CLOCK, poll=0.1)
     rows = await service.store.find_everywhere(indexer.INDEXING_WORK)
     ready = await slow._work_out(rows)
     # While it was frozen, the message was deleted and another indexer saw to it.
@@ -229,14 +238,14 @@ async def test_a_new_enricher_version_reaches_what_is_stored(
     monkeypatch.setattr(sweep, "ENRICHMENT_VERSION", "next")
     monkeypatch.setattr(entries, "ENRICHMENT_VERSION", "next")
     monkeypatch.setattr(sweep, "_STRETCH", 10)
-    first = Indexer(service.store, service._clock, "first", poll=0.1)
+    first = Indexer(service.store, CLOCK, poll=0.1)
     await first.step()  # marks the first stretch, and stops there, as if killed
-    second = Indexer(service.store, service._clock, "second", poll=0.1)
+    second = Indexer(service.store, CLOCK, poll=0.1)
     progress = await second.drain()
     assert progress.indexed == 25
     collection = database.get_collection("messages")
     assert await collection.count_documents({"enrichment.version": "next"}) == 25
-    third = Indexer(service.store, service._clock, "third", poll=0.1)
+    third = Indexer(service.store, CLOCK, poll=0.1)
     assert (await third.drain()).done == 0
 
 

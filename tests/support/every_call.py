@@ -123,6 +123,7 @@ class Target:
             "language": "en",
             "limit": 2,
             "listeners": [],
+            "loop": "search_indexer",
             "max_messages": 10,
             "message_id": self.message,
             "messages": [{"role": "user", "text": "one of many"}],

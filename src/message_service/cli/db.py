@@ -20,11 +20,15 @@ from message_service.cli.context import (
 from message_service.cli.numbers import LONGEST_SECONDS, number
 from message_service.cli.running import run_once
 from message_service.clock import SystemClock
+from message_service.loops.control import LoopControl
 from message_service.schema import apply as apply_engine
 from message_service.schema import conformance as conformance_engine
 from message_service.schema import plan as plan_engine
 from message_service.schema import sharding, status
 from message_service.schema.changes import Change, Kind, Plan
+from message_service.service import LOOPS
+
+LoopArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(LOOPS)}.")]
 
 EXIT_DIFFERENT = errors.DriftFound.exit_code
 
@@ -139,11 +143,11 @@ def shard(ctx: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command("status")
 def status_command(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """Show versions, who is applying, and each collection's documents, indexes and validator."""
+    """Show versions, who is applying, each collection's state, and the background loops."""
 
     async def run() -> status.Status:
         async with connected_database(ctx) as database:
-            return await status.read_status(database)
+            return await status.read_status(database, loops=LOOPS)
 
     found = run_once(run())
     if as_json:
@@ -172,11 +176,46 @@ def status_command(ctx: typer.Context, as_json: JsonOption = False) -> None:
             for entry in found.collections
         ),
     )
+    print_table(
+        "Loops",
+        ("loop", "state", "at work", "last worked", "done", "last failure"),
+        (
+            (
+                entry.name,
+                entry.state,
+                _or(entry.holder, "-"),
+                _or(entry.worked_at, "never"),
+                ", ".join(f"{name} {count:,}" for name, count in entry.figures.items()) or "-",
+                "-" if entry.failure is None else f"{entry.failure} at {entry.failed_at}",
+            )
+            for entry in found.loops
+        ),
+    )
     console.print(
         "no difference from the catalogue"
         if not found.differences
         else f"{found.differences} differences from the catalogue; see `db plan`"
     )
+
+
+@app.command("pause")
+def pause(ctx: typer.Context, loop: LoopArgument) -> None:
+    """Have no process run a background loop until it is resumed."""
+    run_once(_set_paused(ctx, loop, paused=True))
+    console.print(f"{loop} is paused", markup=False)
+
+
+@app.command("resume")
+def resume(ctx: typer.Context, loop: LoopArgument) -> None:
+    """Let a paused background loop run again."""
+    run_once(_set_paused(ctx, loop, paused=False))
+    console.print(f"{loop} may run", markup=False)
+
+
+async def _set_paused(ctx: typer.Context, loop: str, *, paused: bool) -> None:
+    async with connected_database(ctx) as database:
+        control = LoopControl(database, LOOPS)
+        await (control.pause(loop) if paused else control.resume(loop))
 
 
 @app.command("conformance")

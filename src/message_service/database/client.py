@@ -21,6 +21,7 @@ from message_service.settings import Settings
 from message_service.stopping import within
 
 Row = dict[str, Any]
+Database = AsyncDatabase[Row]
 
 CODEC: CodecOptions[Row] = CodecOptions(
     document_class=dict,

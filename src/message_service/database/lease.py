@@ -1,13 +1,14 @@
-"""A lease: who may do a thing that one process at a time should do.
+"""A lease: which process may do what one process at a time should do.
 
 It is one document, taken and renewed by the server's clock. A holder that dies stops renewing, and
-the lease ends by itself. Two can overlap (a holder frozen for longer than its lease and then
-thawed), so what is done under a lease must be safe to do twice; the lease keeps it from being
-wasteful, not from being wrong.
+the lease expires. Two holders can overlap (one frozen for longer than its lease and then thawed),
+so what is done under a lease must be safe to do twice; the lease saves work, it does not protect
+data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -15,7 +16,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
 from message_service.database.client import Row
+from message_service.database.records import COLLECTION
 from message_service.database.translate import translated
+
+_IN_FORCE = {"$gt": ["$expires_at", "$$NOW"]}
 
 
 class Lease:
@@ -23,39 +27,49 @@ class Lease:
 
     Args:
         database: Where.
-        collection: The collection of its document.
         name: Its name, the document's `_id`.
         holder: Who asks; unique to this asker.
         seconds: How long it lasts without renewal.
     """
 
     def __init__(
-        self,
-        database: AsyncDatabase[Row],
-        collection: str,
-        name: str,
-        holder: str,
-        seconds: float,
+        self, database: AsyncDatabase[Row], name: str, holder: str, seconds: float
     ) -> None:
-        self._leases = database.get_collection(collection)
-        self._name = name
+        self._leases = database.get_collection(COLLECTION)
+        self.name = name
         self.holder = holder
         self.seconds = seconds
 
-    async def renew(self) -> bool:
-        """Hold it for its full length again; False when it ran out and may be another's."""
+    async def renew(self, note: Mapping[str, Any] | None = None) -> Row | None:
+        """Hold it for its full length again.
+
+        Args:
+            note: What the holder reports of its work; None leaves the last report.
+
+        Returns:
+            The lease's document as it is then; None when it expired and may be another's.
+        """
+        values = self._until()
+        if note is not None:
+            values["loop"] = {"$literal": dict(note)}
         with translated():
-            result = await self._leases.update_one(
-                {"_id": self._name, "holder": self.holder}, [{"$set": self._until()}]
+            return await self._leases.find_one_and_update(
+                {"_id": self.name, "holder": self.holder},
+                [{"$set": values}],
+                return_document=ReturnDocument.AFTER,
             )
-        return result.matched_count > 0
 
     async def try_acquire(self) -> Row:
-        """Take the lease if it is free or has run out; return its document as it is then."""
+        """Take the lease if it is free or expired, and not paused; return its document then."""
         free = {
-            "$or": [
-                {"$eq": [{"$ifNull": ["$holder", None]}, None]},
-                {"$lte": ["$expires_at", "$$NOW"]},
+            "$and": [
+                {"$eq": [{"$ifNull": ["$paused_at", None]}, None]},
+                {
+                    "$or": [
+                        {"$eq": [{"$ifNull": ["$holder", None]}, None]},
+                        {"$not": [_IN_FORCE]},
+                    ]
+                },
             ]
         }
         taken = {"holder": {"$literal": self.holder}, "acquired_at": "$$NOW", **self._until()}
@@ -67,17 +81,20 @@ class Lease:
         }
         with translated():
             lease = await self._leases.find_one_and_update(
-                {"_id": self._name}, [stage], upsert=True, return_document=ReturnDocument.AFTER
+                {"_id": self.name}, [stage], upsert=True, return_document=ReturnDocument.AFTER
             )
         if lease is None:
             raise errors.Internal("the server returned no document for an upsert")
         return lease
 
-    async def release(self) -> None:
-        """Give it back, if it is still ours."""
+    async def release(self, note: Mapping[str, Any] | None = None) -> None:
+        """Give it back, if this holder still has it."""
+        values: Row = {"holder": None}
+        if note is not None:
+            values["loop"] = dict(note)
         with translated():
             await self._leases.update_one(
-                {"_id": self._name, "holder": self.holder}, {"$set": {"holder": None}}
+                {"_id": self.name, "holder": self.holder}, {"$set": values}
             )
 
     def _until(self) -> dict[str, Any]:
@@ -92,9 +109,31 @@ class Lease:
         }
 
 
-async def holder_of(database: AsyncDatabase[Row], collection: str, name: str) -> str | None:
+async def holder_of(database: AsyncDatabase[Row], name: str) -> str | None:
     """Return who holds a lease now; None when nobody does."""
-    in_force = {"$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+    found = await read_lease(database, name)
+    return found["holder"] if found.get("in_force") else None
+
+
+async def read_lease(database: AsyncDatabase[Row], name: str) -> Row:
+    """Return a lease's document, and under `in_force` whether it is held now; empty when unknown.
+
+    The fields are `holder`, `acquired_at`, `expires_at`, `paused_at` and `loop` (the last report).
+    """
     with translated():
-        lease = await database.get_collection(collection).find_one({"_id": name, **in_force})
-    return None if lease is None else lease["holder"]
+        found = await database.get_collection(COLLECTION).find_one(
+            {"_id": name},
+            {
+                "_id": 0,
+                **dict.fromkeys(("holder", "acquired_at", "expires_at", "paused_at", "loop"), 1),
+                "in_force": {"$and": [{"$ne": [{"$ifNull": ["$holder", None]}, None]}, _IN_FORCE]},
+            },
+        )
+    return found or {}
+
+
+async def set_paused(database: AsyncDatabase[Row], name: str, *, paused: bool) -> None:
+    """Keep a lease from being acquired, or end that; its holder sees it at the next renewal."""
+    stage = {"$set": {"paused_at": "$$NOW" if paused else None}}
+    with translated():
+        await database.get_collection(COLLECTION).update_one({"_id": name}, [stage], upsert=True)

@@ -15,6 +15,8 @@ from message_service.catalogue.queries.conversations import CONVERSATION_BEHIND,
 from message_service.clock import Clock, month_of
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
+from message_service.loops.loop import Bell, Loop
+from message_service.loops.runner import LoopRunner
 from message_service.messages.conversation_state import ConversationState
 from message_service.messages.incoming import Row
 from message_service.stopping import StopSignal, end_tasks
@@ -24,7 +26,7 @@ _PAUSE = 0.25
 _PREVIEW = 200
 
 
-class ConversationSummaries:
+class ConversationSummaries(Loop):
     """Gathers what was written and updates the conversations concerned.
 
     Args:
@@ -32,12 +34,16 @@ class ConversationSummaries:
         clock: The present moment, for `updated_at`.
     """
 
+    name = "conversation_summaries"
+
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._waiting: dict[tuple[str, str], tuple[ConversationState, Row]] = {}
         self._months: dict[tuple[str, str], set[str]] = {}
-        self._runner: asyncio.Task[None] | None = None
+        self.wake = self._noted = Bell()
+        self._runner = LoopRunner(self, None, clock)
+        self._running: asyncio.Task[bool] | None = None
         self._stop = StopSignal()
         self._write_lock = asyncio.Lock()
 
@@ -51,8 +57,9 @@ class ConversationSummaries:
         if month not in state.months:
             state.months.add(month)
             self._months.setdefault(key, set()).add(month)
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run())
+        self._noted.ring()
+        if self._running is None and not self._stop.requested:
+            self._running = asyncio.create_task(self._runner.run(self._stop))
 
     async def settle(self, tenant_id: str, conversation_id: str) -> None:
         """Make sure that what was noted of a conversation is written.
@@ -92,20 +99,19 @@ class ConversationSummaries:
         """
         self._stop.request()
         try:
-            if self._runner is not None:
-                await asyncio.wait((self._runner,))
+            if self._running is not None:
+                await asyncio.wait((self._running,))
             await self.flush()
         finally:
-            if self._runner is not None:
-                await end_tasks((self._runner,))
+            if self._running is not None:
+                await end_tasks((self._running,))
 
-    async def _run(self) -> None:
-        while self._waiting and not self._stop.requested:
+    async def step(self) -> bool:
+        """Gather for a moment, then write what was noted."""
+        if self._waiting:
             await self._stop.pause(_PAUSE)
-            try:
-                await self.flush()
-            except errors.Unavailable:
-                continue  # the notes are kept, and the next round tries again
+            await self.flush()
+        return bool(self._waiting)
 
     async def _write_each(
         self,

@@ -7,7 +7,6 @@ asks for its lease before each.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -16,8 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service import errors
 from message_service.database.client import Row
 from message_service.database.lease import Lease, holder_of
-from message_service.schema.schema_state import COLLECTION
-from message_service.stopping import StopSignal, end_tasks, within
+from message_service.loops.kept_lease import KeptLease
 
 DEFAULT_LEASE = 30.0
 """Seconds a holder may be silent."""
@@ -25,7 +23,7 @@ DEFAULT_LEASE = 30.0
 DEFAULT_WAIT = 3_600.0
 """Seconds to wait for another holder; index builds take long."""
 
-_ID = "apply_lock"
+NAME = "apply_lock"
 _POLL = 0.25
 
 
@@ -39,32 +37,19 @@ class ApplyLease:
     """
 
     def __init__(self, database: AsyncDatabase[Row], holder: str, seconds: float) -> None:
-        self.lease = Lease(database, COLLECTION, _ID, holder, seconds)
+        self.lease = KeptLease(Lease(database, NAME, holder, seconds))
 
     async def renew(self) -> None:
         """Make sure it is still held, and hold it for its full length again.
 
         Raises:
-            CatalogueError: It ran out and somebody else may work now.
+            CatalogueError: It expired, and another apply may be at work.
         """
         if not await self.lease.renew():
             raise errors.CatalogueError(
                 "this apply was silent for longer than its lease and has lost it; run it again",
-                holder=self.lease.holder,
+                holder=self.lease.lease.holder,
             )
-
-    async def keep(self, stop: StopSignal) -> None:
-        """Renew it until asked to stop; ends when it is lost."""
-        while True:
-            await stop.pause(self.lease.seconds / 3)
-            if stop.requested:
-                return
-            try:
-                await self.renew()
-            except errors.Unavailable:
-                continue  # a failover; `renew` before the next step decides
-            except errors.CatalogueError:
-                return  # lost: the next step's `renew` will say so where it is heard
 
 
 @asynccontextmanager
@@ -88,31 +73,25 @@ async def held(
     """
     ours = ApplyLease(database, holder, lease)
     await _acquire(ours.lease, wait)
-    stop = StopSignal()
-    keeper = asyncio.create_task(ours.keep(stop))
     try:
         yield ours
     finally:
-        stop.request()
-        await end_tasks((keeper,))
-        # If it cannot be given back now, it runs out by itself.
-        with contextlib.suppress(errors.Unavailable, TimeoutError):
-            await within(lease, ours.lease.release())
+        await ours.lease.release()
 
 
-async def _acquire(ours: Lease, wait: float) -> None:
+async def _acquire(ours: KeptLease, wait: float) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
-    while (lock := await ours.try_acquire())["holder"] != ours.holder:
+    while not await ours.hold():
         if loop.time() >= deadline:
             raise errors.CatalogueError(
-                f"another apply is at work: {lock['holder']}, since "
-                f"{lock['acquired_at'].isoformat()}",
-                holder=lock["holder"],
+                f"another apply is at work: {ours.seen['holder']}, since "
+                f"{ours.seen['acquired_at'].isoformat()}",
+                holder=ours.seen["holder"],
             )
         await asyncio.sleep(_POLL)
 
 
 async def holder(database: AsyncDatabase[Row]) -> str | None:
     """Return who holds the lease now; None when nobody does."""
-    return await holder_of(database, COLLECTION, _ID)
+    return await holder_of(database, NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection
 from message_service.database.client import Row
+from message_service.loops.control import LoopControl, LoopStatus
 from message_service.schema import lock
 from message_service.schema.index_forms import canonical, shown
 from message_service.schema.live import LiveCollection, LiveSchema, live
@@ -51,6 +53,7 @@ class Status:
         applying: Who holds the lease of an apply, if anybody does.
         differences: How many differences `db plan` would show.
         collections: The declared collections.
+        loops: The background loops.
     """
 
     database: str
@@ -60,14 +63,20 @@ class Status:
     applying: str | None
     differences: int
     collections: tuple[CollectionStatus, ...]
+    loops: tuple[LoopStatus, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return asdict(self)
 
 
-async def read_status(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOGUE) -> Status:
-    """Read the state of a database's schema.
+async def read_status(
+    database: AsyncDatabase[Row],
+    catalogue: Catalogue = CATALOGUE,
+    *,
+    loops: Sequence[str] = (),
+) -> Status:
+    """Read the state of a database's schema, and of the loops with these names.
 
     Raises:
         MessageServiceError: The database cannot be read.
@@ -81,6 +90,7 @@ async def read_status(database: AsyncDatabase[Row], catalogue: Catalogue = CATAL
         applying=await lock.holder(database),
         differences=len(diff(catalogue, found).changes),
         collections=tuple(_status(collection, found) for collection in catalogue.collections),
+        loops=tuple(await LoopControl(database, loops).status()),
     )
 
 

@@ -9,12 +9,13 @@ from message_service import errors
 from message_service.arguments import check_instance, check_whole_number
 from message_service.catalogue.queries.search import INDEXED_TENANTS
 from message_service.clock import Clock
-from message_service.database.lease import holder_of
+from message_service.database.lease import Lease, holder_of
 from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
+from message_service.loops.runner import LoopRunner
 from message_service.search import freshness
-from message_service.search.indexer import LEASE, STATE, Indexer, Progress
+from message_service.search.indexer import Indexer, Progress
 from message_service.search.query import parse_query
 from message_service.search.reconciler import Reconciler
 from message_service.search.results import Freshness, Hit
@@ -66,7 +67,9 @@ class SearchIndex:
     ) -> None:
         self._store = store
         self._search = search
-        self._indexer = Indexer(store, clock, holder, poll=poll, phone_regions=phone_regions)
+        self._indexer = Indexer(store, clock, poll=poll, phone_regions=phone_regions)
+        lease = Lease(store.database, Indexer.name, holder, Indexer.lease_seconds)
+        self._runner = LoopRunner(self._indexer, lease, clock, standby=poll)
         self.check = Reconciler(store, clock).check
 
     @property
@@ -86,7 +89,7 @@ class SearchIndex:
             Whether the last round was finished.
         """
         _check_stop(stop)
-        return await self._indexer.run(stop)
+        return await self._runner.run(stop)
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
         """Index until nothing is due.
@@ -113,7 +116,7 @@ class SearchIndex:
             freshness=await freshness.of_store(self._store),
             entries=await self._store.estimated_count("message_search_index"),
             version=ENRICHMENT_VERSION,
-            indexer=await holder_of(self._store.database, STATE, LEASE),
+            indexer=await holder_of(self._store.database, Indexer.name),
         )
 
     async def find_everywhere(

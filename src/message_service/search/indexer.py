@@ -11,10 +11,9 @@ wakes it sooner; the list is the truth.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,11 +26,11 @@ from message_service.catalogue.queries.indexing import (
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
 from message_service.database.bulk import TargetedUpdate
-from message_service.database.lease import Lease
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
+from message_service.loops.loop import Loop
 from message_service.messages.incoming import LANGUAGE_PATH
 from message_service.search.entries import (
     continued,
@@ -44,17 +43,13 @@ from message_service.search.entries import (
 )
 from message_service.search.filters import Row
 from message_service.search.sweep import Sweep
-from message_service.stopping import StopOverdue, StopSignal, end_tasks, run_until_stopped
-
-STATE = "schema_state"
-LEASE = "search_indexer"
-LEASE_SECONDS = 10.0
+from message_service.stopping import StopSignal, end_tasks
 
 _READ = 512
 _WRITE = 128
 _WRITE_CHARACTERS = 400_000
 _TURN = 4
-_RETRY_PAUSE = 0.5
+_CHANGES = {"operationType": {"$in": ["insert", "update", "replace"]}}
 _LOG = logging.getLogger(__name__)
 
 
@@ -88,24 +83,22 @@ class _Ready:
     update: Mapping[str, Any]
 
 
-class Indexer:
+class Indexer(Loop):
     """Indexes the messages of all tenants.
-
-    Any number may run; one works at a time (by a lease), and another takes over when it dies.
 
     Args:
         store: The database.
         clock: The present moment.
-        holder: Name of this indexer, unique; shown to operators.
         poll: Seconds between looks at the work list when nothing wakes it.
         phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
+
+    name = "search_indexer"
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        holder: str,
         *,
         poll: float,
         phone_regions: tuple[str, ...] = (),
@@ -113,34 +106,11 @@ class Indexer:
         self._store = store
         self._phone_regions = phone_regions
         self._clock = clock
-        self._poll = poll
-        self._lease = Lease(store.database, STATE, LEASE, holder, LEASE_SECONDS)
+        self.wake = WakeUp(store.database, "messages", _CHANGES, poll)
         self._sweep = Sweep(store, clock)
-        self._held_until = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._in_flight = set[Any]()
         self.progress = Progress()
-
-    async def run(self, stop: StopSignal | None = None) -> bool:
-        """Index until asked to stop; waits its turn while another indexer works.
-
-        A database that cannot be reached is waited for.
-
-        Args:
-            stop: Asks to stop: the round under way is finished unless it takes longer than
-                `STOP_GRACE`; what is cut short stays on the work list. Without it, cancel the task
-                this runs in, which cuts the round short at once.
-
-        Returns:
-            Whether the last round was finished.
-        """
-        asked = stop if stop is not None else StopSignal()
-        try:
-            await run_until_stopped(self._rounds(asked), asked)
-        except StopOverdue as overdue:
-            _LOG.warning("indexer: %s", overdue)
-            return False
-        return True
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
         """Index until nothing is due, whoever else is at it; return what was done.
@@ -164,42 +134,16 @@ class Indexer:
         if self._writing is not None:
             await end_tasks((self._writing,))
 
-    async def _rounds(self, stop: StopSignal) -> None:
-        wake = WakeUp(
-            self._store.database,
-            "messages",
-            {"operationType": {"$in": ["insert", "update", "replace"]}},
-            self._poll,
-        )
-        # Each part of the clean-up is tried, whatever becomes of the one before.
-        async with contextlib.AsyncExitStack() as at_the_end:
-            at_the_end.push_async_callback(self._give_up_lease)
-            at_the_end.push_async_callback(wake.disarm)
-            at_the_end.push_async_callback(self._finish_writing)
-            while not stop.requested:
-                try:
-                    if not await self._holds_lease():
-                        await stop.pause(self._poll)
-                        continue
-                    await wake.arm()
-                    if not await self.step():
-                        await stop.race(wake.wait())
-                except errors.Unavailable as error:
-                    _LOG.warning("indexer waits for the database: %s", error.message)
-                    await stop.pause(_RETRY_PAUSE)
-
-    async def _finish_writing(self) -> None:
+    async def finish(self) -> None:
+        """Write what the last step has worked out."""
         try:
-            with contextlib.suppress(errors.Unavailable):
-                await self.settle()
+            await self.settle()
         finally:
             await self.close()
 
-    async def _give_up_lease(self) -> None:
-        if self._held_until:
-            self._held_until = 0.0
-            with contextlib.suppress(errors.Unavailable):
-                await self._lease.release()
+    def figures(self) -> Mapping[str, int]:
+        """Return what was done so far."""
+        return asdict(self.progress)
 
     async def step(self) -> bool:
         """Do one round of work; False when nothing is due.
@@ -238,18 +182,6 @@ class Indexer:
                 self._writing = writing
                 raise
         self._in_flight = set[Any]()
-
-    async def _holds_lease(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now < self._held_until - LEASE_SECONDS / 2:
-            return True
-        if self._held_until and await self._lease.renew():
-            self._held_until = now + LEASE_SECONDS
-            return True
-        lease = await self._lease.try_acquire()
-        held = lease["holder"] == self._lease.holder
-        self._held_until = now + LEASE_SECONDS if held else 0.0
-        return held
 
     async def _work_out(self, messages: Sequence[Row]) -> list[_Ready]:
         await dictionaries_read()

@@ -10,7 +10,7 @@ from typing import Any
 
 from message_service.catalogue.queries.indexing import INDEXING_OUTDATED, INDEXING_SWEEP
 from message_service.clock import Clock
-from message_service.database.progress import ProgressRecord
+from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
 from message_service.messages.incoming import BACKLOG
@@ -30,7 +30,7 @@ class Sweep:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._record = ProgressRecord(store.database, STATE)
+        self._record = Record(store.database, STATE)
         self._done = False
 
     async def step(self) -> bool:

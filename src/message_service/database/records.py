@@ -1,4 +1,4 @@
-"""What a background task remembers between runs: one small document."""
+"""What the service's own machinery remembers: single documents, apart from tenants' data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from message_service.database.client import Row
 from message_service.database.translate import translated
 
 COLLECTION = "schema_state"
+"""Holds the schema's version, leases, the progress of loops, and the cursor secret."""
 
 
-class ProgressRecord:
-    """The record of one task.
+class Record:
+    """One document, read and replaced as a whole.
 
     Args:
         database: Where.
-        name: The task's name, the document's `_id`.
+        name: The document's `_id`.
     """
 
     def __init__(self, database: AsyncDatabase[Row], name: str) -> None:
