@@ -8,7 +8,8 @@ from message_service.messages.context import ContextWindow
 from message_service.messages.new_message import NewMessage
 from message_service.messages.numbering import Completeness
 from message_service.messages.outcomes import Appended
-from message_service.messages.rows import Page, StoredMessage
+from message_service.messages.rows import StoredMessage
+from message_service.paging.page import Page
 from message_service.search.results import Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings

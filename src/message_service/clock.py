@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from message_service import errors
@@ -10,6 +10,9 @@ from message_service import errors
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 """The moments that can be stored, both included: a chat's date outside them is a mistake."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -31,6 +34,16 @@ class SystemClock:
 def to_milliseconds(moment: datetime) -> datetime:
     """Cut a datetime to the millisecond, as BSON stores it."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def epoch_milliseconds(moment: datetime) -> int:
+    """Return the whole milliseconds from 1970 to a moment, as cursors hold it."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_epoch_milliseconds(milliseconds: int) -> datetime:
+    """Return the moment so many milliseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def month_of(moment: datetime) -> str:

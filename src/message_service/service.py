@@ -29,8 +29,8 @@ from message_service.messages.appender import Appender
 from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
-from message_service.messages.cursors import CursorSigner
 from message_service.messages.messages import Messages
+from message_service.paging.cursors import CursorSigner
 from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
 from message_service.search.indexer import Indexer

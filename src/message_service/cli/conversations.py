@@ -19,7 +19,7 @@ from message_service.cli.numbers import number
 from message_service.cli.running import run_once
 from message_service.documents.conversation import Conversation
 from message_service.enrichment.text_statistics import sanitize
-from message_service.messages.history import MAX_PAGE
+from message_service.paging.page import MAX_PAGE
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from typing import Any
 
 from message_service import errors
@@ -25,7 +23,7 @@ from message_service.catalogue.queries.conversations import (
     CONVERSATIONS_RECENT,
 )
 from message_service.catalogue.queries.messages import CONVERSATION_LAST
-from message_service.clock import Clock, check_datetime
+from message_service.clock import Clock, check_datetime, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.scope import Scope
 from message_service.documents.conversation import (
     MAIN_BRANCH,
@@ -40,28 +38,15 @@ from message_service.ids import IdFactory, IdKind, check_branch, check_id
 from message_service.messages import conversation_state
 from message_service.messages.appender import Appender
 from message_service.messages.conversation_summary import ConversationSummaries
-from message_service.messages.cursors import CursorSigner
 from message_service.messages.free_form import check_free_form
-from message_service.messages.history import check_limit
 from message_service.messages.incoming import Prepared
 from message_service.messages.numbering import tombstone
+from message_service.paging.cursors import CursorSigner
+from message_service.paging.page import Page, check_limit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTEMPTS = 10
 _NOT_GIVEN: Any = object()
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationPage:
-    """One page of conversations, latest activity first.
-
-    Attributes:
-        items: The conversations.
-        next: Cursor of the page after this one; None at the end.
-    """
-
-    items: list[Conversation]
-    next: str | None
 
 
 class Conversations:
@@ -189,7 +174,7 @@ class Conversations:
         character_id: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
-    ) -> ConversationPage:
+    ) -> Page[Conversation]:
         """Return conversations, latest activity first.
 
         Args:
@@ -214,21 +199,19 @@ class Conversations:
         if character_id is not None:
             subject["character_id"] = check_id(IdKind.CHARACTER, "character_id", character_id)
             query = CONVERSATIONS_BY_CHARACTER
-        listing = ("conversations", self._scope.tenant_id, user_id, character_id)
+        listing = self._signer.of("conversations", self._scope.tenant_id, user_id, character_id)
         before: tuple[datetime, str] | None = None
         if cursor is not None:
-            milliseconds, tie = self._signer.read(listing, cursor)
-            before = (_EPOCH + timedelta(milliseconds=milliseconds), tie)
+            milliseconds, tie = listing.position(cursor)
+            before = (from_epoch_milliseconds(milliseconds), tie)
         await self._summaries.flush()
         rows = await self._scope.find(query, limit=limit + 1, before=before, **subject)
-        shown = rows[:limit]
-        sign = partial(self._signer.sign, listing)
+        items = [Conversation.model_validate(row) for row in rows[:limit]]
         following: str | None = None
         if len(rows) > limit:
-            last = shown[-1]
-            moment = (last["last_activity_at"] - _EPOCH) // timedelta(milliseconds=1)
-            following = sign((moment, last["conversation_id"]))
-        return ConversationPage([Conversation.model_validate(row) for row in shown], following)
+            last = items[-1]
+            following = listing.at(epoch_milliseconds(last.last_activity_at), last.conversation_id)
+        return Page(items, next=following)
 
     async def patch(
         self,

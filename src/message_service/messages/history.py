@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from message_service import errors
-from message_service.arguments import check_flag, check_sequence, check_whole_number
+from message_service.arguments import check_flag, check_sequence
 from message_service.catalogue.queries.messages import (
     BRANCH_BACKWARD,
     BRANCH_FORWARD,
@@ -23,7 +22,7 @@ from message_service.catalogue.queries.messages import (
     USER_PAGE,
     Segment,
 )
-from message_service.clock import check_datetime
+from message_service.clock import check_datetime, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
@@ -33,18 +32,15 @@ from message_service.messages.conversation_state import (
     ConversationState,
     ConversationStates,
 )
-from message_service.messages.cursors import CursorSigner
-from message_service.messages.rows import Page, Row, Sign, StoredMessage
-
-MAX_PAGE = 1_000
-"""Most messages one page holds."""
+from message_service.messages.rows import Row, StoredMessage
+from message_service.paging.cursors import Cursors, CursorSigner
+from message_service.paging.page import Page, check_limit
 
 ALL_BRANCHES = "*"
 """Stands for every branch of a conversation together."""
 
 Direction = Literal["forward", "backward"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEGMENTS_AT_ONCE = 32
 
 
@@ -78,7 +74,7 @@ class HistoryReader:
         before: int | None = None,
         statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
         full: bool = False,
-    ) -> Page:
+    ) -> Page[StoredMessage]:
         """Return one page of a conversation.
 
         Args:
@@ -116,15 +112,26 @@ class HistoryReader:
         chosen = branch or state.active_branch
         above = _bound("after", after, 0)
         below = _bound("before", before, FULL_SPAN)
-        listing = ("history", self._scope.tenant_id, conversation_id, chosen, shown)
+        listing = self._listing(conversation_id, chosen, shown, direction)
         if cursor is not None:
-            position: int = self._signer.read((*listing, direction), cursor)[0]
+            position: int = listing.position(cursor)[0]
             if direction == "forward":
                 above = max(above, position)
             else:
                 below = min(below, position)
         rows = await self._read(state, chosen, direction, above, below, shown, limit + 1, full)
-        return self._page(rows, limit, direction, listing, above, below)
+        items = [StoredMessage(row) for row in rows[:limit]]
+        unmoved = above if direction == "forward" else below
+        resume = listing.at(items[-1].sequence_number if items else unmoved)
+        opposite: Direction = "backward" if direction == "forward" else "forward"
+        return Page(
+            items,
+            next=resume if len(rows) > limit else None,
+            resume=resume,
+            previous=self._listing(conversation_id, chosen, shown, opposite).at(
+                items[0].sequence_number if items else unmoved
+            ),
+        )
 
     async def around(
         self,
@@ -136,7 +143,7 @@ class HistoryReader:
         branch: str | None = None,
         statuses: Sequence[MessageStatus | str] = (MessageStatus.ACTIVE,),
         full: bool = False,
-    ) -> Page:
+    ) -> Page[StoredMessage]:
         """Return the messages around one, oldest first; `next` and `previous` go on from there.
 
         Args:
@@ -171,14 +178,15 @@ class HistoryReader:
 
         earlier, later = await asyncio.gather(side("backward", before), side("forward", after))
         shown_rows = [*reversed(earlier[:before]), middle.raw, *later[:after]]
-        listing = ("history", self._scope.tenant_id, conversation_id, chosen, shown)
+        items = [StoredMessage(row) for row in shown_rows]
+        forward = self._listing(conversation_id, chosen, shown, "forward")
+        backward = self._listing(conversation_id, chosen, shown, "backward")
+        resume = forward.at(items[-1].sequence_number)
         return Page(
-            items=[StoredMessage(row) for row in shown_rows],
-            has_more=len(later) > after,
-            position=(shown_rows[-1]["sequence_number"],),
-            start=(shown_rows[0]["sequence_number"],),
-            sign=self._signing(listing, "forward"),
-            sign_reverse=self._signing(listing, "backward"),
+            items,
+            next=resume if len(later) > after else None,
+            resume=resume,
+            previous=backward.at(items[0].sequence_number),
         )
 
     async def get(self, conversation_id: str, message_id: str) -> StoredMessage:
@@ -203,7 +211,7 @@ class HistoryReader:
         limit: int = 50,
         cursor: str | None = None,
         since: datetime | None = None,
-    ) -> Page:
+    ) -> Page[StoredMessage]:
         """Return a user's messages over all conversations, newest first, deleted ones left out.
 
         Args:
@@ -219,7 +227,7 @@ class HistoryReader:
         check_id(IdKind.USER, "user_id", user_id)
         check_limit(limit)
         oldest = None if since is None else check_datetime("since", since)
-        listing = (
+        listing = self._signer.of(
             "by_user",
             self._scope.tenant_id,
             user_id,
@@ -227,25 +235,19 @@ class HistoryReader:
         )
         before: tuple[datetime, object] | None = None
         if cursor is not None:
-            milliseconds, tie = self._signer.read(listing, cursor)
+            milliseconds, tie = listing.position(cursor)
             if milliseconds is not None:
-                before = (_moment(milliseconds), object_id(tie))
+                before = (from_epoch_milliseconds(milliseconds), object_id(tie))
         rows = await self._scope.find(
             USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
         )
-        shown = rows[:limit]
-        end: Sequence[Any] = (None, None)
-        if shown:
-            end = (_milliseconds(shown[-1]["timestamps"]["created_at"]), str(shown[-1]["_id"]))
-        elif before is not None:
-            end = (_milliseconds(before[0]), str(before[1]))
-        return Page(
-            items=[StoredMessage(row) for row in shown],
-            has_more=len(rows) > limit,
-            position=end,
-            start=end,
-            sign=partial(self._signer.sign, listing),
-        )
+        items = [StoredMessage(row) for row in rows[:limit]]
+        if items:
+            last = items[-1]
+            resume = listing.at(epoch_milliseconds(last.created_at), str(last.raw["_id"]))
+        else:
+            resume = cursor or listing.at(None, None)
+        return Page(items, next=resume if len(rows) > limit else None, resume=resume)
 
     async def _read(
         self,
@@ -289,29 +291,12 @@ class HistoryReader:
                 break
         return rows
 
-    def _page(
-        self,
-        rows: list[Row],
-        limit: int,
-        direction: Direction,
-        listing: Sequence[Any],
-        above: int,
-        below: int,
-    ) -> Page:
-        shown = rows[:limit]
-        unmoved = above if direction == "forward" else below
-        opposite: Direction = "backward" if direction == "forward" else "forward"
-        return Page(
-            items=[StoredMessage(row) for row in shown],
-            has_more=len(rows) > limit,
-            position=(shown[-1]["sequence_number"] if shown else unmoved,),
-            start=(shown[0]["sequence_number"] if shown else unmoved,),
-            sign=self._signing(listing, direction),
-            sign_reverse=self._signing(listing, opposite),
+    def _listing(
+        self, conversation_id: str, branch: str, statuses: Sequence[str], direction: Direction
+    ) -> Cursors:
+        return self._signer.of(
+            "history", self._scope.tenant_id, conversation_id, branch, statuses, direction
         )
-
-    def _signing(self, listing: Sequence[Any], direction: Direction) -> Sign:
-        return partial(self._signer.sign, (*listing, direction))
 
 
 def clip(segments: Sequence[Segment], above: int, below: int) -> list[Segment]:
@@ -322,15 +307,6 @@ def clip(segments: Sequence[Segment], above: int, below: int) -> list[Segment]:
         if high > low:
             clipped.append((name, low, high))
     return clipped
-
-
-def check_limit(limit: int, field: str = "limit", *, lowest: int = 1) -> None:
-    """Check the size of a page.
-
-    Raises:
-        InvalidInput: It is not a whole number within bounds.
-    """
-    check_whole_number(field, limit, lowest, MAX_PAGE)
 
 
 def check_statuses(statuses: Sequence[MessageStatus | str]) -> list[str]:
@@ -359,11 +335,3 @@ def _bound(field: str, given: int | None, default: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise errors.InvalidInput(field, "is not a sequence number", "Use a whole number from 0 up")
     return min(given, FULL_SPAN)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -35,13 +35,13 @@ from message_service.messages.conversation_state import (
     ConversationState,
     ConversationStates,
 )
-from message_service.messages.cursors import CursorSigner
 from message_service.messages.history import HistoryReader
 from message_service.messages.incoming import Prepared, prepare
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.numbering import Numbering
 from message_service.messages.outcomes import Appended, Outcome, duplicate_or_conflict
 from message_service.messages.rows import Row
+from message_service.paging.cursors import CursorSigner
 
 
 class Messages:

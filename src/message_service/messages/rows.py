@@ -1,9 +1,7 @@
-"""What reading returns: thin views of stored documents, and pages of them."""
+"""What reading returns: thin views of stored documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -90,46 +88,3 @@ class StoredMessage:
 
     def __repr__(self) -> str:
         return f"<StoredMessage {self.sequence_number} {self.role} {self.message_id}>"
-
-
-Sign = Callable[[Sequence[Any]], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a listing, in the order asked for.
-
-    Attributes:
-        items: The messages.
-        has_more: Whether the listing went on when this page was read.
-        position: Where it ends.
-        start: Where it begins.
-    """
-
-    items: list[StoredMessage]
-    has_more: bool
-    position: Sequence[Any]
-    start: Sequence[Any]
-    sign: Sign
-    sign_reverse: Sign | None = None
-
-    @property
-    def next(self) -> str | None:
-        """Cursor of the page after this one; None at the end."""
-        return self.resume if self.has_more else None
-
-    @property
-    def resume(self) -> str:
-        """Cursor after the last message here, also at the end: later messages follow it."""
-        return self.sign(self.position)
-
-    @property
-    def previous(self) -> str | None:
-        """Cursor of what lies before this page, for a listing in the other direction."""
-        return None if self.sign_reverse is None else self.sign_reverse(self.start)
-
-    def __iter__(self) -> Iterator[StoredMessage]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)

@@ -14,6 +14,7 @@ from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
 from message_service.loops.runner import LoopRunner
+from message_service.paging.page import check_limit
 from message_service.search import freshness
 from message_service.search.indexer import Indexer, Progress
 from message_service.search.query import parse_query
@@ -141,7 +142,7 @@ class SearchIndex:
             raise errors.InvalidQuery(
                 "admin", "is not set", "A search across all tenants needs admin=True"
             )
-        check_whole_number("limit", limit, 1, MAX_HITS)
+        check_limit(limit, highest=MAX_HITS)
         await dictionaries_read()
         parse_query(query)  # also when there is no tenant to ask
         rows = await self._store.aggregate_everywhere(INDEXED_TENANTS)

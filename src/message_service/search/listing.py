@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from message_service.clock import Clock
+from message_service.clock import Clock, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
 from message_service.search import candidates, ranking, shown
@@ -57,7 +57,7 @@ class Place:
     def to_json(self) -> list[Any]:
         """Return the place as a cursor holds it."""
         return [
-            int(self.as_of.timestamp() * 1000),
+            epoch_milliseconds(self.as_of),
             None if self.below is None else str(self.below),
             None if self.floor is None else str(self.floor),
             None if self.after is None else [self.after[0], str(self.after[1])],
@@ -71,7 +71,7 @@ class Place:
         """Return the place a cursor held."""
         as_of, below, floor, after, matched, rarities, counted = values
         return cls(
-            datetime.fromtimestamp(as_of / 1000, UTC),
+            from_epoch_milliseconds(as_of),
             None if below is None else object_id(below),
             None if floor is None else object_id(floor),
             None if after is None else (after[0], object_id(after[1])),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from message_service.messages.rows import StoredMessage
+from message_service.paging.page import Page
 from message_service.search.snippets import Snippet
 
 Matched = Literal["all", "some"]
@@ -107,14 +108,14 @@ class Freshness:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SearchPage:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage(Page[Hit]):
     """One page of hits, best first.
 
+    A long listing is searched in stretches from new to old, each ranked by itself: a page may hold
+    few hits and still have a next.
+
     Attributes:
-        hits: The hits.
-        next: Cursor of the next page; None at the end. A long listing is searched in stretches
-            from new to old, each ranked by itself: a page may hold few hits and still have a next.
         count: How many messages match.
         matched: "all" when every hit has every word; "some" when none had, and these have a part.
         freshness: How far the index has come.
@@ -122,16 +123,13 @@ class SearchPage:
         examined: Index entries read to find these hits.
     """
 
-    hits: list[Hit]
-    next: str | None
     count: Count
     matched: Matched
     freshness: Freshness
     notes: tuple[str, ...]
     examined: int
 
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.hits)
-
-    def __len__(self) -> int:
-        return len(self.hits)
+    @property
+    def hits(self) -> list[Hit]:
+        """The hits, as `items`."""
+        return self.items

@@ -12,8 +12,9 @@ from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.ids import IdKind, check_id
-from message_service.messages.cursors import CursorSigner
 from message_service.messages.rows import StoredMessage
+from message_service.paging.cursors import CursorSigner
+from message_service.paging.page import check_limit
 from message_service.search import freshness, shown
 from message_service.search.candidates import Where
 from message_service.search.listing import Listed, Listing, Place
@@ -83,15 +84,17 @@ class Search:
         await dictionaries_read()
         parsed = parse_query(query)
         where = _where(parsed, user_id, conversation_id, whole_tenant=whole_tenant)
-        check_whole_number("limit", limit, 1, MAX_HITS)
+        check_limit(limit, highest=MAX_HITS)
         check_number("wait", wait, 0, MAX_WAIT)
         if min_sequence is not None:
             check_whole_number("min_sequence", min_sequence, 0, 2**63 - 1)
-        subject = (self._scope.tenant_id, "search", query, sorted(where.scope.items()), limit)
+        cursors = self._signer.of(
+            self._scope.tenant_id, "search", query, sorted(where.scope.items()), limit
+        )
         place = (
             Place(self._clock.now())
             if cursor is None
-            else Place.from_json(self._signer.read(subject, cursor))
+            else Place.from_json(cursors.position(cursor))
         )
         reached = await self._freshness(where, min_sequence, wait)
         if not parsed.clauses:
@@ -103,8 +106,8 @@ class Search:
             listed = await listing.page(place)
         follows = listed.follows
         return SearchPage(
-            hits=listed.hits,
-            next=None if follows is None else self._signer.sign(subject, follows.to_json()),
+            listed.hits,
+            next=None if follows is None else cursors.at(*follows.to_json()),
             count=listed.count,
             matched=place.matched,
             freshness=reached,
@@ -130,7 +133,7 @@ class Search:
             InvalidInput: An argument is wrong.
         """
         check_id(IdKind.USER, "user_id", user_id)
-        check_whole_number("limit", limit, 1, MAX_HITS)
+        check_limit(limit, highest=MAX_HITS)
         check_text_argument("words", words, most=MAX_QUERY)
         if not words.strip():
             raise errors.InvalidInput("words", "are blank", "Give at least one word")
@@ -201,7 +204,15 @@ def _where(
 
 
 def _nothing(parsed: ParsedQuery, reached: Freshness) -> SearchPage:
-    return SearchPage([], None, Count(0, True), "all", reached, _notes(parsed, None, "all"), 0)
+    return SearchPage(
+        [],
+        None,
+        count=Count(0, True),
+        matched="all",
+        freshness=reached,
+        notes=_notes(parsed, None, "all"),
+        examined=0,
+    )
 
 
 def _notes(parsed: ParsedQuery, listed: Listed | None, matched: Matched) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 from collections.abc import Sequence
@@ -24,6 +23,15 @@ class CursorSigner:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+
+    def of(self, *subject: Any) -> Cursors:
+        """Return the cursors of one listing.
+
+        Args:
+            subject: JSON values that make this listing another than the next (tenant, query,
+                arguments).
+        """
+        return Cursors(self, subject)
 
     def sign(self, subject: Sequence[Any], position: Sequence[Any]) -> str:
         """Return a cursor standing at `position` of the listing that `subject` names.
@@ -56,8 +64,32 @@ class CursorSigner:
 
     def _signature(self, subject: Sequence[Any], body: bytes) -> bytes:
         named = json.dumps(subject, separators=(",", ":")).encode()
-        mac = hmac.new(self._secret, named + b"\0" + body, hashlib.sha256)
-        return mac.digest()[:_SIGNATURE_BYTES]
+        return hmac.digest(self._secret, named + b"\0" + body, "sha256")[:_SIGNATURE_BYTES]
+
+
+class Cursors:
+    """The cursors of one listing.
+
+    Args:
+        signer: Makes and reads them.
+        subject: What the listing is; see `CursorSigner.of`.
+    """
+
+    def __init__(self, signer: CursorSigner, subject: Sequence[Any]) -> None:
+        self._signer = signer
+        self._subject = subject
+
+    def at(self, *position: Any) -> str:
+        """Return the cursor that stands at a position of this listing (JSON values)."""
+        return self._signer.sign(self._subject, position)
+
+    def position(self, cursor: str) -> list[Any]:
+        """Return the position a cursor stands at.
+
+        Raises:
+            InvalidCursor: It was altered, cut, or made for another listing or tenant.
+        """
+        return self._signer.read(self._subject, cursor)
 
 
 def _encode(raw: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Pages of any listing: their type, their cursors, and how large they may be."""
