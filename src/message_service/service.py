@@ -9,28 +9,20 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pymongo import AsyncMongoClient
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.monitoring import CommandListener
-
-from message_service import errors
-from message_service.arguments import check_instance, check_sequence, check_text_argument
+from message_service import connection, errors
+from message_service.arguments import check_instance
 from message_service.clock import Clock, SystemClock
-from message_service.database.client import Row, build_client, disconnect, open_database
-from message_service.database.server_info import ServerInfo, read_server_info
+from message_service.connection import Connection
+from message_service.database.client import CommandListener
 from message_service.database.store import Store
 from message_service.database.transaction import Work
 from message_service.documents.validation import checked
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.interchange.transfer import Transfer
-from message_service.local_server.manager import LocalServerManager
 from message_service.loops.control import LoopControl
-from message_service.messages.appender import Appender
-from message_service.messages.conversation_state import ConversationStates
-from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
-from message_service.paging.cursors import CursorSigner
+from message_service.messages.runtime import Runtime
 from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
 from message_service.search.indexer import Indexer
@@ -43,13 +35,15 @@ DEFAULT_TENANT = "default"
 LOOPS: tuple[str, ...] = (Indexer.name,)
 """Every loop that one process of all runs at a time."""
 
-_LONGEST_URI = 16_384
-
 T = TypeVar("T")
 
 
 class Tenant:
     """One tenant's view of the service: nothing of another tenant is reachable through it.
+
+    Args:
+        runtime: What the process shares.
+        tenant_id: The tenant's name, checked.
 
     Attributes:
         tenant_id: Its name.
@@ -59,19 +53,13 @@ class Tenant:
         transfer: Import and export.
     """
 
-    def __init__(
-        self,
-        tenant_id: str,
-        conversations: Conversations,
-        messages: Messages,
-        search: Search,
-        transfer: Transfer,
-    ) -> None:
+    def __init__(self, runtime: Runtime, tenant_id: str) -> None:
+        scope = runtime.scope(tenant_id)
         self.tenant_id = tenant_id
-        self.conversations = conversations
-        self.messages = messages
-        self.search = search
-        self.transfer = transfer
+        self.conversations = Conversations(runtime, scope)
+        self.messages = Messages(runtime, scope)
+        self.search = Search(runtime, scope)
+        self.transfer = Transfer(runtime, scope)
 
 
 class MessageService:
@@ -89,47 +77,18 @@ class MessageService:
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: AsyncMongoClient[Row],
-        database: AsyncDatabase[Row],
-        server: ServerInfo,
-        cursor_secret: bytes,
-        clock: Clock,
-        new_id: IdFactory,
-    ) -> None:
-        self.settings = settings
-        self.server = server
-        self._client = client
-        self._database = database
-        self._clock = clock
-        self._ids = new_id
-        self._store = Store(database)
-        self._signer = CursorSigner(cursor_secret)
-        self._states = ConversationStates(self._store, settings.cache_conversations)
-        self._summaries = ConversationSummaries(self._store, clock)
-        self._appender = Appender(
-            self._store,
-            self._states,
-            self._summaries.note,
-            lanes=settings.append_lanes,
-            batch=settings.append_batch,
-            deadline=settings.write_deadline,
-        )
+    def __init__(self, connected: Connection, runtime: Runtime) -> None:
+        self.settings = runtime.settings
+        self.server = connected.server
+        self._connection = connected
+        self._runtime = runtime
         self._tenants: dict[str, Tenant] = {}
-        self.search_index = SearchIndex(
-            self._store,
-            clock,
-            lambda tenant_id: self.tenant(tenant_id).search,
-            f"{socket.gethostname()}:{os.getpid()}:{new_id.new(IdKind.JOB)[-8:]}",
-            poll=settings.index_poll,
-            phone_regions=settings.phone_regions,
-        )
+        holder = f"{socket.gethostname()}:{os.getpid()}:{runtime.ids.new(IdKind.JOB)[-8:]}"
+        self.search_index = SearchIndex(runtime, holder)
+        self.loops = LoopControl(connected.database, LOOPS)
         self._stop = StopSignal()
-        self.loops = LoopControl(database, LOOPS)
         self._indexing: asyncio.Task[bool] | None = None
-        if settings.index_in_background:
+        if self.settings.index_in_background:
             self._indexing = asyncio.create_task(self.search_index.run(self._stop))
 
     @classmethod
@@ -161,37 +120,30 @@ class MessageService:
             SchemaTooNew: The database was written by a newer release.
             LocalServerError: The local server could not be started.
         """
-        if uri is not None:
-            check_text_argument("uri", uri, most=_LONGEST_URI, what="connection string")
-        for listener in () if listeners is None else check_sequence("listeners", listeners):
-            check_instance("listeners", listener, CommandListener)
         chosen = _settings(settings, overrides)
         moment = SystemClock() if clock is None else clock
         if not callable(getattr(moment, "now", None)):
             raise errors.InvalidInput("clock", "is no clock", "Give an object with now()")
         random = _random_bytes(random)
-        address = uri
-        if address is None and chosen.uri is not None:
-            address = chosen.uri.get_secret_value()
-        if address is None:
-            manager = LocalServerManager(chosen.local_server_dir, chosen.mongod)
-            address = (await manager.start()).uri
-        client = build_client(chosen, address, listeners)
+        connected = await connection.connect(chosen, uri, listeners)
         try:
-            server = await read_server_info(client)
-            database = open_database(client, chosen.database)
-            await apply.ensure(database, moment)
-            secret = await schema_state.cursor_secret(database, random)
-            new_id = IdFactory(moment, random)
-            return cls(chosen, client, database, server, secret, moment, new_id)
+            await apply.ensure(connected.database, moment)
+            secret = await schema_state.cursor_secret(connected.database, random)
+            ids = IdFactory(moment, random)
+            return cls(connected, Runtime.make(chosen, connected.database, moment, ids, secret))
         except BaseException:
-            await disconnect(client)
+            await connected.close()
             raise
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the capabilities share, for the packages of the service; callers use tenants."""
+        return self._runtime
 
     @property
     def store(self) -> Store:
         """The database, for the packages of the service; callers use tenants."""
-        return self._store
+        return self._runtime.store
 
     @property
     def conversations(self) -> Conversations:
@@ -217,30 +169,7 @@ class MessageService:
         known = self._tenants.get(tenant_id) if isinstance(tenant_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if known is not None:
             return known
-        scope = self._store.scope(check_tenant(tenant_id))
-        messages = Messages(
-            scope,
-            self._states,
-            self._appender,
-            self._signer,
-            self._clock,
-            self._ids,
-            staleness=self.settings.conversation_staleness,
-        )
-        conversations = Conversations(
-            scope,
-            self._states,
-            self._appender,
-            self._summaries,
-            self._signer,
-            self._clock,
-            self._ids,
-        )
-        transfer = Transfer(
-            scope, self._states, conversations, messages, self._summaries, self._clock
-        )
-        search = Search(self._store, scope, self._signer, self._clock)
-        tenant = Tenant(tenant_id, conversations, messages, search, transfer)
+        tenant = Tenant(self._runtime, check_tenant(tenant_id))
         self._tenants[tenant_id] = tenant
         return tenant
 
@@ -263,12 +192,12 @@ class MessageService:
         """
         if not callable(work) or isinstance(work, type):
             raise errors.InvalidInput("work", "is no function", "Give an async function")
-        return await self._store.transaction(work, seconds=self.settings.write_deadline)
+        return await self.store.transaction(work, seconds=self.settings.write_deadline)
 
     async def drain(self) -> None:
         """Wait until everything appended is written and shown on its conversation."""
-        await self._appender.drain()
-        await self._summaries.flush()
+        await self._runtime.appender.drain()
+        await self._runtime.summaries.flush()
 
     async def close(self) -> None:
         """Finish what is under way and disconnect, in bounded time.
@@ -291,18 +220,18 @@ class MessageService:
                 "and was given up"
             ) from None
         finally:
-            await self._appender.close()
+            await self._runtime.appender.close()
             if self._indexing is not None:
                 # It stops by itself within its own grace, and is made to when there is less left.
                 await asyncio.wait((self._indexing,), timeout=max(0.0, deadline - loop.time()))
                 await end_tasks((self._indexing,))
             await self.search_index.close()
-            await self._states.close()
-            await disconnect(self._client)
+            await self._runtime.states.close()
+            await self._connection.close()
 
     async def _finish(self) -> None:
-        await self._appender.drain()
-        await self._summaries.close()
+        await self._runtime.appender.drain()
+        await self._runtime.summaries.close()
 
     async def __aenter__(self) -> Self:
         return self

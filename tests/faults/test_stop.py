@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from message_service import MessageService, errors
-from message_service.clock import SystemClock
 from message_service.search.index import SearchIndex
 from message_service.stopping import STOP_GRACE, StopSignal
 from support.servers import OwnServer
@@ -112,13 +112,8 @@ async def test_an_indexer_told_to_stop_ends(own: OwnServer, state: str) -> None:
 
 
 def index_of(service: MessageService) -> SearchIndex:
-    return SearchIndex(
-        service.store,
-        SystemClock(),
-        lambda tenant_id: service.tenant(tenant_id).search,
-        f"stopped-{random.random()}",
-        poll=0.1,
-    )
+    settings = service.settings.model_copy(update={"index_poll": 0.1})
+    return SearchIndex(replace(service.runtime, settings=settings), f"stopped-{random.random()}")
 
 
 async def test_an_indexer_cancelled_once_ends(own: OwnServer) -> None:

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from message_service import MessageService, errors
+from message_service.clock import SystemClock
 from message_service.enrichment.text_statistics import sanitize
 from message_service.enrichment.words import analyse, tokenize
-from message_service.ids import IdKind
+from message_service.ids import IdFactory, IdKind
 
 patient = settings(
     max_examples=40,
@@ -32,13 +33,15 @@ histories = st.lists(
     max_size=25,
 )
 
+IDS = IdFactory(SystemClock())
+
 
 @patient
 @given(history=histories, limit=st.integers(1, 5))
 async def test_search_finds_what_a_scan_finds(
     service: MessageService, history: list[tuple[object, ...]], limit: int
 ) -> None:
-    user = service._ids.new(IdKind.USER)
+    user = IDS.new(IdKind.USER)
     made = await service.conversations.create(user)
     conversation = made.conversation_id
     ids: list[str] = []
@@ -94,7 +97,7 @@ async def test_every_message_is_found_by_its_own_words(
     service: MessageService, texts: list[str]
 ) -> None:
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
-    user = service._ids.new(IdKind.USER)
+    user = IDS.new(IdKind.USER)
     made = await service.conversations.create(user)
     await service.messages.append_many(
         made.conversation_id, [{"role": "user", "text": text} for text in texts]
@@ -123,7 +126,7 @@ async def test_any_query_is_answered_or_refused(service: MessageService, query: 
 
 
 async def test_pages_while_others_write_and_index(service: MessageService) -> None:
-    user = service._ids.new(IdKind.USER)
+    user = IDS.new(IdKind.USER)
     made = await service.conversations.create(user)
     conversation = made.conversation_id
     first = await service.messages.append_many(

@@ -11,14 +11,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from pymongo.asynchronous.database import AsyncDatabase
 from rich.console import Console
 from rich.table import Table
 
-from message_service.database.client import Row, build_client, disconnect, open_database
-from message_service.database.server_info import read_server_info
+from message_service.connection import connect
+from message_service.database.client import Database
 from message_service.documents.validation import checked
-from message_service.local_server.manager import LocalServerManager
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 
@@ -73,20 +71,13 @@ async def connected_tenant(context: typer.Context) -> AsyncGenerator[Tenant]:
 
 
 @asynccontextmanager
-async def connected_database(context: typer.Context) -> AsyncGenerator[AsyncDatabase[Row]]:
+async def connected_database(context: typer.Context) -> AsyncGenerator[Database]:
     """Connect to the database as it is, without bringing it to the declared catalogue."""
-    settings = target_of(context).settings
-    if settings.uri is None:
-        manager = LocalServerManager(settings.local_server_dir, settings.mongod)
-        address = (await manager.start()).uri
-    else:
-        address = settings.uri.get_secret_value()
-    client = build_client(settings, address)
+    connected = await connect(target_of(context).settings)
     try:
-        await read_server_info(client)
-        yield open_database(client, settings.database)
+        yield connected.database
     finally:
-        await disconnect(client)
+        await connected.close()
 
 
 def print_json(value: Any) -> None:

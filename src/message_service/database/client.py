@@ -22,6 +22,20 @@ from message_service.stopping import within
 
 Row = dict[str, Any]
 Database = AsyncDatabase[Row]
+Client = AsyncMongoClient[Row]
+
+__all__ = [
+    "CODEC",
+    "COMMITTED",
+    "DURABLE",
+    "Client",
+    "CommandListener",
+    "Database",
+    "Row",
+    "build_client",
+    "disconnect",
+    "open_database",
+]
 
 CODEC: CodecOptions[Row] = CodecOptions(
     document_class=dict,

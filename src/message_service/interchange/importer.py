@@ -15,7 +15,6 @@ from datetime import datetime
 from message_service import errors
 from message_service.arguments import check_instance, check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
-from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Conversation
 from message_service.documents.validation import checked
@@ -24,10 +23,11 @@ from message_service.interchange.intake import Intake, Row, intake, storable, us
 from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
-from message_service.messages.conversation_state import ConversationState, ConversationStates
-from message_service.messages.conversation_summary import ConversationSummaries, glance
+from message_service.messages.conversation_state import ConversationState
+from message_service.messages.conversation_summary import glance
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
+from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal, end_tasks
 
 _CHUNK_MESSAGES = 1_000
@@ -39,29 +39,17 @@ class Importer:
     """Imports conversations read by a format's reader into one tenant.
 
     Args:
+        runtime: What the process shares.
         scope: The tenant's scope.
-        states: What is remembered of conversations.
-        conversations: The tenant's conversations.
-        messages: The tenant's messages.
-        summaries: Keeps what conversations show of their messages.
-        clock: The present moment.
     """
 
-    def __init__(
-        self,
-        scope: Scope,
-        states: ConversationStates,
-        conversations: Conversations,
-        messages: Messages,
-        summaries: ConversationSummaries,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = states
-        self._conversations = conversations
-        self._summaries = summaries
-        self._merger = Merger(scope, messages, clock)
-        self._clock = clock
+        self._states = runtime.states
+        self._conversations = Conversations(runtime, scope)
+        self._summaries = runtime.summaries
+        self._merger = Merger(scope, Messages(runtime, scope), runtime.clock)
+        self._clock = runtime.clock
 
     async def run(
         self,

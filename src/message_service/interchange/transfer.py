@@ -7,7 +7,6 @@ from pathlib import Path
 
 from message_service import errors
 from message_service.arguments import check_instance, check_sequence, check_text_argument
-from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl
@@ -15,10 +14,7 @@ from message_service.interchange.formats import FORMATS
 from message_service.interchange.importer import Importer
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
-from message_service.messages.conversation_state import ConversationStates
-from message_service.messages.conversation_summary import ConversationSummaries
-from message_service.messages.conversations import Conversations
-from message_service.messages.messages import Messages
+from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal
 
 OWN_FORMAT = "jsonl"
@@ -33,29 +29,17 @@ class Transfer:
     """Imports into and exports from one tenant.
 
     Args:
+        runtime: What the process shares.
         scope: The tenant's scope.
-        states: What is remembered of conversations.
-        conversations: The tenant's conversations.
-        messages: The tenant's messages.
-        summaries: Keeps what conversations show of their messages.
-        clock: The present moment.
 
     Attributes:
         importer: Imports what any reader yields, for readers outside the list of formats.
     """
 
-    def __init__(
-        self,
-        scope: Scope,
-        states: ConversationStates,
-        conversations: Conversations,
-        messages: Messages,
-        summaries: ConversationSummaries,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self.importer = Importer(scope, states, conversations, messages, summaries, clock)
-        self._restorer = Restorer(scope, clock)
+        self.importer = Importer(runtime, scope)
+        self._restorer = Restorer(scope, runtime.clock)
 
     async def import_files(
         self,

@@ -12,12 +12,11 @@ from message_service.catalogue.queries.conversations import (
     CONVERSATION_BY_ID,
 )
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
-from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Branch
 from message_service.documents.fields import MAX_NAME
-from message_service.ids import IdFactory, IdKind, check_branch, check_id
-from message_service.messages.conversation_state import ConversationStates
+from message_service.ids import IdKind, check_branch, check_id
+from message_service.messages.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,15 @@ class Branches:
     """One tenant's branches.
 
     Args:
+        runtime: What the process shares.
         scope: The tenant's scope.
-        states: What is remembered of conversations.
-        clock: The present moment.
-        new_id: Makes names for branches that get none.
     """
 
-    def __init__(
-        self, scope: Scope, states: ConversationStates, clock: Clock, new_id: IdFactory
-    ) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = states
-        self._clock = clock
-        self._ids = new_id
+        self._states = runtime.states
+        self._clock = runtime.clock
+        self._ids = runtime.ids
 
     async def create(
         self,

@@ -23,7 +23,7 @@ from message_service.catalogue.queries.conversations import (
     CONVERSATIONS_RECENT,
 )
 from message_service.catalogue.queries.messages import CONVERSATION_LAST
-from message_service.clock import Clock, check_datetime, epoch_milliseconds, from_epoch_milliseconds
+from message_service.clock import check_datetime, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.scope import Scope
 from message_service.documents.conversation import (
     MAIN_BRANCH,
@@ -34,14 +34,11 @@ from message_service.documents.conversation import (
 from message_service.documents.fields import MAX_TEXT_CODE_POINTS
 from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
-from message_service.ids import IdFactory, IdKind, check_branch, check_id
-from message_service.messages import conversation_state
-from message_service.messages.appender import Appender
-from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.ids import IdKind, check_branch, check_id
 from message_service.messages.free_form import check_free_form
 from message_service.messages.incoming import Prepared
 from message_service.messages.numbering import tombstone
-from message_service.paging.cursors import CursorSigner
+from message_service.messages.runtime import Runtime
 from message_service.paging.page import Page, check_limit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,32 +50,18 @@ class Conversations:
     """One tenant's conversations.
 
     Args:
+        runtime: What the process shares.
         scope: The tenant's scope.
-        states: What is remembered of conversations.
-        appender: Announces changes that appenders must respect.
-        summaries: Keeps what conversations show of their messages.
-        signer: Signs cursors.
-        clock: The present moment.
-        new_id: Makes ids.
     """
 
-    def __init__(
-        self,
-        scope: Scope,
-        states: conversation_state.ConversationStates,
-        appender: Appender,
-        summaries: ConversationSummaries,
-        signer: CursorSigner,
-        clock: Clock,
-        new_id: IdFactory,
-    ) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = states
-        self._appender = appender
-        self._summaries = summaries
-        self._signer = signer
-        self._clock = clock
-        self._ids = new_id
+        self._states = runtime.states
+        self._appender = runtime.appender
+        self._summaries = runtime.summaries
+        self._signer = runtime.signer
+        self._clock = runtime.clock
+        self._ids = runtime.ids
 
     async def create(
         self,

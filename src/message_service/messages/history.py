@@ -27,13 +27,10 @@ from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages.conversation_state import (
-    FULL_SPAN,
-    ConversationState,
-    ConversationStates,
-)
+from message_service.messages.conversation_state import FULL_SPAN, ConversationState
 from message_service.messages.rows import Row, StoredMessage
-from message_service.paging.cursors import Cursors, CursorSigner
+from message_service.messages.runtime import Runtime
+from message_service.paging.cursors import Cursors
 from message_service.paging.page import Page, check_limit
 
 ALL_BRANCHES = "*"
@@ -48,19 +45,15 @@ class HistoryReader:
     """Reads one tenant's messages in order.
 
     Args:
+        runtime: What the process shares.
         scope: The tenant's scope.
-        states: What is remembered of conversations.
-        signer: Signs cursors.
-        staleness: How old a remembered active branch may be, in seconds.
     """
 
-    def __init__(
-        self, scope: Scope, states: ConversationStates, signer: CursorSigner, staleness: float
-    ) -> None:
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = states
-        self._signer = signer
-        self._staleness = staleness
+        self._states = runtime.states
+        self._signer = runtime.signer
+        self._staleness = runtime.settings.conversation_staleness
 
     async def page(
         self,

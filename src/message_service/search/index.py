@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from message_service import errors
 from message_service.arguments import check_instance, check_whole_number
 from message_service.catalogue.queries.search import INDEXED_TENANTS
-from message_service.clock import Clock
 from message_service.database.lease import Lease, holder_of
-from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
 from message_service.loops.runner import LoopRunner
+from message_service.messages.runtime import Runtime
 from message_service.paging.page import check_limit
 from message_service.search import freshness
 from message_service.search.indexer import Indexer, Progress
@@ -48,30 +46,20 @@ class SearchIndex:
     """The search index of all tenants.
 
     Args:
-        store: The database.
-        clock: The present moment.
-        search: Returns a tenant's search.
+        runtime: What the process shares.
         holder: Name of this process as an indexer, unique.
-        poll: Seconds between looks at the work list.
-        phone_regions: The deployment's regions (`Settings.phone_regions`).
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        search: Callable[[str], Search],
-        holder: str,
-        *,
-        poll: float,
-        phone_regions: tuple[str, ...] = (),
-    ) -> None:
-        self._store = store
-        self._search = search
-        self._indexer = Indexer(store, clock, poll=poll, phone_regions=phone_regions)
+    def __init__(self, runtime: Runtime, holder: str) -> None:
+        self._runtime = runtime
+        self._store = store = runtime.store
+        poll = runtime.settings.index_poll
+        self._indexer = Indexer(
+            store, runtime.clock, poll=poll, phone_regions=runtime.settings.phone_regions
+        )
         lease = Lease(store.database, Indexer.name, holder, Indexer.lease_seconds)
-        self._runner = LoopRunner(self._indexer, lease, clock, standby=poll)
-        self.check = Reconciler(store, clock).check
+        self._runner = LoopRunner(self._indexer, lease, runtime.clock, standby=poll)
+        self.check = Reconciler(store, runtime.clock).check
 
     @property
     def progress(self) -> Progress:
@@ -152,7 +140,8 @@ class SearchIndex:
             )
         found: list[tuple[str, Hit]] = []
         for row in rows:
-            page = await self._search(row["_id"]).find(query, whole_tenant=True, limit=limit)
+            search = Search(self._runtime, self._runtime.scope(row["_id"]))
+            page = await search.find(query, whole_tenant=True, limit=limit)
             found.extend((row["_id"], hit) for hit in page)
         found.sort(key=lambda one: one[1].score, reverse=True)
         return found[:limit]

@@ -7,13 +7,12 @@ from datetime import datetime
 from message_service import errors
 from message_service.arguments import check_number, check_text_argument, check_whole_number
 from message_service.catalogue.queries.search import USER_TEXT_SEARCH
-from message_service.clock import Clock, check_datetime
+from message_service.clock import check_datetime
 from message_service.database.scope import Scope
-from message_service.database.store import Store
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.ids import IdKind, check_id
 from message_service.messages.rows import StoredMessage
-from message_service.paging.cursors import CursorSigner
+from message_service.messages.runtime import Runtime
 from message_service.paging.page import check_limit
 from message_service.search import freshness, shown
 from message_service.search.candidates import Where
@@ -33,17 +32,15 @@ class Search:
     """Searches one tenant's messages.
 
     Args:
-        store: The database, for what concerns all tenants.
+        runtime: What the process shares.
         scope: The tenant's scope.
-        signer: Signs cursors.
-        clock: The present moment.
     """
 
-    def __init__(self, store: Store, scope: Scope, signer: CursorSigner, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, runtime: Runtime, scope: Scope) -> None:
+        self._store = runtime.store
         self._scope = scope
-        self._signer = signer
-        self._clock = clock
+        self._signer = runtime.signer
+        self._clock = runtime.clock
 
     async def find(
         self,

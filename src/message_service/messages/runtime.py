@@ -1,0 +1,77 @@
+"""What the capabilities of one process share; each makes its views from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from message_service.clock import Clock
+from message_service.database.client import Database
+from message_service.database.scope import Scope
+from message_service.database.store import Store
+from message_service.ids import IdFactory
+from message_service.messages.appender import Appender
+from message_service.messages.conversation_state import ConversationStates
+from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.paging.cursors import CursorSigner
+from message_service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts every capability of a process uses.
+
+    Attributes:
+        settings: The settings in force.
+        store: The database.
+        clock: The present moment.
+        ids: Makes ids.
+        signer: Signs cursors.
+        states: What is remembered of conversations.
+        summaries: Keeps what conversations show of their messages.
+        appender: Writes messages.
+    """
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    ids: IdFactory
+    signer: CursorSigner
+    states: ConversationStates
+    summaries: ConversationSummaries
+    appender: Appender
+
+    @classmethod
+    def make(
+        cls,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        ids: IdFactory,
+        cursor_secret: bytes,
+    ) -> Runtime:
+        """Put the parts together."""
+        store = Store(database)
+        states = ConversationStates(store, settings.cache_conversations)
+        summaries = ConversationSummaries(store, clock)
+        appender = Appender(
+            store,
+            states,
+            summaries.note,
+            lanes=settings.append_lanes,
+            batch=settings.append_batch,
+            deadline=settings.write_deadline,
+        )
+        return cls(
+            settings,
+            store,
+            clock,
+            ids,
+            CursorSigner(cursor_secret),
+            states,
+            summaries,
+            appender,
+        )
+
+    def scope(self, tenant_id: str) -> Scope:
+        """Return one tenant's scope; the name must have been checked."""
+        return self.store.scope(tenant_id)
