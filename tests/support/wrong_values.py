@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from message_service.documents.message import Role
+from message_service.messages.runtime import Runtime
 
 
 class Array:
@@ -135,9 +136,10 @@ def methods_of(root: object, name: str, seen: set[int] | None = None) -> Iterato
 
 def _is_of_the_service(value: object) -> bool:
     kind = type(value)
-    # What holds data only has nothing to call; the store belongs to the packages of the service.
+    # What holds data only has nothing to call; store and runtime are for packages of the service.
     return (
         kind.__module__.startswith("message_service")
+        and kind is not Runtime
         and not kind.__module__.startswith("message_service.database")
         and not isinstance(value, BaseModel)
     )

@@ -78,7 +78,7 @@ class LoopControl:
         await set_paused(self._database, self._known(loop), paused=False)
 
     def _known(self, loop: str) -> str:
-        if loop not in self.names:
+        if not isinstance(loop, str) or loop not in self.names:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise errors.InvalidInput(
                 "loop", "is not the name of a loop", f"Name one of: {', '.join(self.names)}"
             )
