@@ -183,7 +183,7 @@ async def test_duplicates_stop_a_new_unique_index_but_not_what_else_is_added(
     )
     useful = Index("idx_useful", (("role", 1),), "for a test")
     with pytest.raises(errors.CatalogueError, match=r"messages\.idx_extra cannot be unique"):
-        await apply(applied, altered(unique, useful, version=2), clock=CLOCK)
+        await apply(applied, altered(unique, useful, version=CATALOGUE.version + 1), clock=CLOCK)
     assert await index_of(applied, "idx_useful")
     kept = await index_of(applied, "idx_old")
     assert kept is not None

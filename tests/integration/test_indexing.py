@@ -212,7 +212,7 @@ async def test_a_thawed_indexer_does_not_bring_back_what_was_deleted(
     made = await service.conversations.create(USER)
     said = await service.messages.append(made.conversation_id, "user", "secret pizza")
     slow = Indexer(service.store, CLOCK, poll=0.1)
-    rows = await service.store.find_everywhere(indexer.INDEXING_WORK)
+    rows = await service.store.find_everywhere(indexer.ENRICHMENT.work)
     ready = await slow._work_out(rows)
     # While it was frozen, the message was deleted and another indexer saw to it.
     await service.messages.delete(made.conversation_id, said.message_id)

@@ -1,4 +1,4 @@
-"""A collection, a query or an index is added in one file, and everything knows of it."""
+"""A collection, an index, a query, a follower is added in one file, and everything knows it."""
 
 import json
 import os
@@ -54,6 +54,12 @@ NOTES_OF_CONVERSATION = Query(
 )
 """
 
+FOLLOWER = """
+from message_service.catalogue.follower import Follower
+
+AUDIT = Follower(name="audit", purpose="messages to be audited")
+"""
+
 INDEX = '        Index("idx_extra", (("tenant_id", 1), ("pinned", 1)), "what is pinned"),\n'
 
 
@@ -71,7 +77,7 @@ def _report(packages: Path, database: Database, uri: str, asked: str) -> Row:
     return said
 
 
-def test_a_collection_an_index_and_a_query_are_one_file_each(
+def test_a_collection_an_index_a_query_and_a_follower_are_one_file_each(
     tmp_path: Path, database: Database, mongo_uri: str
 ) -> None:
     package = tmp_path / "message_service"
@@ -79,6 +85,7 @@ def test_a_collection_an_index_and_a_query_are_one_file_each(
     catalogue = package / "catalogue"
     (catalogue / "collections" / "notes.py").write_text(NOTES)
     (catalogue / "queries" / "notes.py").write_text(QUERIES)
+    (catalogue / "followers" / "audit.py").write_text(FOLLOWER)
     messages = catalogue / "collections" / "messages.py"
     before, indexes, after = messages.read_text().partition("    indexes=(\n")
     messages.write_text(before + indexes + INDEX + after)
@@ -90,6 +97,8 @@ def test_a_collection_an_index_and_a_query_are_one_file_each(
     assert set(said["collections"]) == declared | {"notes"}
     assert said["indexes"]["notes"] == ["_id_", "idx_notes", "idx_notes_shard_key"]
     assert "idx_extra" in said["indexes"]["messages"]
+    assert "idx_audit_work" in said["indexes"]["messages"]
+    assert "audit" in said["marked_for"]
     assert said["found"] == ["hello"]
     assert said["as_declared"]
     assert "without conversation_id" in said["untargeted"]

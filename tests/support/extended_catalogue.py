@@ -10,6 +10,7 @@ from message_service.catalogue.declared import CATALOGUE, QUERIES
 from message_service.clock import SystemClock
 from message_service.database.client import build_client, open_database
 from message_service.database.store import Store
+from message_service.messages.marks import marked
 from message_service.schema.apply import apply
 from message_service.schema.plan_check import check_plan
 from message_service.schema.targeting import untargeted
@@ -33,6 +34,7 @@ async def main(uri: str, name: str, asked: str) -> None:
                 "left": len(report.left),
                 "collections": [collection.name for collection in CATALOGUE.collections],
                 "found": [row["text"] for row in found],
+                "marked_for": [path.split(".")[-2] for path in marked(SystemClock().now())],
                 "as_declared": check.as_declared,
                 "untargeted": untargeted("find", sent),
                 "indexes": {

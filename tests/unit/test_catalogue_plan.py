@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from message_service import errors
 from message_service.catalogue.collections.message_search_index import SEARCH_INDEX
-from message_service.catalogue.collections.messages import MESSAGES
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Index
 from message_service.schema.changes import Change, Kind
@@ -20,6 +19,7 @@ from message_service.schema.plan import diff
 from message_service.schema.schema_state import SchemaState
 from message_service.schema.validators import validator
 
+MESSAGES = CATALOGUE.collection("messages")
 APPLIED = SchemaState(
     version=CATALOGUE.version,
     created_indexes=frozenset(

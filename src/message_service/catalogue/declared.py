@@ -8,20 +8,41 @@ key begins with the shard key, so that the catalogue is legal on a sharded clust
 
 from __future__ import annotations
 
-from message_service.catalogue import collections, queries
+from collections.abc import Sequence
+from dataclasses import replace
+
+from message_service.catalogue import collections, followers, queries
 from message_service.catalogue.discovery import declared_in
+from message_service.catalogue.follower import Follower
 from message_service.catalogue.model import Catalogue, Collection, View
 from message_service.database.query import Query
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the catalogue as a whole; a release refuses a database of a higher one."""
 
-CATALOGUE = Catalogue(
-    version=SCHEMA_VERSION,
-    collections=declared_in(collections, Collection),
-    views=declared_in(collections, View),
-)
+FOLLOWERS: tuple[Follower, ...] = declared_in(followers, Follower)
+"""Every declared follower of messages."""
+
+
+def catalogue(followed_by: Sequence[Follower] = FOLLOWERS) -> Catalogue:
+    """Return the declared catalogue, with the work lists of these followers of messages."""
+    return Catalogue(
+        version=SCHEMA_VERSION,
+        collections=tuple(
+            replace(declared, indexes=(*declared.indexes, *(each.index for each in followed_by)))
+            if declared.name == "messages"
+            else declared
+            for declared in declared_in(collections, Collection)
+        ),
+        views=declared_in(collections, View),
+    )
+
+
+CATALOGUE = catalogue()
 """What the database must look like."""
 
-QUERIES: tuple[Query, ...] = declared_in(queries, Query)
+QUERIES: tuple[Query, ...] = (
+    *declared_in(queries, Query),
+    *(query for each in FOLLOWERS for query in (each.work, each.oldest)),
+)
 """Every declared query."""

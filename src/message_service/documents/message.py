@@ -274,6 +274,13 @@ class Enrichment(Embedded):
     """Why the search index has no entry of the message as it is now; absent when it has."""
 
 
+class WorkMark(Embedded):
+    """The mark of one follower (`catalogue.follower`); gone when it has done its work."""
+
+    pending: Annotated[int, Field(ge=1, le=2)] | None = None
+    pending_since: Moment | None = None
+
+
 class Tombstone(Embedded):
     """Why a sequence number holds no message."""
 
@@ -306,6 +313,8 @@ class Message(StoredDocument):
     relationships: Relationships = Field(default_factory=Relationships)
     quality_metadata: QualityMetadata | None = None
     enrichment: Enrichment | None = None
+    marks: dict[Name, WorkMark] | None = None
+    """Work that is due after a change, by follower; that of search stands in `enrichment`."""
     pinned: bool | None = None
     tombstone: Tombstone | None = None
     version: Count = SCHEMA_VERSION

@@ -29,6 +29,7 @@ from message_service.catalogue.queries.message_versions import CONVERSATION_VERS
 from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.database.extended_json import from_line, to_line
 from message_service.database.scope import Scope
+from message_service.messages.marks import unmarked
 
 FORMAT_VERSION = 1
 
@@ -144,11 +145,12 @@ def read(path: Path) -> Iterator[Bundle]:
         raise _invalid(path, number, "was cut: its end line is missing")
 
 
-_OWN = frozenset({"pending", "pending_since", "enriched_at", "refused"})
+_OWN = frozenset({"enriched_at", "refused"})
 
 
 def _settled(message: dict[str, Any]) -> dict[str, Any]:
     """Leave out what this database's own indexer did when: another one does it in its own time."""
+    message = unmarked(message)
     enrichment: dict[str, Any] = message.get("enrichment") or {}
     kept = {name: value for name, value in enrichment.items() if name not in _OWN}
     rest = {name: value for name, value in message.items() if name != "enrichment"}

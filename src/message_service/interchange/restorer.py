@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from message_service import errors
+from message_service.catalogue.follower import BACKLOG
 from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
@@ -16,7 +17,7 @@ from message_service.documents.message import MessageType
 from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
-from message_service.messages.incoming import BACKLOG
+from message_service.messages.marks import mark, unmarked
 from message_service.stopping import StopSignal
 
 Row = dict[str, Any]
@@ -147,11 +148,10 @@ class Restorer:
         return kept
 
     def _due(self, message: Row) -> Row:
-        """Put a message on this database's work list: its search entry is not in the file."""
+        """Mark a message for the followers of this database: what they make is not in the file."""
         if message["message_type"] == MessageType.TOMBSTONE:
             return message
-        mark = {"pending": BACKLOG, "pending_since": self._clock.now()}
-        return {**message, "enrichment": {**message.get("enrichment", {}), **mark}}
+        return mark(unmarked(message), self._clock.now(), BACKLOG)
 
     @staticmethod
     def _intact(message: Row, conversation_id: str, one: ConversationReport) -> bool:

@@ -30,7 +30,8 @@ from message_service.documents.message import CustomMetadata, MessageVersion, Us
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
 from message_service.messages.free_form import check_free_form
-from message_service.messages.incoming import LANGUAGE_PATH, LIVE, content_of
+from message_service.messages.incoming import LANGUAGE_PATH, content_of
+from message_service.messages.marks import marked
 from message_service.messages.rows import Row, StoredMessage
 
 _ATTEMPTS = 10
@@ -346,8 +347,7 @@ class MessageChanges:
             update = await change(stored)
             if update is None:
                 return StoredMessage(stored)
-            # Every change is one the search index must follow.
-            due = {"enrichment.pending": LIVE, "enrichment.pending_since": self._clock.now()}
+            due = marked(self._clock.now())
             changed = await self._scope.find_and_update(
                 MESSAGE_AT_REVISION,
                 {**update, "$set": {**update["$set"], **due}, "$inc": {"revision": 1}},

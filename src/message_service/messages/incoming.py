@@ -10,6 +10,7 @@ from beanie.odm.utils.encoder import Encoder
 from pydantic import BaseModel
 
 from message_service import errors
+from message_service.catalogue.follower import BACKLOG, LIVE
 from message_service.documents.fields import MAX_TEXT_BYTES, MAX_TEXT_CODE_POINTS
 from message_service.documents.message import (
     SCHEMA_VERSION,
@@ -21,12 +22,9 @@ from message_service.enrichment import text_statistics
 from message_service.enrichment.language import UNDETERMINED, detect_language
 from message_service.messages import integrity
 from message_service.messages.free_form import check_free_form, check_shape
+from message_service.messages.marks import mark
 from message_service.messages.new_message import NewMessage
 from message_service.messages.repeats import named_fields, request_fingerprint
-
-LIVE = 1
-BACKLOG = 2
-"""Ranks of `enrichment.pending`: what a caller just wrote comes before what can wait."""
 
 LANGUAGE_PATH = "content.detected_language"
 
@@ -128,7 +126,8 @@ def prepare(
         "status": message.status.value,
         "timestamps": timestamps,
         "relationships": relationships,
-        "enrichment": due(now, backlog=backlog, language=message.detected_language),
+        # What the caller named must not be replaced by what enrichers find.
+        "enrichment": {} if message.detected_language is None else {"given": [LANGUAGE_PATH]},
         "version": SCHEMA_VERSION,
         "revision": 1,
         "partition_key": conversation_id,
@@ -152,7 +151,7 @@ def prepare(
         check_free_form("custom_metadata", custom)
         document["custom_metadata"] = custom
     return Prepared(
-        document=document,
+        document=mark(document, now, BACKLOG if backlog else LIVE),
         client_msg_id=_client(message, document),
         branch=branch,
         references=tuple(
@@ -198,20 +197,6 @@ def content_of(
     if language is not None:
         content["detected_language"] = language
     return content
-
-
-def due(now: datetime, *, backlog: bool, language: str | None) -> Row:
-    """Return the mark that puts a message on the indexer's work list.
-
-    Args:
-        now: The present moment.
-        backlog: Whether it may wait until live messages are done.
-        language: The language the caller named, which detection must not replace.
-    """
-    mark: Row = {"pending": BACKLOG if backlog else LIVE, "pending_since": now}
-    if language is not None:
-        mark["given"] = [LANGUAGE_PATH]
-    return mark
 
 
 def check_text(field: str, text: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION, MESSAGE_PATHS, Enriched
 from message_service.search.entry_ids import entry_id
 from message_service.search.filters import FEATURES, Row, feature_term, topic_term
@@ -64,11 +65,7 @@ def message_update(
         "enrichment.version": ENRICHMENT_VERSION,
         "enrichment.enriched_at": now,
     }
-    dropped: Row = {
-        "enrichment.pending": "",
-        "enrichment.pending_since": "",
-        "enrichment.refused": "",
-    }
+    dropped: Row = {**ENRICHMENT.cleared, "enrichment.refused": ""}
     for path in MESSAGE_PATHS:
         if path not in given:
             found = enriched.findings.get(path)
@@ -87,7 +84,7 @@ def passed_over(reason: str, now: datetime) -> Mapping[str, Any]:
             "enrichment.failed": [f"index: {reason}"[:256]],
             "enrichment.refused": reason[:256],
         },
-        "$unset": {"enrichment.pending": "", "enrichment.pending_since": ""},
+        "$unset": ENRICHMENT.cleared,
     }
 
 

@@ -6,17 +6,17 @@ import asyncio
 from datetime import datetime
 
 from message_service import errors
+from message_service.catalogue.follower import BACKLOG, LIVE
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.catalogue.queries.indexing import (
     INDEXING_BEHIND,
-    INDEXING_OLDEST,
     INDEXING_REFUSED,
     INDEXING_REFUSED_ANYWHERE,
 )
 from message_service.catalogue.queries.messages import CONVERSATION_TAIL
 from message_service.database.scope import Scope
 from message_service.database.store import Store
-from message_service.messages.incoming import BACKLOG, LIVE
 from message_service.search.results import Freshness
 from message_service.stopping import within
 
@@ -55,7 +55,7 @@ async def of_store(store: Store) -> Freshness:
     """Return the moment up to which everything written is searchable."""
     refused, *oldest = await asyncio.gather(
         store.find_everywhere(INDEXING_REFUSED_ANYWHERE, limit=_COUNTED),
-        *(store.find_everywhere(INDEXING_OLDEST, limit=1, rank=rank) for rank in (LIVE, BACKLOG)),
+        *(store.find_everywhere(ENRICHMENT.oldest, limit=1, rank=rank) for rank in (LIVE, BACKLOG)),
     )
     waiting: list[datetime] = [
         row["enrichment"]["pending_since"] for rows in oldest for row in rows

@@ -18,10 +18,10 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.catalogue.queries.indexing import (
     ENTRIES_BEFORE,
     ENTRY_NOT_NEWER,
-    INDEXING_WORK,
 )
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
@@ -31,6 +31,7 @@ from message_service.database.wake import WakeUp
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.loops.loop import Loop
+from message_service.messages.following import MESSAGES_CHANGED
 from message_service.messages.incoming import LANGUAGE_PATH
 from message_service.search.entries import (
     continued,
@@ -49,7 +50,7 @@ _READ = 512
 _WRITE = 128
 _WRITE_CHARACTERS = 400_000
 _TURN = 4
-_CHANGES = {"operationType": {"$in": ["insert", "update", "replace"]}}
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -106,7 +107,7 @@ class Indexer(Loop):
         self._store = store
         self._phone_regions = phone_regions
         self._clock = clock
-        self.wake = WakeUp(store.database, "messages", _CHANGES, poll)
+        self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)
         self._sweep = Sweep(store, clock)
         self._writing: asyncio.Task[None] | None = None
         self._in_flight = set[Any]()
@@ -152,7 +153,7 @@ class Indexer(Loop):
         round waits for it, and so does `settle`.
         """
         rows = await self._store.find_everywhere(
-            INDEXING_WORK, limit=_READ + len(self._in_flight), committed=True
+            ENRICHMENT.work, limit=_READ + len(self._in_flight), committed=True
         )
         due = [row for row in rows if row["_id"] not in self._in_flight]
         if not due:

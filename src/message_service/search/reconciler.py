@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from message_service.arguments import check_flag
+from message_service.catalogue.follower import BACKLOG
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.catalogue.queries.indexing import (
     CHECKED_ENTRIES,
     CHECKED_MESSAGES,
@@ -22,7 +24,6 @@ from message_service.clock import Clock
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.ids import IdKind, check_id
-from message_service.messages.incoming import BACKLOG
 from message_service.search.entries import is_searchable
 from message_service.search.filters import Row
 
@@ -151,7 +152,7 @@ class Reconciler:
                 message, entry = await anext(messages, None), await anext(entries, None)
 
     async def _repair(self, due: list[Key], orphans: list[Key]) -> None:
-        mark = {"enrichment.pending": BACKLOG, "enrichment.pending_since": self._clock.now()}
+        mark = ENRICHMENT.marked(self._clock.now(), BACKLOG)
         changes = [TargetedUpdate(key[1], _values(key), {"$set": mark}) for key in due]
         if changes:
             await self._store.update_each(MESSAGE_BY_ID, changes)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from message_service.catalogue.follower import BACKLOG
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.catalogue.queries.indexing import INDEXING_OUTDATED, INDEXING_SWEEP
 from message_service.clock import Clock
 from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION
-from message_service.messages.incoming import BACKLOG
 
 STATE = "enrichment_sweep"
 _STRETCH = 1_000
@@ -49,12 +50,7 @@ class Sweep:
             last = rows[-1]["_id"]
             await self._store.update_everywhere(
                 INDEXING_OUTDATED,
-                {
-                    "$set": {
-                        "enrichment.pending": BACKLOG,
-                        "enrichment.pending_since": self._clock.now(),
-                    }
-                },
+                {"$set": ENRICHMENT.marked(self._clock.now(), BACKLOG)},
                 after=after,
                 up_to=last,
                 version=ENRICHMENT_VERSION,

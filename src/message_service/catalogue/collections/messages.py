@@ -155,13 +155,6 @@ MESSAGES = Collection(
             added=True,
         ),
         Index(
-            "idx_enrichment_work",
-            (("enrichment.pending", 1), ("enrichment.pending_since", 1), ("_id", 1)),
-            "messages whose enrichment and search entry are due, most urgent first",
-            partial={"enrichment.pending": {"$exists": True}},
-            added=True,
-        ),
-        Index(
             "idx_enrichment_behind",
             (("conversation_id", 1), ("tenant_id", 1), ("sequence_number", 1)),
             "up to which number a conversation is searchable",

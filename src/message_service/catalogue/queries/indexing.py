@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.catalogue.queries.parts import (
     CONVERSATION,
     MESSAGE,
@@ -12,7 +13,7 @@ from message_service.catalogue.queries.parts import (
 )
 from message_service.database.query import Filter, Query
 
-_PENDING = "enrichment.pending"
+_PENDING = ENRICHMENT.pending
 
 
 _REFUSED = "enrichment.refused"
@@ -21,44 +22,8 @@ _REFUSED = "enrichment.refused"
 _ALL = "the indexer serves every tenant"
 
 
-WORK_FIELDS: dict[str, int] = {
-    "tenant_id": 1,
-    "message_id": 1,
-    "conversation_id": 1,
-    "user_id": 1,
-    "character_id": 1,
-    "content.text": 1,
-    "content.sanitized_text": 1,
-    "content.content_hash": 1,
-    "content.detected_language": 1,
-    "role": 1,
-    "message_type": 1,
-    "status": 1,
-    "sequence_number": 1,
-    "revision": 1,
-    "llm_metadata.provider": 1,
-    "llm_metadata.model": 1,
-    "timestamps.created_at": 1,
-    "custom_metadata": 1,
-    "safety_metadata": 1,
-    "quality_metadata": 1,
-    "relationships.conversation_branch": 1,
-    "enrichment": 1,
-    "pinned": 1,
-    "delete_at": 1,
-}
-
-
-def _due() -> Filter:
-    return {_PENDING: {"$exists": True}}
-
-
 def _by_object_ids(ids: Sequence[Any]) -> Filter:
     return {"_id": {"$in": list(ids)}}
-
-
-def _of_rank(rank: int) -> Filter:
-    return {_PENDING: rank}
 
 
 def _behind(conversation_id: str) -> Filter:
@@ -83,34 +48,6 @@ def _not_newer(conversation_id: str, message_id: str, revision: int) -> Filter:
         "message_id": message_id,
         "revision": {"$lte": revision},
     }
-
-
-INDEXING_WORK = Query(
-    name="indexing.work",
-    collection="messages",
-    purpose="Messages whose enrichment and search entry are due, most urgent first",
-    index="idx_enrichment_work",
-    build=_due,
-    example={},
-    sort=((_PENDING, 1), ("enrichment.pending_since", 1), ("_id", 1)),
-    projection=WORK_FIELDS,
-    scatter=_ALL,
-    all_tenants=_ALL,
-)
-
-
-INDEXING_OLDEST = Query(
-    name="indexing.oldest",
-    collection="messages",
-    purpose="The longest waiting message of one rank",
-    index="idx_enrichment_work",
-    build=_of_rank,
-    example={"rank": 1},
-    sort=(("enrichment.pending_since", 1), ("_id", 1)),
-    projection={"_id": 0, "enrichment.pending_since": 1},
-    scatter=_ALL,
-    all_tenants=_ALL,
-)
 
 
 INDEXING_BEHIND = Query(

@@ -1,0 +1,115 @@
+"""A follower: whoever has work to do after every change of a message, and the mark that says so.
+
+The mark is set by the write that changes the message, in the same document, so no change can be
+missed; it is cleared by the follower, guarded by the revision, so no newer change is. A partial
+index over the marks is the follower's work list. See decisions 10 and 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from message_service.catalogue.model import Index
+from message_service.database.query import Filter, Query
+
+LIVE = 1
+BACKLOG = 2
+"""Ranks of a mark: what a caller just wrote comes before what can wait."""
+
+_ALL = "a follower serves every tenant"
+_KEY = {"tenant_id": 1, "conversation_id": 1, "message_id": 1, "revision": 1}
+
+
+@dataclass(frozen=True)
+class Follower:
+    """One follower of messages.
+
+    Attributes:
+        name: Its name; names its mark, index and queries.
+        purpose: What it does after a change, one line.
+        fields: Fields of a message it needs, besides those that name the message and its revision.
+        group: Where its mark stands in a message; empty for a place of its own, `marks.<name>`.
+    """
+
+    name: str
+    purpose: str
+    fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    group: str = ""
+
+    @cached_property
+    def pending(self) -> str:
+        """Path of the mark's rank."""
+        return f"{self._group}.pending"
+
+    @cached_property
+    def since(self) -> str:
+        """Path of the moment the mark was set."""
+        return f"{self._group}.pending_since"
+
+    def marked(self, now: datetime, rank: int) -> dict[str, Any]:
+        """Return what `$set` takes to mark a message, by path."""
+        return {self.pending: rank, self.since: now}
+
+    @cached_property
+    def cleared(self) -> Mapping[str, str]:
+        """What `$unset` takes to clear the mark, by path."""
+        return {self.pending: "", self.since: ""} if self.group else {self._group: ""}
+
+    @cached_property
+    def index(self) -> Index:
+        """The index of its work list, most urgent and longest waiting first."""
+        return Index(
+            f"idx_{self.name}_work",
+            ((self.pending, 1), (self.since, 1), ("_id", 1)),
+            self.purpose,
+            partial={self.pending: {"$exists": True}},
+            added=True,
+        )
+
+    @cached_property
+    def work(self) -> Query:
+        """What is due, most urgent and longest waiting first."""
+
+        def due() -> Filter:
+            return {self.pending: {"$exists": True}}
+
+        return Query(
+            name=f"{self.name}.work",
+            collection="messages",
+            purpose=self.purpose,
+            index=self.index.name,
+            build=due,
+            example={},
+            sort=((self.pending, 1), (self.since, 1), ("_id", 1)),
+            projection={**_KEY, **self.fields},
+            scatter=_ALL,
+            all_tenants=_ALL,
+        )
+
+    @cached_property
+    def oldest(self) -> Query:
+        """The longest waiting message of one rank."""
+
+        def of_rank(rank: int) -> Filter:
+            return {self.pending: rank}
+
+        return Query(
+            name=f"{self.name}.oldest",
+            collection="messages",
+            purpose="The longest waiting message of one rank",
+            index=self.index.name,
+            build=of_rank,
+            example={"rank": LIVE},
+            sort=((self.since, 1), ("_id", 1)),
+            projection={"_id": 0, self.since: 1},
+            scatter=_ALL,
+            all_tenants=_ALL,
+        )
+
+    @property
+    def _group(self) -> str:
+        return self.group or f"marks.{self.name}"

@@ -1,0 +1,65 @@
+"""The loop of a follower: read what is due, do the work, clear the marks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from message_service.catalogue.follower import Follower
+from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
+from message_service.database.bulk import TargetedUpdate
+from message_service.database.store import Store
+from message_service.database.wake import WakeUp
+from message_service.loops.loop import Loop
+from message_service.messages.rows import Row
+
+MESSAGES_CHANGED = {"operationType": {"$in": ["insert", "update", "replace"]}}
+"""Which changes of `messages` wake a follower (a `$match` on change events)."""
+
+_BATCH = 512
+
+
+class MessageFollower(Loop):
+    """Follows every change of every message, of all tenants.
+
+    A subclass names itself and its declaration, and writes `follow`.
+
+    Args:
+        store: The database.
+        poll: Seconds between looks at the work list when nothing wakes it.
+    """
+
+    follower: ClassVar[Follower]
+
+    def __init__(self, store: Store, *, poll: float) -> None:
+        self._store = store
+        self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)
+
+    @abstractmethod
+    async def follow(self, messages: Sequence[Row]) -> None:
+        """Do the work for messages as they are now; safe to do twice, and to end at any `await`."""
+
+    async def step(self) -> bool:
+        """Follow a batch and clear its marks; False when nothing was due."""
+        due = await self._store.find_everywhere(self.follower.work, limit=_BATCH, committed=True)
+        if not due:
+            return False
+        await self.follow(due)
+        # A message that changed meanwhile is not found: it keeps the mark its change has set.
+        await self._store.update_each(
+            MESSAGE_AT_REVISION,
+            [
+                TargetedUpdate(
+                    message["tenant_id"],
+                    {
+                        "conversation_id": message["conversation_id"],
+                        "message_id": message["message_id"],
+                        "revision": message["revision"],
+                    },
+                    {"$unset": self.follower.cleared},
+                )
+                for message in due
+            ],
+        )
+        return True

@@ -1,0 +1,38 @@
+"""Marks of work due: every change of a message sets those of all followers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from message_service.catalogue.declared import FOLLOWERS
+from message_service.catalogue.follower import LIVE
+from message_service.messages.rows import Row
+
+
+def marked(now: datetime, rank: int = LIVE) -> Row:
+    """Return what `$set` takes to mark a changed message for every follower, by path."""
+    return {
+        path: value for follower in FOLLOWERS for path, value in follower.marked(now, rank).items()
+    }
+
+
+def mark(document: Row, now: datetime, rank: int) -> Row:
+    """Mark a message that is about to be inserted for every follower; return it."""
+    for path, value in marked(now, rank).items():
+        *groups, name = path.split(".")
+        place = document
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    return document
+
+
+def unmarked(document: Row) -> Row:
+    """Return a message without any follower's mark, as another database may take it."""
+    kept = {name: value for name, value in document.items() if name != "marks"}
+    for follower in FOLLOWERS:
+        for path in follower.cleared:
+            group, _, name = path.partition(".")
+            if name in kept.get(group, {}):
+                kept[group] = {key: value for key, value in kept[group].items() if key != name}
+    return kept
