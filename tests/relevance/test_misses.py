@@ -17,7 +17,7 @@ import pytest
 from message_service.enrichment import stems
 from message_service.enrichment.stop_words import STOP_WORDS
 from message_service.enrichment.words import Words, analyse
-from message_service.search.query import Clause, Kind, parse_query
+from message_service.search.parsing import Clause, ClauseKind, parse_query
 from relevance.corpus import load_corpus
 
 JUDGED = json.loads(Path(__file__).with_name("judged.json").read_text("utf-8"))
@@ -46,7 +46,7 @@ def is_found(query: str, text: str, language: str) -> bool:
 
 
 def _holds(words: Words, clause: Clause) -> bool:
-    if clause.kind is Kind.PREFIX:
+    if clause.kind is ClauseKind.PREFIX:
         return any(term.startswith(clause.text) for term in words.terms)
     return all(not set(words.terms).isdisjoint(lookup) for lookup in clause.lookups)
 
@@ -54,7 +54,8 @@ def _holds(words: Words, clause: Clause) -> bool:
 def is_written_so(query: str, text: str, language: str) -> bool:
     tokens = set(analyse(text, language).tokens) - STOP_WORDS
     return all(
-        clause.kind is Kind.WORD and clause.text in tokens for clause in parse_query(query).clauses
+        clause.kind is ClauseKind.WORD and clause.text in tokens
+        for clause in parse_query(query).clauses
     )
 
 

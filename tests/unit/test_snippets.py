@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from message_service.enrichment.language import detect_language
-from message_service.search.query import parse_query
+from message_service.search.parsing import parse_query
 from message_service.search.snippets import SNIPPET_LENGTH, make_snippet
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from message_service.enrichment.words import analyse
-from message_service.search.query import parse_query
+from message_service.search.parsing import parse_query
 
 
 def found(query: str, text: str, language: str) -> bool:

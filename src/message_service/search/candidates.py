@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from message_service.catalogue.queries.search import ENTRIES, PREFIX_IDS, TERM_IDS, TERMS, Ids
+from message_service.catalogue.demands import AnyTerm, Demand, Not, TermPrefix
+from message_service.catalogue.queries.search import ENTRIES, PREFIX_IDS, TERM_IDS, Ids
 from message_service.database.scope import Scope
-from message_service.search.filters import Condition, Row
-from message_service.search.query import Clause, Kind, ParsedQuery
+from message_service.search.filters import Row
+from message_service.search.parsing import Clause, ClauseKind, ParsedQuery
 
 MAX_LIST = 10_000
 """Ids read of one word at a time."""
@@ -30,16 +31,16 @@ class Where:
 
     Attributes:
         field: The field whose index is walked: `conversation_id`, `user_id` or "" (the tenant).
-        scope: Equalities every entry must meet.
+        within: Equalities every entry must meet, by field.
     """
 
     field: str
-    scope: Mapping[str, str]
+    within: Mapping[str, str]
 
     @property
     def keyed(self) -> Mapping[str, Any]:
         """The equality the index is entered by."""
-        return {self.field: self.scope[self.field]} if self.field else {}
+        return {self.field: self.within[self.field]} if self.field else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ class Lookup:
     Attributes:
         ids: Newest first.
         capped: Whether the list goes on.
-        condition: The same demand as a condition on an entry.
+        demand: What every entry of the list meets.
     """
 
     ids: list[Id]
     capped: bool
-    condition: Condition
+    demand: AnyTerm | TermPrefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,13 @@ class Candidates:
 
     Attributes:
         ids: Their ids, newest first.
-        conditions: What fetching must check, because a list was too long to intersect.
+        demands: What fetching must check, because a list was too long to intersect.
         horizon: Nothing older than this id was looked at; None when everything was.
         bounded: Whether something within was left out (a prefix with too many words).
     """
 
     ids: list[Id]
-    conditions: tuple[Condition, ...]
+    demands: tuple[Demand, ...]
     horizon: Id | None
     bounded: bool
 
@@ -93,82 +94,79 @@ async def look_up(
 
 def intersect(lists: Sequence[Lookup]) -> Candidates:
     """Return what is in every list."""
-    whole = [one for one in lists if not one.capped]
-    capped = [one for one in lists if one.capped]
+    whole = [found for found in lists if not found.capped]
+    capped = [found for found in lists if found.capped]
     if whole:
         ids = _common(whole)
-        return Candidates(ids, tuple(one.condition for one in capped), None, bounded=False)
-    dated = [one for one in capped if one.ids and not _is_prefix(one)]
+        return Candidates(ids, tuple(found.demand for found in capped), None, bounded=False)
+    dated = [found for found in capped if found.ids and not _is_prefix(found)]
     if not dated:
         # Only prefixes, each of more words than were read: what was read is what there is to show.
         return Candidates(_common(capped), (), None, bounded=True)
-    horizon = max(one.ids[-1] for one in dated)
+    horizon = max(found.ids[-1] for found in dated)
     ids = [candidate for candidate in _common(dated) if candidate >= horizon]
-    conditions = tuple(one.condition for one in capped if _is_prefix(one))
-    return Candidates(ids, conditions, horizon, bounded=False)
+    demands = tuple(found.demand for found in capped if _is_prefix(found))
+    return Candidates(ids, demands, horizon, bounded=False)
 
 
 def unite(lists: Sequence[Lookup], rarity: Sequence[float], limit: int) -> Candidates:
     """Return what is in any list, that of the rarest and most lists first, up to `limit`."""
     weights: dict[Id, float] = {}
-    for one, weight in zip(lists, rarity, strict=True):
-        for candidate in one.ids:
+    for found, weight in zip(lists, rarity, strict=True):
+        for candidate in found.ids:
             weights[candidate] = weights.get(candidate, 0.0) + weight
     ranked = sorted(weights, key=lambda candidate: (weights[candidate], candidate), reverse=True)
-    bounded = len(ranked) > limit or any(one.capped for one in lists)
+    bounded = len(ranked) > limit or any(found.capped for found in lists)
     return Candidates(ranked[:limit], (), None, bounded=bounded)
 
 
 async def fetch(
-    scope: Scope, where: Where, ids: Sequence[Id], conditions: Sequence[Condition]
+    scope: Scope, where: Where, ids: Sequence[Id], demands: Sequence[Demand]
 ) -> list[Row]:
-    """Return the entries with these ids that meet the conditions."""
+    """Return the entries with these ids that meet the demands."""
     if not ids:
         return []
-    return await scope.find(ENTRIES, ids=ids, scope=where.scope, conditions=conditions)
+    return await scope.find(ENTRIES, ids=ids, within=where.within, demands=demands)
 
 
-def excluding(parsed: ParsedQuery) -> list[Condition]:
-    """Return conditions that keep out what is excluded; phrases are checked on the text later."""
-    conditions: list[Condition] = []
+def excluding(parsed: ParsedQuery) -> list[Demand]:
+    """Return demands that keep out what is excluded; phrases are checked on the text later."""
+    demands: list[Demand] = []
     for clause in parsed.excluded:
-        if clause.kind is Kind.PREFIX:
-            [demand] = _demands(clause)
-            conditions.append({"$nor": [demand]})
-        elif clause.kind is not Kind.PHRASE:
-            forms = [form for lookup in clause.lookups for form in lookup]
-            conditions.append({TERMS: {"$nin": forms}})
-    return conditions
+        if clause.prefix is not None:
+            demands.append(Not(TermPrefix(clause.prefix)))
+        elif clause.kind is not ClauseKind.PHRASE:
+            forms = tuple(form for lookup in clause.lookups for form in lookup)
+            demands.append(Not(AnyTerm(forms)))
+    return demands
 
 
-def _demands(clause: Clause) -> list[Condition]:
+def _demands(clause: Clause) -> list[AnyTerm | TermPrefix]:
     if clause.prefix is not None:
-        end = clause.prefix + "\U0010ffff"
-        return [{TERMS: {"$elemMatch": {"$gte": clause.prefix, "$lt": end}}}]
-    return [{TERMS: {"$in": list(forms)}} for forms in clause.lookups]
+        return [TermPrefix(clause.prefix)]
+    return [AnyTerm(tuple(forms)) for forms in clause.lookups]
 
 
-def _is_prefix(one: Lookup) -> bool:
-    return "$elemMatch" in one.condition[TERMS]
+def _is_prefix(found: Lookup) -> bool:
+    return isinstance(found.demand, TermPrefix)
 
 
-async def _list(scope: Scope, where: Where, demand: Condition, ids: Ids) -> Lookup:
-    bounds = demand[TERMS]
-    if "$elemMatch" in bounds:
+async def _list(scope: Scope, where: Where, demand: AnyTerm | TermPrefix, ids: Ids) -> Lookup:
+    if isinstance(demand, TermPrefix):
         rows = await scope.find(
             PREFIX_IDS[where.field],
             limit=MAX_LIST + 1,
-            prefix=bounds["$elemMatch"]["$gte"],
+            prefix=demand.prefix,
             **where.keyed,
         )
         # In the order of words, and once per word: sorted here, and cut to the stretch.
         distinct = {row["_id"] for row in rows}
-        found = sorted((one for one in distinct if _within(one, ids)), reverse=True)
+        found = sorted((entry for entry in distinct if _within(entry, ids)), reverse=True)
         return Lookup(found, len(rows) > MAX_LIST, demand)
     rows = await scope.find(
         TERM_IDS[where.field],
         limit=MAX_LIST + 1,
-        forms=bounds["$in"],
+        forms=demand.terms,
         ids=ids,
         **where.keyed,
     )
@@ -176,12 +174,12 @@ async def _list(scope: Scope, where: Where, demand: Condition, ids: Ids) -> Look
     return Lookup(found[:MAX_LIST], len(rows) > MAX_LIST, demand)
 
 
-def _within(one: Id, ids: Ids) -> bool:
-    return (ids[0] is None or one >= ids[0]) and (ids[1] is None or one < ids[1])
+def _within(entry: Id, ids: Ids) -> bool:
+    return (ids[0] is None or entry >= ids[0]) and (ids[1] is None or entry < ids[1])
 
 
 def _common(lists: Sequence[Lookup]) -> list[Id]:
     """Return what all lists hold, newest first."""
-    shortest, *others = sorted(lists, key=lambda one: len(one.ids))
-    sets = [set(one.ids) for one in others]
+    shortest, *others = sorted(lists, key=lambda found: len(found.ids))
+    sets = [set(found.ids) for found in others]
     return [candidate for candidate in shortest.ids if all(candidate in other for other in sets)]

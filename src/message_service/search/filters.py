@@ -6,38 +6,38 @@ The parser, the indexer, the help text and the reference all read these tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from message_service import errors
+from message_service.catalogue.demands import AnyTerm, Demand, EntryField, FieldIs, Said
 from message_service.documents.message import MessageType, Role
 from message_service.ids import IdKind, check_id
 
 Row = dict[str, Any]
-Condition = Mapping[str, Any]
 
 _LINK = re.compile(r"https?://\S")
 _LABEL = re.compile(r"[\w.:/@+ -]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class QueryFilter:
     """One filter of the query language.
 
     Attributes:
         name: What stands before the colon.
         means: One line of help.
         example: A value that shows its form.
-        condition: Checks a value and returns the condition on search entries it stands for.
+        demand: Checks a value and returns what it demands of a search entry.
     """
 
     name: str
     means: str
     example: str
-    condition: Callable[[str], Condition]
+    demand: Callable[[str], Demand]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +100,36 @@ def _invalid(name: str, problem: str, fix: str) -> errors.InvalidQuery:
     return errors.InvalidQuery(f"query.{name}", problem, fix)
 
 
-def _one_of(name: str, path: str, allowed: type[StrEnum]) -> Callable[[str], Condition]:
-    def condition(value: str) -> Condition:
+def _one_of(name: str, field: EntryField, allowed: type[StrEnum]) -> Callable[[str], Demand]:
+    def demand(value: str) -> Demand:
         known = [str(member) for member in allowed]
         if value.lower() not in known:
-            raise _invalid(name, f"is none of them: {value[:40]!r}", f"Use {', '.join(known)}")
-        return {path: value.lower()}
+            raise _invalid(name, f"is not one of them: {value[:40]!r}", f"Use {', '.join(known)}")
+        return FieldIs(field, value.lower())
 
-    return condition
-
-
-def _label(name: str, path: str) -> Callable[[str], Condition]:
-    def condition(value: str) -> Condition:
-        if _LABEL.fullmatch(value) is None:
-            raise _invalid(
-                name, "has characters no such name has", "Use letters, digits and -_./:@+"
-            )
-        return {path: value}
-
-    return condition
+    return demand
 
 
-def _identifier(name: str, kind: IdKind, path: str) -> Callable[[str], Condition]:
-    def condition(value: str) -> Condition:
-        return {path: check_id(kind, f"query.{name}", value)}
+def _check_label(name: str, value: str) -> str:
+    if _LABEL.fullmatch(value) is None:
+        raise _invalid(name, "has characters no such name has", "Use letters, digits and -_./:@+")
+    return value
 
-    return condition
+
+def _label(name: str, field: EntryField) -> Callable[[str], Demand]:
+    return lambda value: FieldIs(field, _check_label(name, value))
 
 
-def _language(value: str) -> Condition:
+def _identifier(name: str, kind: IdKind, field: EntryField) -> Callable[[str], Demand]:
+    return lambda value: FieldIs(field, check_id(kind, f"query.{name}", value))
+
+
+def _language(value: str) -> Demand:
     if re.fullmatch(r"[A-Za-z]{2,3}", value) is None:
-        raise _invalid("lang", f"is no language code: {value[:40]!r}", "Use ISO 639-1: en, es, zh")
-    return {"search_metadata.language": value.lower()}
+        raise _invalid(
+            "lang", f"is not a language code: {value[:40]!r}", "Use ISO 639-1: en, es, zh"
+        )
+    return FieldIs(EntryField.LANGUAGE, value.lower())
 
 
 def _moment(name: str, value: str) -> tuple[datetime, bool]:
@@ -140,7 +138,7 @@ def _moment(name: str, value: str) -> tuple[datetime, bool]:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise _invalid(
-            name, f"is no date: {value[:40]!r}", "Use 2025-01-31 or 2025-01-31T12:00:00Z"
+            name, f"is not a date: {value[:40]!r}", "Use 2025-01-31 or 2025-01-31T12:00:00Z"
         ) from None
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     try:
@@ -151,68 +149,69 @@ def _moment(name: str, value: str) -> tuple[datetime, bool]:
         ) from None
 
 
-def _from(value: str) -> Condition:
-    return {"created_at": {"$gte": _moment("from", value)[0]}}
+def _from(value: str) -> Demand:
+    return Said(since=_moment("from", value)[0])
 
 
-def _to(value: str) -> Condition:
+def _to(value: str) -> Demand:
     moment, whole_day = _moment("to", value)
     if not whole_day:
-        return {"created_at": {"$lte": moment}}
+        return Said(until=moment)
     try:
-        return {"created_at": {"$lt": moment + timedelta(days=1)}}
+        return Said(until=moment + timedelta(days=1), until_included=False)
     except OverflowError:
         raise _invalid(
             "to", f"is out of range: {value!r}", "Use a year from 1970 to 2100"
         ) from None
 
 
-def _has(value: str) -> Condition:
+def _has(value: str) -> Demand:
     known = [feature.name for feature in FEATURES]
     if value.lower() not in known:
-        raise _invalid("has", f"is none of them: {value[:40]!r}", f"Use {', '.join(known)}")
-    return {"indexed_content.terms": feature_term(value.lower())}
+        raise _invalid("has", f"is not one of them: {value[:40]!r}", f"Use {', '.join(known)}")
+    return AnyTerm((feature_term(value.lower()),))
 
 
-def _topic(value: str) -> Condition:
-    checked = _label("topic", "")(value.lower())[""]
-    return {"indexed_content.terms": topic_term(checked)}
+def _topic(value: str) -> Demand:
+    return AnyTerm((topic_term(_check_label("topic", value.lower())),))
 
 
-FILTERS: tuple[Filter, ...] = (
-    Filter("role", "who speaks", "user", _one_of("role", "search_metadata.role", Role)),
-    Filter(
+FILTERS: tuple[QueryFilter, ...] = (
+    QueryFilter("role", "who speaks", "user", _one_of("role", EntryField.ROLE, Role)),
+    QueryFilter(
         "type",
         "kind of message",
         "standard",
-        _one_of("type", "search_metadata.message_type", MessageType),
+        _one_of("type", EntryField.MESSAGE_TYPE, MessageType),
     ),
-    Filter("model", "model that answered", "gpt-4o", _label("model", "search_metadata.model")),
-    Filter("provider", "its provider", "openai", _label("provider", "search_metadata.provider")),
-    Filter("lang", "language of the text", "es", _language),
-    Filter("from", "said at or after (UTC)", "2025-01-01", _from),
-    Filter("to", "said up to, a day included", "2025-01-31", _to),
-    Filter(
+    QueryFilter("model", "model that answered", "gpt-4o", _label("model", EntryField.MODEL)),
+    QueryFilter("provider", "its provider", "openai", _label("provider", EntryField.PROVIDER)),
+    QueryFilter("lang", "language of the text", "es", _language),
+    QueryFilter("from", "said at or after (UTC)", "2025-01-01", _from),
+    QueryFilter("to", "said up to, a day included", "2025-01-31", _to),
+    QueryFilter(
         "conversation",
         "in this conversation",
         "conv_01J...",
-        _identifier("conversation", IdKind.CONVERSATION, "conversation_id"),
+        _identifier("conversation", IdKind.CONVERSATION, EntryField.CONVERSATION),
     ),
-    Filter("user", "of this user", "user_01J...", _identifier("user", IdKind.USER, "user_id")),
-    Filter(
+    QueryFilter(
+        "user", "of this user", "user_01J...", _identifier("user", IdKind.USER, EntryField.USER)
+    ),
+    QueryFilter(
         "character",
         "with this character",
         "char_01J...",
-        _identifier("character", IdKind.CHARACTER, "search_metadata.character_id"),
+        _identifier("character", IdKind.CHARACTER, EntryField.CHARACTER),
     ),
-    Filter("has", "has this: " + ", ".join(f.name for f in FEATURES), "link", _has),
-    Filter("topic", "about this topic", "travel", _topic),
-    Filter("intent", "what it wants", "question", _label("intent", "search_metadata.intent")),
-    Filter(
+    QueryFilter("has", "has this: " + ", ".join(f.name for f in FEATURES), "link", _has),
+    QueryFilter("topic", "about this topic", "travel", _topic),
+    QueryFilter("intent", "what it wants", "question", _label("intent", EntryField.INTENT)),
+    QueryFilter(
         "sentiment",
         "positive, neutral or negative",
         "negative",
-        _label("sentiment", "search_metadata.sentiment"),
+        _label("sentiment", EntryField.SENTIMENT),
     ),
 )
 

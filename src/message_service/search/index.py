@@ -15,7 +15,7 @@ from message_service.messages.runtime import Runtime
 from message_service.paging.page import check_limit
 from message_service.search import freshness
 from message_service.search.indexer import Indexer, Progress
-from message_service.search.query import parse_query
+from message_service.search.parsing import parse_query
 from message_service.search.reconciler import Reconciler
 from message_service.search.results import Freshness, Hit
 from message_service.search.searcher import MAX_HITS, Search

@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from message_service.catalogue.demands import Demand, NotExpired, Said, SearchableSince
 from message_service.clock import Clock, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
 from message_service.search import candidates, ranking, shown
 from message_service.search.candidates import Candidates, Lookup, Where
 from message_service.search.entry_ids import first_id
-from message_service.search.filters import Condition, Row
-from message_service.search.query import ParsedQuery
+from message_service.search.filters import Row
+from message_service.search.parsing import ParsedQuery
 from message_service.search.ranking import Scored
 from message_service.search.results import Count, Hit, Matched
 
@@ -32,7 +33,7 @@ _STRETCHES = 5
 _FETCHES = 4
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where in a listing a page begins; what a cursor holds.
 
@@ -83,8 +84,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """What one stretch of the listing holds, best first."""
+    """What one stretch of the listing holds, best first.
 
+    Attributes:
+        place: Where it begins, with the rarities it was ranked by.
+        ranked: Its entries.
+        floor: Where it ends; None when it goes down to the oldest entry.
+        bounded: Whether entries within it were left out.
+        examined: Entries read.
+    """
+
+    place: Place
     ranked: list[Scored]
     floor: Any
     bounded: bool
@@ -134,6 +144,7 @@ class Listing:
         listed = Listed([], Count(place.counted, exact=True), 0, None)
         for _ in range(_STRETCHES):
             stretch = await self._stretch(place)
+            place = stretch.place
             examined += stretch.examined
             hits, last = await self._hits(stretch.ranked, place)
             counted = place.counted + len(stretch.ranked)
@@ -154,33 +165,32 @@ class Listing:
             self._scope, self._where, self._parsed.clauses, _bounds(self._parsed, place)
         )
         if place.rarities is None:
-            place.rarities = [
-                ranking.rarity(min(len(one.ids) for one in several)) for several in lists
-            ]
+            rarities = [ranking.rarity(min(len(each.ids) for each in found)) for found in lists]
+            place = replace(place, rarities=rarities)
         wanted = CANDIDATES_PER_HIT * self._limit
         found = self._candidates(lists, place, wanted)
-        conditions = [*self._conditions(place), *found.conditions]
+        demands = [*self._demands(place), *found.demands]
         scored: list[Scored] = []
         examined = 0
         floor = found.horizon if place.floor is None else place.floor
         for start in range(0, len(found.ids), wanted):
             part = found.ids[start : start + wanted]
-            rows = await candidates.fetch(self._scope, self._where, part, conditions)
+            rows = await candidates.fetch(self._scope, self._where, part, demands)
             examined += len(part)
             scored.extend(self._scored(rows, place))
             full = len(scored) >= wanted or examined >= _FETCHES * wanted
             if full and place.floor is None and start + wanted < len(found.ids):
                 floor = part[-1]
                 break
-        scored.sort(key=lambda one: (one.score, one.entry["_id"]), reverse=True)
-        return _Stretch(scored, floor, found.bounded, examined)
+        scored.sort(key=_order, reverse=True)
+        return _Stretch(place, scored, floor, found.bounded, examined)
 
     @staticmethod
     def _candidates(lists: list[list[Lookup]], place: Place, wanted: int) -> Candidates:
         if place.matched == "all":
-            return candidates.intersect([one for several in lists for one in several])
+            return candidates.intersect([each for found in lists for each in found])
         # A phrase or run has several lists; as one of many wishes it counts by its rarest.
-        single = [min(several, key=lambda one: len(one.ids)) for several in lists]
+        single = [min(found, key=lambda each: len(each.ids)) for found in lists]
         return candidates.unite(single, place.rarities or (), wanted)
 
     def _scored(self, rows: list[Row], place: Place) -> list[Scored]:
@@ -189,58 +199,54 @@ class Listing:
             normalized: str = row["indexed_content"].get("normalized_text", "")
             if not shown.fits(self._parsed, normalized, place.matched):
                 continue
-            one = ranking.score(row, self._parsed.clauses, place.rarities or (), place.as_of)
-            if one is not None:
-                kept.append(one)
+            scored = ranking.score(row, self._parsed.clauses, place.rarities or (), place.as_of)
+            if scored is not None:
+                kept.append(scored)
         return kept
 
-    def _conditions(self, place: Place) -> list[Condition]:
-        conditions: list[Condition] = [
-            *self._parsed.conditions,
+    def _demands(self, place: Place) -> list[Demand]:
+        demands: list[Demand] = [
+            *self._parsed.demands,
             *candidates.excluding(self._parsed),
-            {"delete_at": {"$not": {"$lte": self._clock.now()}}},
+            NotExpired(self._clock.now()),
         ]
         if place.after is not None or place.below is not None:
-            known = {"$lte": place.as_of}
-            conditions.append(
-                {
-                    "$or": [
-                        {"content_indexed_at": known},
-                        {"content_indexed_at": {"$exists": False}, "last_indexed_at": known},
-                    ]
-                }
-            )
-        return conditions
+            demands.append(SearchableSince(place.as_of))
+        return demands
 
     async def _hits(
         self, ranked: list[Scored], place: Place
     ) -> tuple[list[Hit], tuple[float, Any] | None]:
         """Return the next hits as the messages are now, and the place of the last one looked at."""
         after = place.after
-        rest = [one for one in ranked if after is None or (one.score, one.entry["_id"]) < after]
+        rest = [scored for scored in ranked if after is None or _order(scored) < after]
         hits: list[Hit] = []
         last: tuple[float, Any] | None = after if not rest else None
         now = self._clock.now()
         while rest and len(hits) < self._limit:
             part, rest = rest[: self._limit - len(hits)], rest[self._limit - len(hits) :]
-            messages = await shown.read_messages(self._scope, [one.entry for one in part])
-            for one in part:
-                last = (one.score, one.entry["_id"])
-                message = messages.get(one.entry["message_id"])
+            messages = await shown.read_messages(self._scope, [scored.entry for scored in part])
+            for scored in part:
+                last = _order(scored)
+                message = messages.get(scored.entry["message_id"])
                 if message is not None and shown.is_shown(message, now):
-                    hit = shown.make_hit(self._parsed, one, message, place.matched)
+                    hit = shown.make_hit(self._parsed, scored, message, place.matched)
                     if hit is not None:
                         hits.append(hit)
         return hits, last
 
 
+def _order(scored: Scored) -> tuple[float, Any]:
+    """What hits are ordered by, best first; the id tells equal scores apart."""
+    return scored.score, scored.entry["_id"]
+
+
 def _bounds(parsed: ParsedQuery, place: Place) -> tuple[Any, Any]:
-    """Return the stretch of ids to look at: that of the page, narrowed by from: and to:."""
-    low, high = place.floor, place.below
-    for condition in parsed.conditions:
-        moment = condition.get("created_at", {})
-        if "$gte" in moment:
-            start = first_id(moment["$gte"])
+    """Return the stretch of ids to look at: that of the page, narrowed by `from:`."""
+    low = place.floor
+    for demand in parsed.demands:
+        if isinstance(demand, Said) and demand.since is not None:
+            start = first_id(demand.since)
             low = start if low is None else max(low, start)
-        # to: is left to the condition: its last second may be shared with what comes after.
-    return low, high
+    # `to:` is left to the fetch: its last second may be shared with what comes after.
+    return low, place.below

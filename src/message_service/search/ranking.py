@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 
 from message_service.enrichment.words import is_unspaced
 from message_service.search.filters import Row
-from message_service.search.query import Clause, Kind
+from message_service.search.parsing import Clause, ClauseKind
 from message_service.search.results import Explanation
 
 K1 = 1.2
@@ -110,17 +110,17 @@ def holds(clause: Clause, normalized: str) -> bool:
 
 def _frequency(clause: Clause, normalized: str, words: list[str], stems: list[str]) -> float:
     match clause.kind:
-        case Kind.PHRASE:
+        case ClauseKind.PHRASE:
             return _phrase_count(clause.text, normalized)
-        case Kind.PREFIX:
+        case ClauseKind.PREFIX:
             exact = words.count(clause.text)
             begun = sum(1 for word in words if word.startswith(clause.text)) - exact
             if exact + begun == 0:  # inside unspaced text, or part of a compound word
                 begun = normalized.count(clause.text)
             return exact + OTHER_FORM * begun
-        case Kind.LABEL:
+        case ClauseKind.LABEL:
             return 1.0
-        case Kind.WORD:
+        case ClauseKind.WORD:
             exact = words.count(clause.text)
             other = 0
             for word, base in zip(words, stems, strict=False):
@@ -148,7 +148,7 @@ def _bounded(outside: str, inside: str) -> bool:
 
 
 def _proximity(clauses: Sequence[Clause], normalized: str) -> float:
-    texts = [clause.text for clause in clauses if clause.kind is not Kind.LABEL]
+    texts = [clause.text for clause in clauses if clause.kind is not ClauseKind.LABEL]
     if len(texts) < 2:
         return 0.0
     padded = f" {normalized} "

@@ -17,7 +17,7 @@ from message_service.paging.page import check_limit
 from message_service.search import freshness, shown
 from message_service.search.candidates import Where
 from message_service.search.listing import Listed, Listing, Place
-from message_service.search.query import MAX_QUERY, ParsedQuery, parse_query
+from message_service.search.parsing import MAX_QUERY, ParsedQuery, parse_query
 from message_service.search.results import Count, Freshness, Matched, SearchPage
 
 MAX_HITS = 100
@@ -56,7 +56,7 @@ class Search:
     ) -> SearchPage:
         """Return the messages that match a query, best first.
 
-        The query language is in `search.query` and `docs/how-to/search.md`. The scope must be
+        The query language is in `search.parsing` and `docs/how-to/search.md`. The scope must be
         named: a user, a conversation (or both), by argument or by `user:` and `conversation:`, or
         the whole tenant. Deleted and expired messages are never returned, indexed or not.
 
@@ -86,7 +86,7 @@ class Search:
         if min_sequence is not None:
             check_whole_number("min_sequence", min_sequence, 0, 2**63 - 1)
         cursors = self._signer.of(
-            self._scope.tenant_id, "search", query, sorted(where.scope.items()), limit
+            self._scope.tenant_id, "search", query, sorted(where.within.items()), limit
         )
         place = (
             Place(self._clock.now())
@@ -162,7 +162,7 @@ class Search:
         return await freshness.of_conversation(self._scope, conversation_id)
 
     async def _freshness(self, where: Where, min_sequence: int | None, wait: float) -> Freshness:
-        conversation_id = where.scope.get("conversation_id")
+        conversation_id = where.within.get("conversation_id")
         if min_sequence is None:
             return await self.freshness(conversation_id)
         if conversation_id is None:
@@ -175,7 +175,7 @@ class Search:
 def _where(
     parsed: ParsedQuery, user_id: str | None, conversation_id: str | None, *, whole_tenant: bool
 ) -> Where:
-    scope = dict(parsed.scope)
+    within = dict(parsed.within)
     for field, kind, value in (
         ("user_id", IdKind.USER, user_id),
         ("conversation_id", IdKind.CONVERSATION, conversation_id),
@@ -183,21 +183,21 @@ def _where(
         if value is None:
             continue
         check_id(kind, field, value)
-        if scope.setdefault(field, value) != value:
+        if within.setdefault(field, value) != value:
             raise errors.InvalidQuery(
                 f"query.{field.removesuffix('_id')}",
                 f"contradicts the {field} searched in",
                 "Leave it out of the query, or search in that scope",
             )
-    if not scope and not whole_tenant:
+    if not within and not whole_tenant:
         raise errors.InvalidQuery(
             "scope",
             "is missing",
             "Give user_id or conversation_id (or user: or conversation: in the query), or say "
             "whole_tenant=True",
         )
-    field = next((name for name in ("conversation_id", "user_id") if name in scope), "")
-    return Where(field, scope)
+    field = next((name for name in ("conversation_id", "user_id") if name in within), "")
+    return Where(field, within)
 
 
 def _nothing(parsed: ParsedQuery, reached: Freshness) -> SearchPage:

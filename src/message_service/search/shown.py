@@ -17,7 +17,7 @@ from message_service.enrichment.words import analyse
 from message_service.messages.rows import StoredMessage
 from message_service.search import ranking
 from message_service.search.filters import Row
-from message_service.search.query import Kind, ParsedQuery
+from message_service.search.parsing import Clause, ClauseKind, ParsedQuery
 from message_service.search.ranking import Scored
 from message_service.search.results import Hit, Matched
 from message_service.search.snippets import make_snippet
@@ -53,46 +53,45 @@ def fits(parsed: ParsedQuery, normalized: str, matched: Matched) -> bool:
     if any(
         ranking.holds(clause, normalized)
         for clause in parsed.excluded
-        if clause.kind is Kind.PHRASE
+        if clause.kind is ClauseKind.PHRASE
     ):
         return False
     if matched == "some":
         return True
     return all(
-        ranking.holds(clause, normalized) for clause in parsed.clauses if clause.kind is Kind.PHRASE
+        ranking.holds(clause, normalized)
+        for clause in parsed.clauses
+        if clause.kind is ClauseKind.PHRASE
     )
 
 
-def make_hit(parsed: ParsedQuery, one: Scored, message: Row, matched: Matched) -> Hit | None:
+def make_hit(parsed: ParsedQuery, scored: Scored, message: Row, matched: Matched) -> Hit | None:
     """Return a hit, unless the message was edited since and no longer matches."""
     language = message["content"].get("detected_language", UNDETERMINED)
     text: str = message["content"]["text"]
-    if message["content"].get("content_hash") != one.entry.get("content_hash"):
+    if message["content"].get("content_hash") != scored.entry.get("content_hash"):
         words = analyse(text, language)
         terms = set(words.terms)
-        missing = [
-            clause
-            for clause in parsed.clauses
-            if clause.kind is not Kind.LABEL and not _present(clause.lookups, clause.prefix, terms)
-        ]
-        present = [
-            clause
-            for clause in parsed.excluded
-            if clause.kind is not Kind.LABEL and _present(clause.lookups, clause.prefix, terms)
-        ]
+        missing = [clause for clause in _worded(parsed.clauses) if not _present(clause, terms)]
+        present = [clause for clause in _worded(parsed.excluded) if _present(clause, terms)]
         if present or (missing if matched == "all" else len(missing) == len(parsed.clauses)):
             return None
         if not fits(parsed, words.normalized, matched):
             return None
     return Hit(
         message=StoredMessage(message),
-        score=one.score,
+        score=scored.score,
         snippet=make_snippet(text, parsed.clauses, language),
-        explanation=one.explanation,
+        explanation=scored.explanation,
     )
 
 
-def _present(lookups: Sequence[Sequence[str]], prefix: str | None, terms: set[str]) -> bool:
-    if prefix is not None:
-        return any(term.startswith(prefix) for term in terms)
-    return all(any(form in terms for form in forms) for forms in lookups)
+def _worded(clauses: Sequence[Clause]) -> list[Clause]:
+    """Return the clauses that a text can meet: features and topics are not in it."""
+    return [clause for clause in clauses if clause.kind is not ClauseKind.LABEL]
+
+
+def _present(clause: Clause, terms: set[str]) -> bool:
+    if clause.prefix is not None:
+        return any(term.startswith(clause.prefix) for term in terms)
+    return all(any(form in terms for form in forms) for forms in clause.lookups)

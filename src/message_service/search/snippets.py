@@ -16,7 +16,7 @@ import regex
 from message_service.enrichment.stems import forms
 from message_service.enrichment.text_statistics import sanitize
 from message_service.enrichment.words import PART, Token, occurrences
-from message_service.search.query import Clause, Kind
+from message_service.search.parsing import Clause, ClauseKind
 
 SNIPPET_LENGTH = 160
 """Length aimed at, in code points."""
@@ -84,9 +84,9 @@ def make_snippet(text: str, clauses: Sequence[Clause], language: str) -> Snippet
 
 
 def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[int, int]]:
-    words = [c for c in clauses if c.kind is Kind.WORD]
-    prefixes = tuple(c.text for c in clauses if c.kind is Kind.PREFIX)
-    phrases = [c.text.split(" ") for c in clauses if c.kind is Kind.PHRASE]
+    words = [c for c in clauses if c.kind is ClauseKind.WORD]
+    prefixes = tuple(c.text for c in clauses if c.kind is ClauseKind.PREFIX)
+    phrases = [c.text.split(" ") for c in clauses if c.kind is ClauseKind.PHRASE]
     exact = {clause.text for clause in words}
     wanted = {form for clause in words for form in clause.stems}
     tokens = list(occurrences(text))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from message_service.catalogue.demands import TERMS, Demand, any_of, begins_with, condition
 from message_service.catalogue.queries.messages import PAGE_FIELDS
 from message_service.catalogue.queries.parts import (
     CONVERSATION,
@@ -15,31 +16,20 @@ from message_service.catalogue.queries.parts import (
 )
 from message_service.database.query import Filter, Query
 
-TERMS = "indexed_content.terms"
-
-
-_LAST = "\U0010ffff"
-
-
 Ids = tuple[Any, Any]
 """A stretch of entry ids: from the first (included) up to the second (excluded); None: open."""
 
 
 def _terms_within(scope: str) -> Callable[..., Filter]:
     def build(forms: Sequence[str], ids: Ids, **scoped: str) -> Filter:
-        chosen: Filter = {TERMS: forms[0] if len(forms) == 1 else {"$in": list(forms)}}
-        return {**_scope(scope, scoped), **chosen, **_stretch(ids)}
+        return {**_scope(scope, scoped), TERMS: any_of(tuple(forms)), **_stretch(ids)}
 
     return build
 
 
 def _prefix_within(scope: str) -> Callable[..., Filter]:
     def build(prefix: str, **scoped: str) -> Filter:
-        # $elemMatch: bounds on both ends of one element, which an array field otherwise lacks.
-        return {
-            **_scope(scope, scoped),
-            TERMS: {"$elemMatch": {"$gte": prefix, "$lt": prefix + _LAST}},
-        }
+        return {**_scope(scope, scoped), TERMS: begins_with(prefix)}
 
     return build
 
@@ -110,13 +100,11 @@ PREFIX_IDS = {scope: _prefix_query(scope) for scope in _SCOPES}
 """By the field that scopes them; the empty one is the whole tenant."""
 
 
-def _entries(
-    ids: Sequence[Any], scope: Mapping[str, str], conditions: Sequence[Mapping[str, Any]]
-) -> Filter:
-    """Entries by id, that also meet conditions built by `search.conditions`."""
-    chosen: Filter = {"_id": {"$in": list(ids)}, **scope}
-    if conditions:
-        chosen["$and"] = [dict(condition) for condition in conditions]
+def _entries(ids: Sequence[Any], within: Mapping[str, str], demands: Sequence[Demand]) -> Filter:
+    """Entries by id, inside a scope, that also meet what is demanded of them."""
+    chosen: Filter = {"_id": {"$in": list(ids)}, **within}
+    if demands:
+        chosen["$and"] = [condition(demand) for demand in demands]
     return chosen
 
 
@@ -140,7 +128,7 @@ ENTRIES = Query(
     purpose="What ranking needs of the candidates, those that miss a filter left out",
     index="_id_",
     build=_entries,
-    example={"ids": [], "scope": {"user_id": USER}, "conditions": []},
+    example={"ids": [], "within": {"user_id": USER}, "demands": []},
     projection=ENTRY_FIELDS,
     examined_ratio=20,
     examined_slack=400,

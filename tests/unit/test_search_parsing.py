@@ -1,14 +1,16 @@
 """The query language: what is understood, what is refused and how."""
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from message_service import errors
+from message_service.catalogue.demands import EntryField, FieldIs, Not, Said, condition
 from message_service.search.filters import FEATURES, FILTERS
-from message_service.search.query import MAX_QUERY, Kind, parse_query
+from message_service.search.parsing import MAX_QUERY, ClauseKind, parse_query
 
 
 def shown(text: str) -> list[tuple[str, str]]:
@@ -43,21 +45,30 @@ def test_what_is_looked_for(text: str, clauses: list[tuple[str, str]]) -> None:
 def test_what_is_excluded() -> None:
     parsed = parse_query('pizza -pineapple -"tomato sauce" -has:link -role:tool')
     assert [(c.kind, c.text) for c in parsed.excluded] == [
-        (Kind.WORD, "pineapple"),
-        (Kind.PHRASE, "tomato sauce"),
-        (Kind.LABEL, "has:link"),
+        (ClauseKind.WORD, "pineapple"),
+        (ClauseKind.PHRASE, "tomato sauce"),
+        (ClauseKind.LABEL, "has:link"),
     ]
-    assert parsed.conditions == ({"$nor": [{"search_metadata.role": "tool"}]},)
+    assert parsed.demands == (Not(FieldIs(EntryField.ROLE, "tool")),)
 
 
 def test_filters_become_equalities_and_ranges() -> None:
     parsed = parse_query("x role:user model:gpt-4o lang:ES from:2025-01-01 to:2025-01-31")
-    assert parsed.conditions[0] == {"search_metadata.role": "user"}
-    assert parsed.conditions[1] == {"search_metadata.model": "gpt-4o"}
-    assert parsed.conditions[2] == {"search_metadata.language": "es"}
-    assert parsed.conditions[3]["created_at"]["$gte"].isoformat() == "2025-01-01T00:00:00+00:00"
-    assert parsed.conditions[4]["created_at"]["$lt"].isoformat() == "2025-02-01T00:00:00+00:00"
-    assert parse_query("x user:user_000000000001").scope == {"user_id": "user_000000000001"}
+    assert parsed.demands == (
+        FieldIs(EntryField.ROLE, "user"),
+        FieldIs(EntryField.MODEL, "gpt-4o"),
+        FieldIs(EntryField.LANGUAGE, "es"),
+        Said(since=datetime(2025, 1, 1, tzinfo=UTC)),
+        Said(until=datetime(2025, 2, 1, tzinfo=UTC), until_included=False),
+    )
+    assert [condition(demand) for demand in parsed.demands] == [
+        {"search_metadata.role": "user"},
+        {"search_metadata.model": "gpt-4o"},
+        {"search_metadata.language": "es"},
+        {"created_at": {"$gte": datetime(2025, 1, 1, tzinfo=UTC)}},
+        {"created_at": {"$lt": datetime(2025, 2, 1, tzinfo=UTC)}},
+    ]
+    assert parse_query("x user:user_000000000001").within == {"user_id": "user_000000000001"}
 
 
 @pytest.mark.parametrize(
@@ -71,13 +82,13 @@ def test_filters_become_equalities_and_ranges() -> None:
         ("role:user", "only excludes or filters"),
         ("x" * (MAX_QUERY + 1), "characters"),
         ("pizza colour:red", "unknown filter"),
-        ("pizza role:king", "none of them"),
+        ("pizza role:king", "not one of them"),
         ("pizza role:", "no value"),
         ('pizza role:""', "no value"),
-        ("pizza has:wings", "none of them"),
-        ("pizza from:yesterday", "no date"),
+        ("pizza has:wings", "not one of them"),
+        ("pizza from:yesterday", "not a date"),
         ("pizza to:9999-12-31", "out of range"),
-        ("pizza lang:klingon", "no language code"),
+        ("pizza lang:klingon", "not a language code"),
         ("pizza user:bob", "not a user id"),
         ("pizza user:user_000000000001 user:user_000000000002", "twice"),
         ("a*", "too short a prefix"),
@@ -113,8 +124,8 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
         parsed = parse_query(text)
     except errors.InvalidInput:
         return
-    for condition in parsed.conditions:
-        for path in condition:
+    for demand in parsed.demands:
+        for path in condition(demand):
             assert not path.startswith("$") or path == "$nor"
 
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from message_service import errors
+from message_service.catalogue.demands import AnyTerm, Demand, EntryField, FieldIs, Not
 from message_service.enrichment.folding import fold
 from message_service.enrichment.stems import base_form, stem
 from message_service.enrichment.stop_words import STOP_WORDS
 from message_service.enrichment.text_statistics import sanitize
 from message_service.enrichment.words import PART, is_unspaced, occurrences
 from message_service.search.endings import without_ending
-from message_service.search.filters import FILTER_BY_NAME, FILTERS, Condition
+from message_service.search.filters import FILTER_BY_NAME, FILTERS
 
 MAX_QUERY = 1_000
 """Most characters of a query."""
@@ -44,7 +45,7 @@ _BY_SCRIPT = (
 )
 
 
-class Kind(StrEnum):
+class ClauseKind(StrEnum):
     """What a clause looks for."""
 
     WORD = "word"
@@ -66,7 +67,7 @@ class Clause:
         negated: Whether it must be absent.
     """
 
-    kind: Kind
+    kind: ClauseKind
     text: str
     lookups: tuple[tuple[str, ...], ...]
     prefix: str | None = None
@@ -81,15 +82,15 @@ class ParsedQuery:
     Attributes:
         clauses: What must be found.
         excluded: What must be absent.
-        conditions: Conditions of filters on fields.
-        scope: Values of `conversation:` and `user:`, by field.
+        demands: What the filters demand of an entry besides its terms.
+        within: Values of `conversation:` and `user:`, by field.
         ignored: Stop words and signs that were left out.
     """
 
     clauses: tuple[Clause, ...]
     excluded: tuple[Clause, ...]
-    conditions: tuple[Condition, ...]
-    scope: Mapping[str, str]
+    demands: tuple[Demand, ...]
+    within: Mapping[str, str]
     ignored: tuple[str, ...]
 
 
@@ -104,8 +105,8 @@ def parse_query(text: str) -> ParsedQuery:
     language = _language_filter(cleaned)
     clauses: list[Clause] = []
     excluded: list[Clause] = []
-    conditions: list[Condition] = []
-    scope: dict[str, str] = {}
+    demands: list[Demand] = []
+    within: dict[str, str] = {}
     ignored: list[str] = []
     for item in _ITEM.finditer(cleaned):
         value = item["quoted"] if item["quoted"] is not None else item["bare"]
@@ -114,25 +115,25 @@ def parse_query(text: str) -> ParsedQuery:
             named, value = value[:-1], ""
         if named is not None and not value.startswith("//"):
             negated = bool(item["minus"])
-            _add_filter(named.lower(), value, negated, clauses, excluded, conditions, scope)
+            _add_filter(named.lower(), value, negated, clauses, excluded, demands, within)
             continue
         written = value if named is None else f"{named}:{value}"
         found = list(_phrase(written) if item["quoted"] is not None else _words(written, language))
         if not found:
             ignored.append(written)
         (excluded if item["minus"] else clauses).extend(found)
-    if len(clauses) + len(excluded) + len(conditions) > MAX_CLAUSES:
+    if len(clauses) + len(excluded) + len(demands) > MAX_CLAUSES:
         raise errors.InvalidQuery(
             "query", "has too many parts", f"Use at most {MAX_CLAUSES} words, phrases and filters"
         )
-    if not clauses and (excluded or conditions) and not ignored:
+    if not clauses and (excluded or demands) and not ignored:
         raise errors.InvalidQuery(
             "query",
             "only excludes or filters",
             "Add a word to look for, or one of has: and topic:",
         )
     return ParsedQuery(
-        _distinct(clauses), _distinct(excluded), tuple(conditions), scope, tuple(ignored)
+        _distinct(clauses), _distinct(excluded), tuple(demands), within, tuple(ignored)
     )
 
 
@@ -164,8 +165,8 @@ def _add_filter(
     negated: bool,
     clauses: list[Clause],
     excluded: list[Clause],
-    conditions: list[Condition],
-    scope: dict[str, str],
+    demands: list[Demand],
+    within: dict[str, str],
 ) -> None:
     known = FILTER_BY_NAME.get(name)
     if known is None:
@@ -177,18 +178,18 @@ def _add_filter(
         raise errors.InvalidQuery(
             f"query.{name}", "has no value", f"Give one, for example {name}:{known.example}"
         )
-    condition = known.condition(value)
-    if name in ("has", "topic"):
-        term = next(iter(condition.values()))
-        clause = Clause(Kind.LABEL, term, ((term,),), negated=negated)
-        (excluded if negated else clauses).append(clause)
-        return
-    if name in ("conversation", "user") and not negated:
-        [(field, identifier)] = condition.items()
-        if scope.setdefault(field, identifier) != identifier:
-            raise errors.InvalidQuery(f"query.{name}", "is given twice", "Give it once")
-        return
-    conditions.append({"$nor": [condition]} if negated else condition)
+    demand = known.demand(value)
+    match demand:
+        case AnyTerm((term,)):
+            clause = Clause(ClauseKind.LABEL, term, ((term,),), negated=negated)
+            (excluded if negated else clauses).append(clause)
+        case FieldIs((EntryField.CONVERSATION | EntryField.USER) as field, identifier) if (
+            not negated
+        ):
+            if within.setdefault(field.value, identifier) != identifier:
+                raise errors.InvalidQuery(f"query.{name}", "is given twice", "Give it once")
+        case _:
+            demands.append(Not(demand) if negated else demand)
 
 
 def _words(written: str, language: str | None) -> Iterator[Clause]:
@@ -214,7 +215,7 @@ def _words(written: str, language: str | None) -> Iterator[Clause]:
                     f"has too short a prefix {written[:40]!r}",
                     f"Give at least {MIN_PREFIX} characters before the star",
                 )
-            singles.append(Clause(Kind.PREFIX, token.text, (), prefix=token.text))
+            singles.append(Clause(ClauseKind.PREFIX, token.text, (), prefix=token.text))
         elif token.text not in STOP_WORDS:
             singles.append(_word(written[token.start : token.end], token.text, language))
     yield from singles
@@ -226,7 +227,9 @@ def _word(written: str, folded: str, language: str | None) -> Clause:
     if "'" in folded:
         return _contracted(written, folded, language)
     stems = _stems(written, folded, language)
-    return Clause(Kind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=stems)
+    return Clause(
+        ClauseKind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=stems
+    )
 
 
 def _stems(written: str, folded: str, language: str | None) -> frozenset[str]:
@@ -255,7 +258,10 @@ def _contracted(written: str, folded: str, language: str | None) -> Clause:
     for part in content:
         stems |= {fold(part), *_stems(part, fold(part), language)}
     return Clause(
-        Kind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=frozenset(stems)
+        ClauseKind.WORD,
+        folded,
+        (tuple(dict.fromkeys((folded, *sorted(stems)))),),
+        stems=frozenset(stems),
     )
 
 
@@ -277,9 +283,9 @@ def _phrase(written: str) -> Iterator[Clause]:
         return
     single = is_unspaced(text) and len(text) == 1
     if single:
-        yield Clause(Kind.PREFIX, text, (), prefix=text)
+        yield Clause(ClauseKind.PREFIX, text, (), prefix=text)
     elif pieces:
-        yield Clause(Kind.PHRASE, text, tuple((piece,) for piece in list(pieces)[:8]))
+        yield Clause(ClauseKind.PHRASE, text, tuple((piece,) for piece in list(pieces)[:8]))
 
 
 def _distinct(clauses: list[Clause]) -> tuple[Clause, ...]:
