@@ -12,7 +12,7 @@ from message_service import errors
 from message_service.catalogue.collections.message_search_index import SEARCH_INDEX
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Index
-from message_service.schema.changes import Change, Kind
+from message_service.schema.changes import Change, ChangeKind
 from message_service.schema.index_forms import IndexForm, canonical, declared_form, live_form
 from message_service.schema.live import LiveCollection, LiveSchema
 from message_service.schema.plan import diff
@@ -72,10 +72,10 @@ def test_nothing_differs_from_itself() -> None:
 
 def test_an_empty_database_needs_everything_and_risks_nothing() -> None:
     plan = diff(CATALOGUE, LiveSchema({}, SchemaState()))
-    created = {c.target for c in plan.changes if c.kind is Kind.CREATE_INDEX}
+    created = {c.target for c in plan.changes if c.kind is ChangeKind.CREATE_INDEX}
     assert created == {i.name for c in CATALOGUE.collections for i in c.indexes}
     assert {c.risk for c in plan.changes} == {"none"}
-    assert plan.changes[-1].kind is Kind.RECORD_VERSION
+    assert plan.changes[-1].kind is ChangeKind.RECORD_VERSION
 
 
 @given(missing=st.sets(st.sampled_from(sorted(FORMS))))
@@ -83,17 +83,22 @@ def test_exactly_the_missing_indexes_are_created(missing: set[str]) -> None:
     kept = tuple(form for name, form in FORMS.items() if name not in missing)
     found = changes(with_messages(indexes=kept))
     assert {c.target for c in found} == missing
-    assert {c.kind for c in found} <= {Kind.CREATE_INDEX}
+    assert {c.kind for c in found} <= {ChangeKind.CREATE_INDEX}
     assert all(c.risk == "low" and c.documents == 10 for c in found)
 
 
-@given(order=st.permutations(list(Kind)))
-def test_what_adds_comes_before_what_removes(order: list[Kind]) -> None:
-    ranked = sorted(order, key=list(Kind).index)
-    first_removal = min(ranked.index(kind) for kind in Kind if kind.removes)
-    additions = {Kind.CREATE_COLLECTION, Kind.SET_VALIDATOR, Kind.CREATE_INDEX, Kind.CREATE_VIEW}
+@given(order=st.permutations(list(ChangeKind)))
+def test_what_adds_comes_before_what_removes(order: list[ChangeKind]) -> None:
+    ranked = sorted(order, key=list(ChangeKind).index)
+    first_removal = min(ranked.index(kind) for kind in ChangeKind if kind.removes)
+    additions = {
+        ChangeKind.CREATE_COLLECTION,
+        ChangeKind.SET_VALIDATOR,
+        ChangeKind.CREATE_INDEX,
+        ChangeKind.CREATE_VIEW,
+    }
     assert all(ranked.index(kind) < first_removal for kind in additions)
-    assert ranked.index(Kind.HIDE_INDEX) < ranked.index(Kind.DROP_INDEX)
+    assert ranked.index(ChangeKind.HIDE_INDEX) < ranked.index(ChangeKind.DROP_INDEX)
 
 
 def with_option(name: str, **options: object) -> tuple[IndexForm, ...]:

@@ -25,7 +25,7 @@ from message_service.schema import apply as apply_engine
 from message_service.schema import conformance as conformance_engine
 from message_service.schema import plan as plan_engine
 from message_service.schema import sharding, status
-from message_service.schema.changes import Change, Kind, Plan
+from message_service.schema.changes import Change, ChangeKind, Plan
 from message_service.service import LOOPS
 
 LoopArgument = Annotated[str, typer.Argument(help=f"One of: {', '.join(LOOPS)}.")]
@@ -305,7 +305,7 @@ def _show_changes(title: str, changes: Iterable[Change]) -> None:
 
 
 def _place(change: Change) -> str:
-    if change.kind is Kind.RECORD_VERSION or change.target != change.collection:
+    if change.kind is ChangeKind.RECORD_VERSION or change.target != change.collection:
         return f"{change.collection}.{change.target}"
     return change.collection
 

@@ -15,7 +15,7 @@ from message_service.ids import IdKind, derived_id
 from message_service.interchange.merging import Node
 from message_service.interchange.records import ImportedConversation, ImportedMessage
 from message_service.interchange.report import ConversationReport
-from message_service.messages.incoming import check_text
+from message_service.messages.content import check_text
 
 Row = dict[str, Any]
 

@@ -12,9 +12,9 @@ from message_service.database.scope import Scope
 from message_service.interchange.intake import Intake, Row
 from message_service.interchange.merging import Layout, Stretch, plan
 from message_service.interchange.revisions import Revisions
-from message_service.messages.changes import MessageChanges
 from message_service.messages.messages import Messages
 from message_service.messages.outcomes import Appended
+from message_service.messages.takeover import Takeover
 
 _LONG_CONVERSATION = 1_000
 _PATIENCE = 3
@@ -33,7 +33,7 @@ class Merger:
     def __init__(self, scope: Scope, messages: Messages, clock: Clock) -> None:
         self._scope = scope
         self._messages = messages
-        self._revisions = Revisions(MessageChanges(scope, clock))
+        self._revisions = Revisions(Takeover(scope, clock))
         self._clock = clock
 
     async def append(self, one: Intake, marked: Row, *, fresh: bool) -> str | None:

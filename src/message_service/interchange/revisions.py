@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from message_service.documents.message import CustomMetadata
 from message_service.interchange.intake import Intake, Row
 from message_service.messages import integrity
-from message_service.messages.changes import MessageChanges
 from message_service.messages.new_message import check_new_message
 from message_service.messages.repeats import request_fingerprint
+from message_service.messages.takeover import Takeover
 
 
 class Revisions:
@@ -23,7 +23,7 @@ class Revisions:
         changes: Changes the tenant's messages.
     """
 
-    def __init__(self, changes: MessageChanges) -> None:
+    def __init__(self, changes: Takeover) -> None:
         self._changes = changes
 
     async def apply(self, one: Intake, stored: Mapping[str, Row], age: int) -> None:

@@ -11,22 +11,18 @@ from pydantic import BaseModel
 
 from message_service import errors
 from message_service.catalogue.follower import BACKLOG, LIVE
-from message_service.documents.fields import MAX_TEXT_BYTES, MAX_TEXT_CODE_POINTS
 from message_service.documents.message import (
     SCHEMA_VERSION,
     MessageStatus,
     MessageType,
-    TokenUsage,
 )
-from message_service.enrichment import text_statistics
-from message_service.enrichment.language import UNDETERMINED, detect_language
 from message_service.messages import integrity
+from message_service.messages.content import LANGUAGE_PATH, content_of
 from message_service.messages.free_form import check_free_form, check_shape
 from message_service.messages.marks import mark
 from message_service.messages.new_message import NewMessage
 from message_service.messages.repeats import named_fields, request_fingerprint
-
-LANGUAGE_PATH = "content.detected_language"
+from message_service.messages.token_totals import check_usage
 
 Row = dict[str, Any]
 
@@ -162,99 +158,6 @@ def prepare(
         named_id=message.message_id,
         named_date=message.created_at,
     )
-
-
-def content_of(
-    text: str,
-    *,
-    language: str | None = None,
-    token_count: int | None = None,
-    tokenizer: str | None = None,
-) -> Row:
-    """Return the content group of a text, derived fields included.
-
-    Raises:
-        TextTooLong: See `prepare`.
-        InvalidInput: See `prepare`.
-    """
-    encoded = check_text("text", text)
-    measured = text_statistics.measure(text)
-    if token_count is None and tokenizer is not None:
-        raise errors.InvalidInput("tokenizer", "names no count", "Give token_count as well")
-    content: Row = {
-        "text": text,
-        "sanitized_text": text_statistics.sanitize(text),
-        "content_hash": integrity.content_hash(encoded),
-        "word_count": measured.word_count,
-        "character_count": measured.character_count,
-        "estimated_reading_time_seconds": measured.reading_seconds,
-        "token_count": measured.token_count if token_count is None else token_count,
-        "tokenizer": text_statistics.TOKENIZER if token_count is None else tokenizer or "caller",
-    }
-    if language is None:
-        detected = detect_language(content["sanitized_text"]).code
-        language = None if detected == UNDETERMINED else detected
-    if language is not None:
-        content["detected_language"] = language
-    return content
-
-
-def check_text(field: str, text: str) -> bytes:
-    """Return the text in UTF-8 when it can be stored.
-
-    Raises:
-        TextTooLong: Over 50,000 code points or 160,000 bytes.
-        InvalidInput: Empty, or with a lone surrogate.
-    """
-    if not text:
-        raise errors.InvalidInput(field, "is empty", "Give at least one character")
-    if len(text) > MAX_TEXT_CODE_POINTS:
-        raise errors.TextTooLong(
-            field,
-            f"has {len(text):,} characters",
-            f"Use at most {MAX_TEXT_CODE_POINTS:,}, or split it over several messages",
-        )
-    try:
-        encoded = text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise errors.InvalidInput(
-            field,
-            f"has a lone surrogate at position {error.start}, which UTF-8 cannot express",
-            "Clean it, for example with text.encode('utf-8', 'replace').decode()",
-        ) from None
-    if len(encoded) > MAX_TEXT_BYTES:
-        raise errors.TextTooLong(
-            field,
-            f"has {len(encoded):,} bytes of UTF-8",
-            f"Use at most {MAX_TEXT_BYTES:,}, or split it over several messages",
-        )
-    return encoded
-
-
-def check_usage(usage: TokenUsage) -> TokenUsage:
-    """Return token figures with the totals filled in.
-
-    Raises:
-        InvalidInput: A total is not the sum of its parts.
-    """
-    totals = (
-        ("total_tokens", usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
-        ("total_cost", usage.prompt_cost, usage.completion_cost, usage.total_cost),
-    )
-    filled: dict[str, Any] = {}
-    for name, first, second, total in totals:
-        if first is None or second is None:
-            continue
-        added = first + second
-        if total is None:
-            filled[name] = added
-        elif total != added:
-            raise errors.InvalidInput(
-                f"token_usage.{name}",
-                f"is {total}, but its parts add up to {added}",
-                "Correct it, or leave it out and it is worked out",
-            )
-    return usage.model_copy(update=filled) if filled else usage
 
 
 def _client(message: NewMessage, document: Row) -> str | None:

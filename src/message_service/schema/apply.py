@@ -18,12 +18,12 @@ from message_service.clock import Clock
 from message_service.database.client import Row
 from message_service.database.translate import translated
 from message_service.schema import lock, schema_state, shard_rules
-from message_service.schema.changes import By, Change, Kind, Plan
+from message_service.schema.changes import By, Change, ChangeKind, Plan
 from message_service.schema.plan import make_plan
 from message_service.schema.steps import Progress, Steps
 
 _FIRST_WAIT = 120.0
-_ESSENTIAL = {Kind.REPLACE_INDEX, Kind.WRONG_KIND}
+_ESSENTIAL = {ChangeKind.REPLACE_INDEX, ChangeKind.WRONG_KIND}
 """Left undone, these leave a database the service cannot work with: the version is not recorded."""
 
 
@@ -94,11 +94,11 @@ async def apply(
     async with lock.held(database, holder, lease=lease, wait=wait) as ours:
         plan = await make_plan(database, catalogue)
         schema_state.check_not_newer(await schema_state.read(database), catalogue.version)
-        skipped = set[Kind]()
+        skipped = set[ChangeKind]()
         if not promote:
-            skipped.add(Kind.PROMOTE_VALIDATOR)
+            skipped.add(ChangeKind.PROMOTE_VALIDATOR)
         if any(change.by not in allowed and change.kind in _ESSENTIAL for change in plan.changes):
-            skipped.add(Kind.RECORD_VERSION)
+            skipped.add(ChangeKind.RECORD_VERSION)
         chosen = [
             change for change in plan.changes if change.by in allowed and change.kind not in skipped
         ]
@@ -109,7 +109,7 @@ async def apply(
             frozenset(
                 (change.collection, change.target)
                 for change in after.changes
-                if change.index is not None or change.kind is Kind.WRONG_KIND
+                if change.index is not None or change.kind is ChangeKind.WRONG_KIND
             )
         )
     return ApplyReport(tuple(done), tuple(_left(after, held_back)))
@@ -156,15 +156,15 @@ async def _holds_nothing(database: AsyncDatabase[Row], catalogue: Catalogue) -> 
 
 async def _carry_out(
     steps: Steps, database: AsyncDatabase[Row], chosen: Sequence[Change], ours: lock.ApplyLease
-) -> tuple[list[Change], dict[tuple[Kind, str], str]]:
+) -> tuple[list[Change], dict[tuple[ChangeKind, str], str]]:
     """Carry out changes in order; failures of what adds are gathered, and stop what removes."""
     await schema_state.remember_created(database, _new_indexes(chosen), _new_views(chosen))
     done: list[Change] = []
-    held_back: dict[tuple[Kind, str], str] = {}
+    held_back: dict[tuple[ChangeKind, str], str] = {}
     failures: list[errors.CatalogueError] = []
     for group in _grouped(chosen):
         first = group[0]
-        if failures and (first.kind.removes or first.kind is Kind.RECORD_VERSION):
+        if failures and (first.kind.removes or first.kind is ChangeKind.RECORD_VERSION):
             break
         await ours.renew()
         try:
@@ -193,7 +193,7 @@ def _grouped(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """Yield changes one by one, but index builds that cannot fail on data together."""
     together: list[Change] = []
     for change in changes:
-        joins = change.kind is Kind.CREATE_INDEX and not (
+        joins = change.kind is ChangeKind.CREATE_INDEX and not (
             change.documents and change.index is not None and change.index.unique
         )
         if together and not (joins and together[0].collection == change.collection):
@@ -212,15 +212,15 @@ def _indexes(changes: Sequence[Change]) -> list[Index]:
 
 
 def _new_indexes(changes: Sequence[Change]) -> list[tuple[str, str]]:
-    building = {Kind.CREATE_INDEX, Kind.REPLACE_INDEX}
+    building = {ChangeKind.CREATE_INDEX, ChangeKind.REPLACE_INDEX}
     return [(change.collection, change.target) for change in changes if change.kind in building]
 
 
 def _new_views(changes: Sequence[Change]) -> list[str]:
-    return [change.target for change in changes if change.kind is Kind.CREATE_VIEW]
+    return [change.target for change in changes if change.kind is ChangeKind.CREATE_VIEW]
 
 
-def _left(after: Plan, held_back: dict[tuple[Kind, str], str]) -> Iterator[Change]:
+def _left(after: Plan, held_back: dict[tuple[ChangeKind, str], str]) -> Iterator[Change]:
     for change in after.changes:
         why = held_back.get((change.kind, change.target))
         yield change if why is None else dataclasses.replace(change, reason=why)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from message_service.catalogue.model import Index
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What a change does; in the order of carrying out: what adds first, what removes last."""
 
     CREATE_COLLECTION = "create_collection"
@@ -35,7 +35,12 @@ class Kind(StrEnum):
     @property
     def removes(self) -> bool:
         """Whether something is taken away; not done after anything else has failed."""
-        return self in {Kind.REPLACE_INDEX, Kind.HIDE_INDEX, Kind.DROP_INDEX, Kind.DROP_VIEW}
+        return self in {
+            ChangeKind.REPLACE_INDEX,
+            ChangeKind.HIDE_INDEX,
+            ChangeKind.DROP_INDEX,
+            ChangeKind.DROP_VIEW,
+        }
 
 
 Risk = Literal["none", "low", "high"]
@@ -61,7 +66,7 @@ class Change:
         drops: Live indexes that must go before it can be built.
     """
 
-    kind: Kind
+    kind: ChangeKind
     collection: str
     target: str
     risk: Risk

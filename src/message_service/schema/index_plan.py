@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from message_service.catalogue.model import Collection, Index
-from message_service.schema.changes import Change, Kind
+from message_service.schema.changes import Change, ChangeKind
 from message_service.schema.index_forms import IndexForm, declared_form, shown
 from message_service.schema.live import LiveCollection
 from message_service.schema.schema_state import SchemaState
@@ -18,7 +18,7 @@ def new_indexes(collection: Collection) -> Iterator[Change]:
     """Yield what builds the indexes of a collection that is not there yet."""
     for index in collection.indexes:
         yield Change(
-            Kind.CREATE_INDEX, collection.name, index.name, "none", index.purpose, index=index
+            ChangeKind.CREATE_INDEX, collection.name, index.name, "none", index.purpose, index=index
         )
 
 
@@ -69,26 +69,26 @@ def _in_place(
         return
     if "hidden" in differing:
         yield Change(
-            Kind.UNHIDE_INDEX, collection, index.name, "none", "it is declared, but hidden",
+            ChangeKind.UNHIDE_INDEX, collection, index.name, "none", "it is declared, but hidden",
             index=index,
         )  # fmt: skip
     if "expireAfterSeconds" in differing:
         before = existing.options.get("expireAfterSeconds")
         was = "did not expire" if before is None else f"expired after {before} s"
         yield Change(
-            Kind.CHANGE_TTL, collection, index.name, "low",
+            ChangeKind.CHANGE_TTL, collection, index.name, "low",
             f"documents {was}, and are to expire after {seconds} s",
             documents=documents, index=index,
         )  # fmt: skip
     if "unique" in differing:
         yield Change(
-            Kind.CONVERT_UNIQUE, collection, index.name, "low",
+            ChangeKind.CONVERT_UNIQUE, collection, index.name, "low",
             "it is to be unique; duplicates are refused from then on, and stop it if there are any",
             documents=documents, index=index,
         )  # fmt: skip
     elif "prepareUnique" in differing:
         yield Change(
-            Kind.STOP_PREPARE_UNIQUE, collection, index.name, "none",
+            ChangeKind.STOP_PREPARE_UNIQUE, collection, index.name, "none",
             "it refuses duplicates in preparation of something that is not declared",
             index=index,
         )  # fmt: skip
@@ -101,7 +101,7 @@ def _built(
     in_the_way = [other for other in found.indexes if other.excludes(form)]
     if not in_the_way:
         return Change(
-            Kind.CREATE_INDEX, collection, index.name, "low" if found.documents else "none",
+            ChangeKind.CREATE_INDEX, collection, index.name, "low" if found.documents else "none",
             index.purpose, documents=found.documents, index=index,
         )  # fmt: skip
     described = ", ".join(
@@ -110,7 +110,7 @@ def _built(
     )
     foreign = [other.name for other in in_the_way if other.name not in droppable]
     return Change(
-        Kind.REPLACE_INDEX,
+        ChangeKind.REPLACE_INDEX,
         collection,
         index.name,
         "high" if found.documents else "none",
@@ -127,18 +127,18 @@ def _built(
 def _undeclared(collection: str, documents: int, form: IndexForm, ours: bool) -> Change:
     if not ours:
         return Change(
-            Kind.DROP_INDEX, collection, form.name, "low",
+            ChangeKind.DROP_INDEX, collection, form.name, "low",
             f"{shown(form.keys)} is not declared and was not created here",
             by="drop_unknown", documents=documents,
         )  # fmt: skip
     if not form.hidden:
         return Change(
-            Kind.HIDE_INDEX, collection, form.name, "low",
+            ChangeKind.HIDE_INDEX, collection, form.name, "low",
             f"{shown(form.keys)} is no longer declared; hidden, it can be shown again at once",
             documents=documents,
         )  # fmt: skip
     return Change(
-        Kind.DROP_INDEX, collection, form.name, "low",
+        ChangeKind.DROP_INDEX, collection, form.name, "low",
         f"{shown(form.keys)} is no longer declared, and hidden",
         by="drop_retired", documents=documents,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from message_service.database.client import Row
 from message_service.database.commands import unhurried
 from message_service.database.translate import translated
 from message_service.schema import shard_rules, validators
-from message_service.schema.changes import Change, Kind, Plan
+from message_service.schema.changes import Change, ChangeKind, Plan
 from message_service.schema.index_forms import canonical, shown
 from message_service.schema.index_plan import index_changes, new_indexes
 from message_service.schema.live import LiveCollection, LiveSchema, live
@@ -52,9 +52,9 @@ def diff(catalogue: Catalogue, found: LiveSchema) -> Plan:
     if before != after:
         step = f"{after} is recorded" if before is None else f"{before} becomes {after}"
         changes.append(
-            Change(Kind.RECORD_VERSION, "schema_state", "version", "none", f"version {step}")
+            Change(ChangeKind.RECORD_VERSION, "schema_state", "version", "none", f"version {step}")
         )
-    order = list(Kind)
+    order = list(ChangeKind)
     changes.sort(key=lambda change: order.index(change.kind))
     return Plan(tuple(changes), before, after)
 
@@ -63,7 +63,11 @@ def _collection_changes(collection: Collection, found: LiveSchema) -> Iterator[C
     existing = found.collections.get(collection.name)
     if existing is None:
         yield Change(
-            Kind.CREATE_COLLECTION, collection.name, collection.name, "none", collection.purpose
+            ChangeKind.CREATE_COLLECTION,
+            collection.name,
+            collection.name,
+            "none",
+            collection.purpose,
         )
         yield from new_indexes(collection)
     elif existing.kind != "collection":
@@ -85,7 +89,7 @@ def _validator_changes(collection: Collection, existing: LiveCollection) -> Iter
         return
     if not same:
         yield Change(
-            Kind.SET_VALIDATOR,
+            ChangeKind.SET_VALIDATOR,
             collection.name,
             collection.name,
             "low" if existing.documents else "none",
@@ -94,7 +98,7 @@ def _validator_changes(collection: Collection, existing: LiveCollection) -> Iter
         )
     if existing.documents or same:
         yield Change(
-            Kind.PROMOTE_VALIDATOR,
+            ChangeKind.PROMOTE_VALIDATOR,
             collection.name,
             collection.name,
             "low",
@@ -107,7 +111,7 @@ def _sharding_changes(name: str, key: Keys, existing: LiveCollection | None) -> 
     current = None if existing is None else existing.shard_key
     if current is None:
         yield Change(
-            Kind.SHARD_COLLECTION, name, name, "high", f"it is to be sharded by {shown(key)}",
+            ChangeKind.SHARD_COLLECTION, name, name, "high", f"it is to be sharded by {shown(key)}",
             by="shard", documents=0 if existing is None else existing.documents,
         )  # fmt: skip
     elif current != key:
@@ -118,7 +122,7 @@ def _sharding_changes(name: str, key: Keys, existing: LiveCollection | None) -> 
 
 def _view_changes(view: View, existing: LiveCollection | None) -> Iterator[Change]:
     if existing is None:
-        yield Change(Kind.CREATE_VIEW, view.name, view.name, "none", view.purpose)
+        yield Change(ChangeKind.CREATE_VIEW, view.name, view.name, "none", view.purpose)
     elif existing.kind != "view":
         yield _wrong_kind(existing, "view")
     elif existing.options:
@@ -128,7 +132,7 @@ def _view_changes(view: View, existing: LiveCollection | None) -> Iterator[Chang
         wanted = canonical(view.pipeline, ordered=True)
         if existing.view_on != view.on or canonical(existing.pipeline, ordered=True) != wanted:
             reason = "its definition is not the declared one"
-            yield Change(Kind.CHANGE_VIEW, view.name, view.name, "none", reason)
+            yield Change(ChangeKind.CHANGE_VIEW, view.name, view.name, "none", reason)
 
 
 def _undeclared(catalogue: Catalogue, found: LiveSchema) -> Iterator[Change]:
@@ -140,30 +144,30 @@ def _undeclared(catalogue: Catalogue, found: LiveSchema) -> Iterator[Change]:
         if existing.kind != "view":
             reason = "it is not declared; a collection is never dropped from here"
             yield Change(
-                Kind.UNKNOWN_COLLECTION, name, name, "none", reason,
+                ChangeKind.UNKNOWN_COLLECTION, name, name, "none", reason,
                 by="hand", documents=existing.documents,
             )  # fmt: skip
         elif name in found.state.created_views:
-            yield Change(Kind.DROP_VIEW, name, name, "none", "it is no longer declared")
+            yield Change(ChangeKind.DROP_VIEW, name, name, "none", "it is no longer declared")
         else:
             reason = "it is not declared and was not created here"
-            yield Change(Kind.DROP_VIEW, name, name, "low", reason, by="drop_unknown")
+            yield Change(ChangeKind.DROP_VIEW, name, name, "low", reason, by="drop_unknown")
 
 
 def _wrong_kind(existing: LiveCollection, wanted: str) -> Change:
     name, reason = existing.name, f"it is a {existing.kind}, and is to be a {wanted}"
-    return Change(Kind.WRONG_KIND, name, name, "high", reason, by="hand")
+    return Change(ChangeKind.WRONG_KIND, name, name, "high", reason, by="hand")
 
 
 def _foreign(name: str, reason: str) -> Change:
-    return Change(Kind.FOREIGN_OPTIONS, name, name, "low", reason, by="hand")
+    return Change(ChangeKind.FOREIGN_OPTIONS, name, name, "low", reason, by="hand")
 
 
 async def _weighed(database: AsyncDatabase[Row], change: Change) -> Change:
     """Return a change that starts a TTL with the number of documents it deletes at once."""
     index = change.index
-    starts_ttl = change.kind is Kind.CHANGE_TTL or (
-        change.kind in {Kind.CREATE_INDEX, Kind.REPLACE_INDEX}
+    starts_ttl = change.kind is ChangeKind.CHANGE_TTL or (
+        change.kind in {ChangeKind.CREATE_INDEX, ChangeKind.REPLACE_INDEX}
         and index is not None
         and index.expire_after_seconds is not None
     )

@@ -21,7 +21,7 @@ from message_service.database.commands import (
 )
 from message_service.database.translate import translated
 from message_service.schema import conformance, schema_state
-from message_service.schema.changes import Change, Kind
+from message_service.schema.changes import Change, ChangeKind
 from message_service.schema.index_forms import create_spec, declared_form, live_form
 from message_service.schema.validators import validator
 
@@ -67,45 +67,45 @@ class Steps:
         """
         self._say(f"{change.kind.value}: {change.collection}.{change.target}")
         match change.kind:
-            case Kind.CREATE_COLLECTION:
+            case ChangeKind.CREATE_COLLECTION:
                 await self._create_collection(change.collection)
-            case Kind.SET_VALIDATOR:
+            case ChangeKind.SET_VALIDATOR:
                 await self._set_validator(change.collection)
-            case Kind.PROMOTE_VALIDATOR:
+            case ChangeKind.PROMOTE_VALIDATOR:
                 return await self._promote_validator(change.collection)
-            case Kind.CREATE_INDEX:
+            case ChangeKind.CREATE_INDEX:
                 await self.create_indexes(change.collection, [_index(change)])
-            case Kind.REPLACE_INDEX:
+            case ChangeKind.REPLACE_INDEX:
                 await self._replace_index(change, _index(change))
-            case Kind.UNHIDE_INDEX:
+            case ChangeKind.UNHIDE_INDEX:
                 await self._change_index(change, {"hidden": False})
-            case Kind.HIDE_INDEX:
+            case ChangeKind.HIDE_INDEX:
                 await self._change_index(change, {"hidden": True})
-            case Kind.STOP_PREPARE_UNIQUE:
+            case ChangeKind.STOP_PREPARE_UNIQUE:
                 await self._change_index(change, {"prepareUnique": False})
-            case Kind.CHANGE_TTL:
+            case ChangeKind.CHANGE_TTL:
                 seconds = _index(change).expire_after_seconds
                 await self._change_index(change, {"expireAfterSeconds": seconds})
-            case Kind.CONVERT_UNIQUE:
+            case ChangeKind.CONVERT_UNIQUE:
                 await self._convert_unique(change)
-            case Kind.DROP_INDEX:
+            case ChangeKind.DROP_INDEX:
                 await self._drop_index(change.collection, change.target)
-            case Kind.CREATE_VIEW:
+            case ChangeKind.CREATE_VIEW:
                 await self._view("create", change.target)
-            case Kind.CHANGE_VIEW:
+            case ChangeKind.CHANGE_VIEW:
                 await self._view("collMod", change.target)
-            case Kind.DROP_VIEW:
+            case ChangeKind.DROP_VIEW:
                 await self._run({"drop": change.target, **_MAJORITY}, _GONE)
                 await schema_state.forget_view(self._database, change.target)
-            case Kind.RECORD_VERSION:
+            case ChangeKind.RECORD_VERSION:
                 await self.wait_for_builds(frozenset())
                 version = self._catalogue.version
                 await schema_state.record_version(self._database, version, self._clock)
             case (
-                Kind.SHARD_COLLECTION
-                | Kind.WRONG_KIND
-                | Kind.FOREIGN_OPTIONS
-                | Kind.UNKNOWN_COLLECTION
+                ChangeKind.SHARD_COLLECTION
+                | ChangeKind.WRONG_KIND
+                | ChangeKind.FOREIGN_OPTIONS
+                | ChangeKind.UNKNOWN_COLLECTION
             ):
                 return "not done by apply"
         return None

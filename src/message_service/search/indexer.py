@@ -31,8 +31,8 @@ from message_service.database.wake import WakeUp
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.loops.loop import Loop
+from message_service.messages.content import LANGUAGE_PATH
 from message_service.messages.following import MESSAGES_CHANGED
-from message_service.messages.incoming import LANGUAGE_PATH
 from message_service.search.entries import (
     continued,
     given_paths,

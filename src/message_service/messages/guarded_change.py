@@ -1,0 +1,113 @@
+"""A change of one message: one targeted update, guarded by the revision that was read.
+
+Two changes at the same time cannot undo one another: the later one finds another revision, reads
+the message again, and decides again. Every change marks the message for its followers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from message_service import errors
+from message_service.arguments import check_revision
+from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION, MESSAGE_BY_ID
+from message_service.clock import Clock
+from message_service.database.scope import Scope
+from message_service.documents.message import MessageVersion
+from message_service.documents.validation import checked
+from message_service.ids import IdKind, check_id
+from message_service.messages.marks import marked
+from message_service.messages.rows import Row, StoredMessage
+
+_ATTEMPTS = 10
+
+Decide = Callable[[Row], Awaitable[Mapping[str, Any] | None]]
+"""Takes the stored message; returns the update, or None to leave the message as it is."""
+
+
+class GuardedChange:
+    """Reads and changes one tenant's messages.
+
+    Args:
+        scope: The tenant's scope.
+        clock: The present moment.
+    """
+
+    def __init__(self, scope: Scope, clock: Clock) -> None:
+        self._scope = scope
+        self._clock = clock
+
+    async def read(self, conversation_id: str, message_id: str) -> Row:
+        """Return a stored message.
+
+        Raises:
+            NotFound: There is no such message.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_id(IdKind.MESSAGE, "message_id", message_id)
+        row = await self._scope.find_one(
+            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+        )
+        if row is None:
+            raise errors.NotFound("message", message_id)
+        return row
+
+    async def make(
+        self,
+        conversation_id: str,
+        message_id: str,
+        expected_revision: int | None,
+        decide: Decide,
+    ) -> StoredMessage:
+        """Read a message, decide on its update, and write it if nobody else has changed it since.
+
+        Raises:
+            NotFound: There is no such message.
+            VersionConflict: It was changed since `expected_revision`, or others change it all the
+                time.
+        """
+        check_revision(expected_revision)
+        for _ in range(_ATTEMPTS):
+            stored = await self.read(conversation_id, message_id)
+            if expected_revision is not None and stored["revision"] != expected_revision:
+                raise errors.VersionConflict(
+                    f"message {message_id!r} is at revision {stored['revision']}, "
+                    f"not {expected_revision}; read it again",
+                    revision=stored["revision"],
+                )
+            update = await decide(stored)
+            if update is None:
+                return StoredMessage(stored)
+            due = marked(self._clock.now())
+            changed = await self._scope.find_and_update(
+                MESSAGE_AT_REVISION,
+                {**update, "$set": {**update["$set"], **due}, "$inc": {"revision": 1}},
+                conversation_id=conversation_id,
+                message_id=message_id,
+                revision=stored["revision"],
+            )
+            if changed is not None:
+                return StoredMessage(changed)
+        raise errors.VersionConflict(
+            f"message {message_id!r} is being changed by others all the time; try again"
+        )
+
+    async def keep_version(self, stored: Row, now: datetime) -> None:
+        """Keep what a message says as a version."""
+        version = checked(
+            MessageVersion,
+            {
+                "tenant_id": self._scope.tenant_id,
+                "conversation_id": stored["conversation_id"],
+                "message_id": stored["message_id"],
+                "revision": stored["revision"],
+                "content": stored["content"],
+                "replaced_at": now,
+            },
+        )
+        # A version of this revision may be there already: from an edit that died half way.
+        await self._scope.insert_one(
+            "message_versions", version.to_bson(), comment="message_versions.keep"
+        )
