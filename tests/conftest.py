@@ -28,7 +28,8 @@ from pymongo.monitoring import (
 
 from message_service import MessageService
 from message_service.clock import SystemClock
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import build_client, open_database
+from message_service.documents.row import Row
 from message_service.ids import IdFactory, IdKind
 from message_service.local_server.manager import LocalServer, LocalServerManager
 from message_service.schema.targeting import untargeted

@@ -1,7 +1,7 @@
-"""Checks of what callers hand in, one for each kind of value; each names the parameter and the fix.
+"""Checks of arguments, one for each kind of value; each error names the parameter and the fix.
 
-Types are promises only a type checker keeps. Whatever is compared, counted, iterated or sent goes
-through one of these first, so that a wrong value is `InvalidInput` and nothing else.
+Python does not enforce type annotations at run time. Every argument that is compared, counted,
+iterated or sent is checked here first, so that a wrong value always raises `InvalidInput`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, TypeVar, cast
 from message_service import errors
 
 MOST_NESTED = 64
-"""Levels of nested values; BSON ends at 100, and the caller's stand a few levels deep."""
+"""Levels of nested values; BSON allows 100, and the caller's values start a few levels deep."""
 
 MOST_VALUES = 100_000
-"""Values within one argument: a structure that refers to itself many times is larger than it is."""
+"""Values within one argument; a part that is referred to many times counts each time."""
 
 _SINGLE = frozenset({str, int, float, bool, bytes, datetime, Decimal, type(None)})
 
@@ -35,10 +35,11 @@ def check_text_argument(
         value: Anything.
         most: Most characters.
         least: Fewest characters.
-        what: What it is, for the error.
+        what: Noun for the value, used in the error.
 
     Raises:
-        InvalidInput: It is no string, too short or long, or has a NUL or a lone surrogate.
+        InvalidInput: The value is not a string, is too short or too long, or contains a NUL or a
+            lone surrogate.
     """
     if not isinstance(value, str):
         raise errors.InvalidInput(field, "is not a string", f"Give a {what} as str")
@@ -52,13 +53,13 @@ def check_text_argument(
         raise errors.InvalidInput(
             field,
             "has a NUL character" if "\0" in value else "has a lone surrogate",
-            "Remove it, or replace it by U+FFFD",
+            "Remove the character, or replace it with U+FFFD",
         )
     return value
 
 
 def is_unicode(value: str) -> bool:
-    """Return whether UTF-8 can express a text: whether it has no lone surrogate."""
+    """Return whether a text can be encoded as UTF-8, that is, has no lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -67,10 +68,10 @@ def is_unicode(value: str) -> bool:
 
 
 def check_whole_number(field: str, value: object, lowest: int, highest: int) -> int:
-    """Return a whole number within bounds; True and False are none.
+    """Return a whole number within bounds; True and False are not accepted.
 
     Raises:
-        InvalidInput: It is not.
+        InvalidInput: The value is not a whole number within the bounds.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
         raise errors.InvalidInput(
@@ -80,20 +81,20 @@ def check_whole_number(field: str, value: object, lowest: int, highest: int) -> 
 
 
 def check_revision(value: object) -> None:
-    """Check the revision a caller read, None included.
+    """Check the revision a caller read; None is accepted.
 
     Raises:
-        InvalidInput: It is not a whole number from 1 up.
+        InvalidInput: The value is not a whole number from 1 up.
     """
     if value is not None:
         check_whole_number("expected_revision", value, 1, 2**63 - 1)
 
 
 def check_number(field: str, value: object, lowest: float, highest: float) -> float:
-    """Return a number within bounds; NaN, True and False are none.
+    """Return a number within bounds; NaN, True and False are not accepted.
 
     Raises:
-        InvalidInput: It is not.
+        InvalidInput: The value is not a number within the bounds.
     """
     if (
         isinstance(value, bool)
@@ -108,21 +109,21 @@ def check_number(field: str, value: object, lowest: float, highest: float) -> fl
 
 
 def check_flag(field: str, value: object) -> bool:
-    """Return True or False; what only counts as one is a mistake elsewhere.
+    """Return True or False; other truthy or falsy values are not accepted.
 
     Raises:
-        InvalidInput: It is neither.
+        InvalidInput: The value is neither True nor False.
     """
     if not isinstance(value, bool):
-        raise errors.InvalidInput(field, "is neither True nor False", "Use one of the two")
+        raise errors.InvalidInput(field, "is neither True nor False", "Use True or False")
     return value
 
 
 def check_sequence(field: str, value: object) -> Sequence[Any]:
-    """Return a list or another sequence. A text is none here, nor is what can be read only once.
+    """Return a list or another sequence; strings, bytes and one-time iterators are not accepted.
 
     Raises:
-        InvalidInput: It is not.
+        InvalidInput: The value is not such a sequence.
     """
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
         raise errors.InvalidInput(field, "is not a list", "Give a list, for example list(values)")
@@ -133,7 +134,7 @@ def check_mapping(field: str, value: object) -> Mapping[str, Any]:
     """Return a dictionary or another mapping whose names are strings.
 
     Raises:
-        InvalidInput: It is not.
+        InvalidInput: The value is not such a mapping.
     """
     if not isinstance(value, Mapping):
         raise errors.InvalidInput(field, "is not an object", "Give a dict of names and values")
@@ -144,10 +145,10 @@ def check_mapping(field: str, value: object) -> Mapping[str, Any]:
 
 
 def check_instance(field: str, value: object, kind: type[T]) -> T:
-    """Return an object of the service that a caller handed back to it.
+    """Return an object of the service that the caller passes back to it.
 
     Raises:
-        InvalidInput: It is something else.
+        InvalidInput: The value is not an instance of `kind`.
     """
     if not isinstance(value, kind):
         raise errors.InvalidInput(field, f"is not a {kind.__name__}", f"Give a {kind.__name__}")
@@ -155,10 +156,10 @@ def check_instance(field: str, value: object, kind: type[T]) -> T:
 
 
 def check_finite(field: str, value: object) -> None:
-    """Check that nested values end: no endless iterators, nothing that holds itself, no abyss.
+    """Check that nested values are finite: no iterators, no cycles, no excessive depth or size.
 
     Raises:
-        InvalidInput: They do not; `field` says where.
+        InvalidInput: The values are not finite; `field` names the place.
     """
     if type(value) in _SINGLE:
         return
@@ -171,7 +172,7 @@ def check_finite(field: str, value: object) -> None:
             seen += len(values)
             for name, below in values.items():
                 if type(below) not in _SINGLE:
-                    # Only the first levels are worth spelling out.
+                    # Deeper names would make the error's path too long to read.
                     named = f"{path}.{name}" if depth < 3 and isinstance(name, str) else path
                     stack.append((named.lstrip("."), below, depth + 1))
         elif isinstance(inner, (list, tuple)):
@@ -188,5 +189,5 @@ def check_finite(field: str, value: object) -> None:
             raise errors.InvalidInput(
                 path or "value",
                 "is nested too deeply or holds too much",
-                f"Use at most {MOST_NESTED} levels, and nothing that holds itself",
+                f"Use at most {MOST_NESTED} levels, and no value that contains itself",
             )

@@ -1,4 +1,4 @@
-"""Time, always aware, UTC and cut to milliseconds (what BSON can hold)."""
+"""Moments: always time-zone aware, in UTC, and cut to milliseconds (the precision of BSON)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from message_service import errors
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-"""The moments that can be stored, both included: a chat's date outside them is a mistake."""
+"""Bounds of the moments that can be stored, inclusive: a date outside them is a mistake."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """Where the service reads the time; tests inject their own."""
+    """The source of the current time; tests inject their own."""
 
     def now(self) -> datetime:
         """Return the present moment, aware, UTC, whole milliseconds."""
@@ -37,12 +37,12 @@ def to_milliseconds(moment: datetime) -> datetime:
 
 
 def epoch_milliseconds(moment: datetime) -> int:
-    """Return the whole milliseconds from 1970 to a moment, as cursors hold it."""
+    """Return the whole milliseconds from 1970 to a moment, the form used in cursors."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_epoch_milliseconds(milliseconds: int) -> datetime:
-    """Return the moment so many milliseconds after the beginning of 1970."""
+    """Return the moment that is `milliseconds` after the beginning of 1970."""
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
@@ -59,12 +59,12 @@ def check_datetime(field: str, moment: datetime) -> datetime:
         moment: Any aware datetime.
 
     Raises:
-        InvalidInput: `moment` is no datetime, is naive (a naive time would be stored as if it
+        InvalidInput: `moment` is not a datetime, is naive (a naive time would be stored as if it
             were UTC), or lies outside the years 1900 to 2999.
     """
     if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise errors.InvalidInput(
-            field, "is not a datetime", "Pass one, for example datetime.now(timezone.utc)"
+            field, "is not a datetime", "Pass a datetime, for example datetime.now(timezone.utc)"
         )
     problem = why_not_storable(moment)
     if problem is not None:
@@ -73,7 +73,7 @@ def check_datetime(field: str, moment: datetime) -> datetime:
 
 
 def why_not_storable(moment: datetime) -> tuple[str, str] | None:
-    """Return what is wrong with a moment, and the fix; None when it can be stored."""
+    """Return the problem of a moment and the fix, or None when the moment can be stored."""
     if moment.utcoffset() is None:
         return (
             "the datetime has no time zone",

@@ -7,31 +7,31 @@
     │   ├── InvalidQuery        a search that cannot be understood or is not allowed
     │   ├── TextTooLong
     │   └── InvalidImport
-    ├── NotFound                no such thing in this tenant (never tells whether another has it)
+    ├── NotFound                not found in this tenant (never reveals whether another has it)
     ├── Conflict                the stored state forbids the change
-    │   ├── IdempotencyConflict same client message id, other content
+    │   ├── IdempotencyConflict same client message id with different content
     │   ├── AlreadyExists
-    │   ├── VersionConflict     somebody changed it since it was read
+    │   ├── VersionConflict     changed by another writer since it was read
     │   └── ConversationClosed
     ├── ContextBudgetTooSmall
-    ├── CatalogueError          the database does not match what is declared
+    ├── CatalogueError          the database does not match the declared catalogue
     │   ├── IllegalManifest
     │   ├── DriftFound
     │   ├── SchemaTooNew
     │   └── IndexDiffers        the search index differs from the messages
     ├── Unavailable             the database cannot be reached or cannot answer now; retryable
     │   ├── OutcomeUnknown      a write was sent and no answer came
-    │   └── IndexBehind         the search index has not come as far as was demanded
-    ├── Unsupported             the server lacks something we need (version, replica set, platform)
+    │   └── IndexBehind         the search index has not yet reached the requested message
+    ├── Unsupported             a required feature is missing (version, replica set, platform)
     ├── PermissionDenied
     ├── StorageFull
     ├── DocumentRefused         the server's validator refused a document
     ├── ImportIncomplete        part of an import could not be read or stored
     ├── LocalServerError        the local mongod could not be found, started or stopped
-    └── Internal                a driver error nobody expected
+    └── Internal                an unexpected driver error
 
-Each class carries what an HTTP answer or a CLI line needs, so that entry points only format:
-`code` (stable, snake case), `http_status`, `exit_code`, `retryable`.
+Each class carries the values an HTTP response or the command line needs, so that entry points only
+format them: `code` (stable, snake case), `http_status`, `exit_code`, `retryable`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class MessageServiceError(Exception):
 
     Attributes:
         code: Stable machine-readable name.
-        http_status: Status an HTTP answer carries.
+        http_status: Status of an HTTP response.
         exit_code: Exit code of the command line.
-        retryable: Whether the same call may succeed later without a change.
+        retryable: Whether the same call, unchanged, may succeed later.
         details: Safe facts about the failure (never secrets, never another tenant's data).
     """
 
@@ -67,7 +67,7 @@ class InvalidInput(MessageServiceError):
 
     Attributes:
         field: Dotted name of the offending field or parameter.
-        fix: One sentence saying what would be accepted.
+        fix: One sentence describing an acceptable value.
     """
 
     code = "invalid_input"
@@ -94,26 +94,26 @@ class InvalidCursor(InvalidInput):
 
 
 class InvalidQuery(InvalidInput):
-    """A search query cannot be understood, or asks for what would not be answered fast."""
+    """A search query cannot be understood, or could not be answered fast enough."""
 
     code = "invalid_query"
 
 
 class TextTooLong(InvalidInput):
-    """Message text is over the limit of code points or bytes."""
+    """A message text exceeds the limit of code points or bytes."""
 
     code = "text_too_long"
     http_status = 413
 
 
 class InvalidImport(InvalidInput):
-    """An import file cannot be read as the format it was said to be."""
+    """An import file cannot be read in the format the caller named."""
 
     code = "invalid_import"
 
 
 class NotFound(MessageServiceError):
-    """The thing does not exist in this tenant."""
+    """The requested object does not exist in this tenant."""
 
     code = "not_found"
     http_status = 404
@@ -132,13 +132,13 @@ class Conflict(MessageServiceError):
 
 
 class IdempotencyConflict(Conflict):
-    """The client message id was used before with other content."""
+    """The client message id was used before with different content."""
 
     code = "idempotency_conflict"
 
 
 class AlreadyExists(Conflict):
-    """Something with this identifier exists already."""
+    """An object with this identifier exists already."""
 
     code = "already_exists"
 
@@ -150,13 +150,13 @@ class VersionConflict(Conflict):
 
 
 class ConversationClosed(Conflict):
-    """The conversation does not take messages in its present state."""
+    """The conversation does not accept messages in its present state."""
 
     code = "conversation_closed"
 
 
 class ContextBudgetTooSmall(MessageServiceError):
-    """Not even the newest message (with the pins and summary asked for) fits the token budget."""
+    """The newest message (with the requested pins and summary) does not fit the token budget."""
 
     code = "context_budget_too_small"
     http_status = 422
@@ -164,7 +164,7 @@ class ContextBudgetTooSmall(MessageServiceError):
 
 
 class CatalogueError(MessageServiceError):
-    """The database does not match the declared catalogue, or the catalogue is impossible."""
+    """The database does not match the declared catalogue, or the catalogue is not valid."""
 
     code = "catalogue_error"
     exit_code = 5
@@ -204,7 +204,7 @@ class Unavailable(MessageServiceError):
 
 
 class OutcomeUnknown(Unavailable):
-    """A write was sent and its fate could not be learned before the deadline.
+    """A write was sent, and its outcome could not be determined before the deadline.
 
     Repeating the call with the same message id or client message id is safe.
     """
@@ -213,7 +213,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class IndexBehind(Unavailable):
-    """The search index did not reach the message demanded before the deadline."""
+    """The search index did not reach the requested message before the deadline."""
 
     code = "index_behind"
 
@@ -227,7 +227,7 @@ class Unsupported(MessageServiceError):
 
 
 class PermissionDenied(MessageServiceError):
-    """The database user may not do this."""
+    """The database user lacks the permission for this operation."""
 
     code = "permission_denied"
     http_status = 403
@@ -244,14 +244,14 @@ class StorageFull(MessageServiceError):
 
 
 class DocumentRefused(MessageServiceError):
-    """The server's validator refused a document this release thought valid."""
+    """The server's validator refused a document that this release considers valid."""
 
     code = "document_refused"
     exit_code = 5
 
 
 class ImportIncomplete(MessageServiceError):
-    """Part of an import could not be read or stored; the rest is in."""
+    """Part of an import could not be read or stored; the rest is stored."""
 
     code = "import_incomplete"
     exit_code = 11
@@ -265,7 +265,7 @@ class LocalServerError(MessageServiceError):
 
 
 class Internal(MessageServiceError):
-    """A driver error with no better name; the cause is chained."""
+    """An unexpected driver error; the original error is chained as the cause."""
 
     code = "internal"
 
@@ -273,7 +273,7 @@ class Internal(MessageServiceError):
 def trace_of(error: BaseException) -> str:
     """Return an error's type and where it was raised, for a log.
 
-    Without its message: an unforeseen error may quote what somebody wrote.
+    The error's message is left out, because an unforeseen error may quote a user's text.
     """
     frames = "".join(traceback.format_tb(error.__traceback__))
     return f"{type(error).__name__}\n{frames}".rstrip()

@@ -1,9 +1,9 @@
 """Identifiers: one grammar, time-ordered values.
 
-An identifier is a prefix and at least twelve ASCII letters or digits (`msg_01J9Z...`). Ours are
-ULIDs (26 Crockford base-32 characters: 48 bits of milliseconds, 80 random bits), so that they
-sort by time and never meet across shards. The source design's own examples have nine characters
-after the prefix and would fail its validator; see `docs/deviations.md`.
+An identifier is a prefix and at least twelve ASCII letters or digits (`msg_01J9Z...`). The service
+generates ULIDs (26 Crockford base-32 characters: 48 bits of milliseconds, 80 random bits), so that
+identifiers sort by time and do not collide across shards. The examples in the source design have
+nine characters after the prefix and would fail its validator; see `docs/deviations.md`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class IdKind(StrEnum):
 
     @property
     def pattern(self) -> str:
-        """The grammar without anchors, as validators and documents use it."""
+        """The grammar as a regular expression without anchors, for validators and documents."""
         return rf"{self.value}_[a-zA-Z0-9]{{12,{_MAX_LENGTH}}}"
 
 
@@ -49,7 +49,8 @@ def check_id(kind: IdKind, field: str, value: object) -> str:
     """Return `value` when it is a well-formed identifier of `kind`.
 
     Raises:
-        InvalidId: It is not a string or does not match the grammar (a trailing newline included).
+        InvalidId: The value is not a string or does not match the grammar (for example because of
+            a trailing newline).
     """
     if isinstance(value, str) and _COMPILED[kind].fullmatch(value):
         return value
@@ -67,7 +68,7 @@ def check_tenant(value: object) -> str:
     """Return `value` when it is a tenant name: lower-case letters, digits, `_` and `-`, up to 63.
 
     Raises:
-        InvalidId: It is not.
+        InvalidId: The value is not a tenant name.
     """
     if isinstance(value, str) and _TENANT.fullmatch(value):
         return value
@@ -82,7 +83,7 @@ def check_branch(field: str, value: object) -> str:
     """Return `value` when it is a branch name: letters, digits and `._:-`, up to 128.
 
     Raises:
-        InvalidId: It is not.
+        InvalidId: The value is not a branch name.
     """
     if isinstance(value, str) and _BRANCH.fullmatch(value):
         return value
@@ -97,7 +98,7 @@ class IdFactory:
     """Makes time-ordered identifiers.
 
     Args:
-        now: The clock read for the time part.
+        now: The clock that supplies the time part.
         random: Source of random bytes (`os.urandom`, or a seeded one in tests).
     """
 
@@ -111,16 +112,19 @@ class IdFactory:
         """Return a fresh identifier, greater than every one this factory made before."""
         ms = int(self._clock.now().timestamp() * 1000)
         if ms <= self._last_ms:
-            # Same millisecond (or a clock set back): count on, so that order is kept.
+            # Same millisecond (or the clock was set back): increment, so that order is kept.
             ms, tail = self._last_ms, self._last_tail + 1
         else:
-            tail = int.from_bytes(self._random(10)) >> 1  # headroom: counting on cannot overflow
+            tail = int.from_bytes(self._random(10)) >> 1  # headroom: increments cannot overflow
         self._last_ms, self._last_tail = ms, tail
         return f"{kind.value}_{_encode((ms << 80) | tail)}"
 
 
 def derived_id(kind: IdKind, *parts: str) -> str:
-    """Return the identifier that always stands for `parts` (imports use it to be repeatable)."""
+    """Return the identifier derived from `parts`: the same parts always give the same one.
+
+    Imports use derived identifiers to be idempotent.
+    """
     digest = hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).digest()
     return f"{kind.value}_{_encode(int.from_bytes(digest[:16]))}"
 

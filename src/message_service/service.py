@@ -226,7 +226,7 @@ class MessageService:
                 await asyncio.wait((self._indexing,), timeout=max(0.0, deadline - loop.time()))
                 await end_tasks((self._indexing,))
             await self.search_index.close()
-            await self._runtime.states.close()
+            await self._runtime.known.close()
             await self._connection.close()
 
     async def _finish(self) -> None:

@@ -1,6 +1,6 @@
 """Settings: one list of names, defaults and meanings, read from arguments or `MESSAGE_SERVICE_*`.
 
-`message-service config show` and `docs/reference/settings.md` are derived from this class.
+`message-service config show` prints this class; `docs/how-to/settings.md` lists the same settings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from message_service.arguments import is_unicode
 
 _LONGEST = 31_536_000
-"""A year of seconds: what is meant to be for ever, and no number a clock cannot take."""
+"""One year in seconds: long enough to mean "for ever", and small enough for every timer."""
 
 _MOST = 10_000_000
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x20\x7f/\\."$*<>:|?]')
@@ -29,20 +29,20 @@ _COMPRESSORS = ("zstd", "zlib", "snappy")
 def _check_database(name: str) -> str:
     bad = _NOT_IN_A_NAME.search(name)
     if bad is not None:
-        raise ValueError(f"{bad[0]!r} cannot be in a database name")
+        raise ValueError(f"a database name cannot contain {bad[0]!r}")
     if not is_unicode(name):
-        raise ValueError("a database name has no lone surrogate")
+        raise ValueError("a database name cannot contain a lone surrogate")
     if not name or len(name.encode()) > _NAME_BYTES:
-        raise ValueError(f"a database name has 1 to {_NAME_BYTES} bytes")
+        raise ValueError(f"a database name must have 1 to {_NAME_BYTES} bytes")
     if name.lower() in _SERVERS_OWN:
-        raise ValueError(f"the databases {', '.join(_SERVERS_OWN)} are the server's own")
+        raise ValueError(f"MongoDB reserves the databases {', '.join(_SERVERS_OWN)} for itself")
     return name
 
 
 def _check_compressors(names: str) -> str:
     for name in names.split(",") if names else ():
         if name.strip() not in _COMPRESSORS:
-            raise ValueError(f"a compressor is one of {', '.join(_COMPRESSORS)}")
+            raise ValueError(f"{name!r} is not one of {', '.join(_COMPRESSORS)}")
     return names
 
 
@@ -51,16 +51,16 @@ Compressors = Annotated[str, AfterValidator(_check_compressors)]
 
 
 def _split(given: object) -> object:
-    """Take what an environment variable says, `DE,AT`, apart."""
+    """Split the comma-separated list of an environment variable, such as `DE,AT`."""
     if not isinstance(given, str):
         return given
-    return [one.strip() for one in given.split(",") if one.strip()]
+    return [code.strip() for code in given.split(",") if code.strip()]
 
 
 def _check_region(code: str) -> str:
     known: set[str] = phonenumbers.SUPPORTED_REGIONS
     if code not in known:
-        raise ValueError(f"{code!r} is no region with a phone numbering plan, such as DE or US")
+        raise ValueError(f"{code!r} is not a region with a phone numbering plan, such as DE or US")
     return code
 
 
@@ -70,7 +70,7 @@ PhoneRegions = Annotated[
 
 
 class Settings(BaseSettings):
-    """How one process reaches and uses the database.
+    """How one process connects to the database and uses it.
 
     Times are in seconds unless the name says otherwise. The pool figures are the source design's;
     pools are per process and per server, so four workers on three members hold up to twelve pools.

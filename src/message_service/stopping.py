@@ -1,12 +1,12 @@
-"""How whatever runs is made to end: stop signals for loops, cancelling until it took, deadlines.
+"""Ending loops and tasks: stop signals for loops, repeated cancellation of tasks, deadlines.
 
-A single cancellation proves nothing. On Python 3.11 `asyncio.wait_for`, which the driver sends
-every command through, can return the finished result and drop a cancellation that arrived in the
-same moment (python/cpython#86296, repaired in 3.12); the caller then goes on as if nobody had
-asked. `database.translate.translated` raises it again after the command, and nothing here relies
-on that: a loop looks at its stop signal in every round, and a task is cancelled until it has ended.
-`asyncio.wait` is what these helpers wait with, because it neither takes over the cancellation of
-what it waits for nor drops its caller's. See decision 12.
+A single cancellation is not enough. On Python 3.11 `asyncio.wait_for`, which the driver uses for
+every command, can return the finished result and drop a cancellation that arrived in the same
+moment (python/cpython#86296, fixed in 3.12); the caller then continues as if it had not been
+cancelled. `database.translate.translated` raises the cancellation again after the command, but
+this module does not rely on that: a loop checks its stop signal in every round, and a task is
+cancelled repeatedly until it has ended. These helpers wait with `asyncio.wait`, because it neither
+propagates a cancellation of the awaited task nor drops that of its caller. See decision 12.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from message_service.arguments import check_number
 
 STOP_GRACE = 5.0
-"""Seconds a loop is given, once it is asked to stop, to finish the round it is in."""
+"""Seconds a loop has, after it is asked to stop, to finish its current round."""
 
 _LONGEST_PAUSE = 31_536_000.0
 _CANCEL_AGAIN = 0.25
@@ -30,13 +30,13 @@ T = TypeVar("T")
 
 
 class StopOverdue(Exception):
-    """A loop did not finish its round in time after it was asked to stop, and was cancelled."""
+    """A loop did not finish its round in time after the stop request and was cancelled."""
 
 
 class StopSignal:
-    """Asks loops to end. It is given once, stays given, and may be shared by any number of loops.
+    """Asks loops to end. A request is permanent; any number of loops may share one signal.
 
-    It belongs to the event loop its first waiter runs in; `request` must be called there.
+    The signal belongs to the event loop of its first waiter; `request` must be called there.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class StopSignal:
 
     @property
     def requested(self) -> bool:
-        """Whether the loops were asked to end; a loop looks at it in every round."""
+        """Whether the loops were asked to end; every loop checks this in each round."""
         return self._requested
 
     def request(self) -> None:
-        """Ask the loops to end, and wake those that pause. Asking again changes nothing."""
+        """Ask the loops to end, and wake those that pause. Repeating the call changes nothing."""
         self._requested = True
         for waiter in self._waiters:
             _wake(waiter)
@@ -82,7 +82,7 @@ class StopSignal:
     async def race(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return the result of `work`, or None once the loops are asked to end.
 
-        What is not finished by then is cancelled; so use it for waits, not for writes.
+        Unfinished work is cancelled then, so use this for waits and not for writes.
         """
         working = asyncio.create_task(work)
         asked = asyncio.create_task(self.wait())
@@ -96,22 +96,22 @@ class StopSignal:
 async def run_until_stopped(
     work: Coroutine[Any, Any, T], stop: StopSignal, *, grace: float = STOP_GRACE
 ) -> T:
-    """Run a loop that looks at `stop`, and make sure that it ends.
+    """Run a loop that checks `stop`, and make sure that it ends.
 
-    Asked to stop, it has `grace` seconds to finish by itself; then it is cancelled until it ends.
-    Cancelling the caller cancels the loop at once, likewise until it ends.
+    After the stop request the loop has `grace` seconds to finish by itself; then it is cancelled
+    repeatedly until it ends. Cancelling the caller cancels the loop at once, in the same way.
 
     Args:
         work: The loop.
-        stop: What asks it to end.
-        grace: Seconds for the round it is in.
+        stop: The signal that asks the loop to end.
+        grace: Seconds the loop has to finish its current round.
 
     Returns:
-        What the loop returned.
+        The result of the loop.
 
     Raises:
-        StopOverdue: It did not end in time and was cancelled.
-        Exception: What the loop raised.
+        StopOverdue: The loop did not end in time and was cancelled.
+        Exception: The error the loop raised.
     """
     running = asyncio.create_task(work)
     asked = asyncio.create_task(stop.wait())
@@ -122,25 +122,27 @@ async def run_until_stopped(
     finally:
         await end_tasks((running, asked))
     if not running.done() or running.cancelled():
-        raise StopOverdue(f"a round did not end within {grace:g} s of the stop and was cut short")
+        raise StopOverdue(
+            f"a round did not end within {grace:g} s of the stop request and was cancelled"
+        )
     return running.result()
 
 
 async def end_tasks(
     tasks: Iterable[asyncio.Task[Any]], *, seconds: float = _CANCEL_FOR
 ) -> set[asyncio.Task[Any]]:
-    """Cancel tasks again and again until they have ended.
+    """Cancel tasks repeatedly until they have ended.
 
-    A clean-up in a task is therefore cut short when it lasts: a quarter of a second for each of
-    its waits. Cancelling the caller does not cut this short; it is heard afterwards. What a task
-    raises on its way out is dropped here, and can still be read from the task.
+    A slow clean-up in a task is therefore interrupted: each of its waits has a quarter of a second.
+    Cancelling the caller does not interrupt this function; the cancellation is raised afterwards.
+    An error that a task raises while it ends is dropped here, and can still be read from the task.
 
     Args:
         tasks: The tasks; those that have ended are left alone.
-        seconds: How long to go on.
+        seconds: How long to keep cancelling.
 
     Returns:
-        The tasks that still run, which should be none; they are logged.
+        The tasks that still run, normally none; they are logged.
     """
     ending = {task for task in tasks if not task.done()}
     pending = set(ending)
@@ -157,21 +159,21 @@ async def end_tasks(
             pending = {task for task in pending if not task.done()}
     for task in ending - pending:
         if not task.cancelled():
-            task.exception()  # looked at, so that it is not reported as never retrieved
+            task.exception()  # retrieved, so that asyncio does not report it as never retrieved
     for task in pending:
-        _LOG.error("a task does not end, cancelled for %g s: %r", seconds, task)
+        _LOG.error("a task did not end although it was cancelled for %g s: %r", seconds, task)
     if cancelled is not None:
         raise cancelled
     return pending
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `work`, which has `seconds` by the clock.
+    """Return the result of `work`, which must finish within `seconds`.
 
-    Other than `asyncio.timeout`, it does not depend on one cancellation reaching what it guards.
+    Unlike `asyncio.timeout`, this does not depend on a single cancellation reaching the work.
 
     Raises:
-        TimeoutError: It had not finished by then; it was cancelled until it ended.
+        TimeoutError: The work did not finish in time and was cancelled repeatedly until it ended.
     """
     working = asyncio.create_task(work)
     try:
@@ -190,7 +192,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 def suspended_at(task: asyncio.Task[Any]) -> str:
-    """Return where a task waits, outermost call first, a line each: names and places, no values."""
+    """Return where a task waits: one line per call, outermost first, without any values."""
     lines: list[str] = []
     inner: Any = task.get_coro()
     while (frame := getattr(inner, "cr_frame", None)) is not None:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import AsyncMongoClient
 
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import build_client, open_database
+from message_service.documents.row import Row
 from message_service.schema.apply import apply
 from message_service.settings import Settings
 from support.catalogues import (

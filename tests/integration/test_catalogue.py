@@ -14,7 +14,8 @@ from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Index
 from message_service.cli import app
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import build_client, open_database
+from message_service.documents.row import Row
 from message_service.schema import schema_state, sharding
 from message_service.schema.apply import apply, ensure
 from message_service.schema.live import live, read_shard_keys

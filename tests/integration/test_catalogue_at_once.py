@@ -14,7 +14,8 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from message_service import errors
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import build_client, open_database
+from message_service.documents.row import Row
 from message_service.schema import lock, schema_state
 from message_service.schema.apply import apply, ensure
 from message_service.settings import Settings

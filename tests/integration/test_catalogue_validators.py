@@ -10,9 +10,10 @@ from bson import Decimal128, Int64
 from pymongo import AsyncMongoClient
 
 from message_service import errors
-from message_service.database.client import Row, open_database
+from message_service.database.client import open_database
 from message_service.database.translate import translated
 from message_service.documents import Message
+from message_service.documents.row import Row
 from message_service.schema.apply import apply
 from message_service.schema.conformance import (
     CollectionConformance,

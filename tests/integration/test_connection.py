@@ -12,8 +12,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from message_service import MessageService, Settings, errors
-from message_service.database.client import Row, build_client
+from message_service.database.client import build_client
 from message_service.database.server_info import ServerInfo, check_server, read_server_info
+from message_service.documents.row import Row
 from message_service.local_server.binary import find_mongod
 from support.waiting import ended
 

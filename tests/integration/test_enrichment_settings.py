@@ -7,7 +7,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Settings
 from message_service.clock import SystemClock
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from message_service.errors import InvalidInput
 from message_service.search import entries, sweep
 from message_service.search.indexer import Indexer

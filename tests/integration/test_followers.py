@@ -9,7 +9,7 @@ import pytest
 from message_service import MessageService, Transaction
 from message_service.catalogue.declared import FOLLOWERS, catalogue
 from message_service.catalogue.follower import LIVE, Follower
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from message_service.interchange.report import ImportReport
 from message_service.messages import marks
 from message_service.messages.following import MessageFollower

@@ -9,8 +9,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, errors
 from message_service.clock import SystemClock
-from message_service.database.client import Row
 from message_service.database.lease import Lease
+from message_service.documents.row import Row
 from message_service.loops.loop import Loop
 from message_service.loops.runner import LoopRunner
 from message_service.search import entries, indexer, sweep

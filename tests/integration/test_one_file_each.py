@@ -9,7 +9,7 @@ from pathlib import Path
 
 import message_service
 from message_service.catalogue.declared import CATALOGUE
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from support.catalogues import Database
 
 PROGRAM = Path(__file__).parents[1] / "support" / "extended_catalogue.py"

@@ -12,8 +12,8 @@ from message_service import MessageService, errors
 from message_service.clock import SystemClock
 from message_service.ids import IdFactory, IdKind
 from message_service.messages.appender import Appender
-from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.incoming import prepare
+from message_service.messages.known_conversations import KnownConversations
 from message_service.messages.new_message import NewMessage
 from message_service.messages.outcomes import Appended
 from support.catalogues import Commands
@@ -85,7 +85,7 @@ async def test_a_document_that_breaks_the_whole_command_fails_alone(
 ) -> None:
     """The server turns down a command as a whole when one document is nested too deep."""
     made = await service.conversations.create(USER)
-    states = ConversationStates(service.store, 10)
+    states = KnownConversations(service.store, 10)
     state = await states.get("default", made.conversation_id)
     appender = Appender(service.store, states, lambda *_: None, lanes=1, batch=100, deadline=10.0)
     ids = IdFactory(SystemClock())

@@ -9,7 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, SearchPage, errors
 from message_service.catalogue.queries.search import TERM_IDS
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from message_service.schema.plan_check import check_plan
 from message_service.search.candidates import MAX_LIST
 

@@ -9,9 +9,10 @@ from pymongo import AsyncMongoClient
 
 from message_service import MessageService, errors
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
-from message_service.database.client import Row, build_client, open_database
+from message_service.database.client import build_client, open_database
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
+from message_service.documents.row import Row
 from message_service.local_server.binary import find_mongod
 from message_service.settings import Settings
 from support.replica_sets import free_ports

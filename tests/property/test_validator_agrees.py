@@ -14,8 +14,9 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
 from message_service.catalogue.collections.messages import MESSAGES
-from message_service.database.client import Row, open_database
+from message_service.database.client import open_database
 from message_service.documents import Message
+from message_service.documents.row import Row
 from message_service.schema.validators import validator
 
 TEXT = st.text(max_size=40)  # any code point UTF-8 can express, newlines and NUL included

@@ -18,7 +18,7 @@ from pymongo.monitoring import (
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection, Index, View
 from message_service.clock import SystemClock
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from message_service.schema.apply import ApplyReport
 from message_service.schema.plan import make_plan
 

@@ -14,7 +14,8 @@ from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService
-from message_service.database.client import Row, open_database
+from message_service.database.client import open_database
+from message_service.documents.row import Row
 from message_service.settings import Settings
 
 _MUCH = 5_000

@@ -13,8 +13,9 @@ from message_service.cli import output
 from message_service.cli.context import JsonOption, connected_tenant, console, print_json
 from message_service.cli.numbers import MOST, number
 from message_service.cli.running import run_once
+from message_service.documents.row import Row
 from message_service.enrichment.text_statistics import sanitize
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.rows import StoredMessage
 from message_service.paging.page import MAX_PAGE
 
 Conversation = Annotated[str, typer.Argument(help="Conversation id.")]

@@ -9,9 +9,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.database.client import COMMITTED, Row
+from message_service.database.client import COMMITTED
 from message_service.database.query import Query
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 
 class Access:

@@ -12,9 +12,9 @@ from pymongo.results import BulkWriteResult
 
 from message_service import errors
 from message_service.database.access import Access, hint_of, tenant_filter
-from message_service.database.client import Row
 from message_service.database.query import Query
 from message_service.database.translate import server_error, translated
+from message_service.documents.row import Row
 
 Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
 

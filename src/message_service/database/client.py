@@ -17,10 +17,10 @@ from pymongo.write_concern import WriteConcern
 
 from message_service import errors
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.settings import Settings
 from message_service.stopping import within
 
-Row = dict[str, Any]
 Database = AsyncDatabase[Row]
 Client = AsyncMongoClient[Row]
 
@@ -31,7 +31,6 @@ __all__ = [
     "Client",
     "CommandListener",
     "Database",
-    "Row",
     "build_client",
     "disconnect",
     "open_database",

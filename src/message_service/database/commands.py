@@ -10,8 +10,8 @@ import pymongo
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 NAMESPACE_NOT_FOUND = 26
 INDEX_NOT_FOUND = 27

@@ -15,9 +15,9 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.database.client import Row
 from message_service.database.records import COLLECTION
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 _IN_FORCE = {"$gt": ["$expires_at", "$$NOW"]}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 COLLECTION = "schema_state"
 """Holds the schema's version, leases, the progress of loops, and the cursor secret."""

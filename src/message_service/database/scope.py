@@ -10,10 +10,10 @@ from pymongo import ReturnDocument
 from message_service import errors
 from message_service.database.access import Access, each_row, hint_of, tenant_filter
 from message_service.database.bulk import Refused, TargetedUpdate, insert, update_each
-from message_service.database.client import Row
 from message_service.database.query import Query
 from message_service.database.transaction import Transaction
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

@@ -18,11 +18,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service.database import bulk
 from message_service.database.access import Access, each_row
 from message_service.database.bulk import Refused, TargetedUpdate
-from message_service.database.client import Row
 from message_service.database.query import Query
 from message_service.database.scope import Scope
 from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 T = TypeVar("T")
 

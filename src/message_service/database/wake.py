@@ -13,8 +13,8 @@ from typing import Any
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 
 class WakeUp:

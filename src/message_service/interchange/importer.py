@@ -17,15 +17,16 @@ from message_service.arguments import check_instance, check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
 from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH, Conversation
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
-from message_service.interchange.intake import Intake, Row, intake, storable, user
+from message_service.interchange.intake import Intake, intake, storable, user
 from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
-from message_service.messages.conversation_state import ConversationState
 from message_service.messages.conversation_summary import glance
 from message_service.messages.conversations import Conversations
+from message_service.messages.known_conversations import KnownConversation
 from message_service.messages.messages import Messages
 from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal, end_tasks
@@ -45,7 +46,7 @@ class Importer:
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = runtime.states
+        self._known = runtime.known
         self._conversations = Conversations(runtime, scope)
         self._summaries = runtime.summaries
         self._merger = Merger(scope, Messages(runtime, scope), runtime.clock)
@@ -181,8 +182,8 @@ class Importer:
         there = {refusal.position for refusal in refused}
         created = [row for place, row in enumerate(documents) if place not in there]
         for document in created:
-            self._states.remember(
-                ConversationState(
+            self._known.remember(
+                KnownConversation(
                     tenant_id=self._scope.tenant_id,
                     conversation_id=document["conversation_id"],
                     user_id=document["user_id"],

@@ -7,17 +7,15 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from message_service import errors
 from message_service.clock import month_of
+from message_service.documents.row import Row
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.merging import Node
 from message_service.interchange.records import ImportedConversation, ImportedMessage
 from message_service.interchange.report import ConversationReport
 from message_service.messages.content import check_text
-
-Row = dict[str, Any]
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -29,11 +29,10 @@ from message_service.catalogue.queries.message_versions import CONVERSATION_VERS
 from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.database.extended_json import from_line, to_line
 from message_service.database.scope import Scope
+from message_service.documents.row import Row
 from message_service.messages.marks import unmarked
 
 FORMAT_VERSION = 1
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from message_service.catalogue.queries.conversations import BRANCHES_OF_CONVERSA
 from message_service.catalogue.queries.messages import CONVERSATION_LAYOUT
 from message_service.clock import Clock
 from message_service.database.scope import Scope
-from message_service.interchange.intake import Intake, Row
+from message_service.documents.row import Row
+from message_service.interchange.intake import Intake
 from message_service.interchange.merging import Layout, Stretch, plan
 from message_service.interchange.revisions import Revisions
 from message_service.messages.messages import Messages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,13 +13,12 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
 from message_service.documents.message import MessageType
+from message_service.documents.row import Row
 from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
 from message_service.messages.marks import mark, unmarked
 from message_service.stopping import StopSignal
-
-Row = dict[str, Any]
 
 _REFUSED = "refused_by_the_server"
 _SAME = ("message_id", "sequence_number", "checksum", "revision", "status")

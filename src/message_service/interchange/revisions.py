@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from message_service.documents.message import CustomMetadata
-from message_service.interchange.intake import Intake, Row
+from message_service.documents.row import Row
+from message_service.interchange.intake import Intake
 from message_service.messages import integrity
 from message_service.messages.new_message import check_new_message
 from message_service.messages.repeats import request_fingerprint

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
-from message_service.database.client import Database, Row
+from message_service.database.client import Database
 from message_service.database.lease import read_lease, set_paused
+from message_service.documents.row import Row
 
 
 @dataclass(frozen=True, slots=True)

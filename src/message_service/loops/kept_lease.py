@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from message_service import errors
-from message_service.database.client import Row
 from message_service.database.lease import Lease
+from message_service.documents.row import Row
 from message_service.stopping import StopSignal, end_tasks, within
 
 _LOG = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from message_service import errors
 from message_service.catalogue.queries.messages import MESSAGES_BY_CLIENT_IDS
 from message_service.database.scope import Scope
-from message_service.messages.conversation_state import ConversationState
-from message_service.messages.incoming import Prepared, Row
+from message_service.documents.row import Row
+from message_service.messages.incoming import Prepared
+from message_service.messages.known_conversations import KnownConversation
 from message_service.messages.outcomes import (
     Appended,
     appended,
@@ -24,7 +25,7 @@ from message_service.messages.outcomes import (
 
 
 async def append_within(
-    scope: Scope, state: ConversationState, items: Sequence[Prepared], after: int | None
+    scope: Scope, state: KnownConversation, items: Sequence[Prepared], after: int | None
 ) -> tuple[list[Appended], list[Row]]:
     """Write messages of one conversation inside a transaction.
 
@@ -73,7 +74,7 @@ async def append_within(
 
 
 async def _stored(
-    scope: Scope, state: ConversationState, items: Sequence[Prepared]
+    scope: Scope, state: KnownConversation, items: Sequence[Prepared]
 ) -> dict[str, Row]:
     """Return what is stored under the messages' idempotency keys."""
     keys = [item.client_msg_id for item in items if item.client_msg_id is not None]

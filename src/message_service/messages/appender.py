@@ -19,8 +19,8 @@ from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
 from message_service.messages.append_within import append_within
-from message_service.messages.conversation_state import ConversationState, ConversationStates
 from message_service.messages.incoming import Prepared
+from message_service.messages.known_conversations import KnownConversation, KnownConversations
 from message_service.messages.outcomes import Appended, Outcome
 from message_service.messages.write_round import TOO_LATE, Round, Submission, Written
 from message_service.stopping import end_tasks
@@ -37,7 +37,7 @@ class Appender:
 
     Args:
         store: The database.
-        states: What is remembered of conversations.
+        known: What is remembered of conversations.
         written: Called for every message written.
         lanes: Round trips in flight at once.
         batch: Most messages one round trip carries.
@@ -47,20 +47,20 @@ class Appender:
     def __init__(
         self,
         store: Store,
-        states: ConversationStates,
+        known: KnownConversations,
         written: Written,
         *,
         lanes: int,
         batch: int,
         deadline: float,
     ) -> None:
-        self._states = states
+        self._known = known
         self._written = written
         self._deadline = deadline
-        self._lanes = [_Lane(store, states, written, batch) for _ in range(lanes)]
+        self._lanes = [_Lane(store, known, written, batch) for _ in range(lanes)]
 
     async def append(
-        self, state: ConversationState, items: Sequence[Prepared], *, after: int | None = None
+        self, state: KnownConversation, items: Sequence[Prepared], *, after: int | None = None
     ) -> list[Outcome]:
         """Write messages of one conversation in order, and return what became of each.
 
@@ -98,7 +98,7 @@ class Appender:
         self,
         transaction: Transaction,
         scope: Scope,
-        state: ConversationState,
+        state: KnownConversation,
         items: Sequence[Prepared],
         *,
         after: int | None = None,
@@ -110,7 +110,7 @@ class Appender:
         outcomes, documents = await append_within(scope, state, items, after)
 
         def committed() -> None:
-            shared = self._states.known(state.tenant_id, state.conversation_id) or state
+            shared = self._known.peek(state.tenant_id, state.conversation_id) or state
             for document in documents:
                 shared.tail = max(shared.tail, document["sequence_number"])
                 self._written(shared, document)
@@ -133,10 +133,10 @@ class _Lane:
     """One shared round trip at a time."""
 
     def __init__(
-        self, store: Store, states: ConversationStates, written: Written, batch: int
+        self, store: Store, known: KnownConversations, written: Written, batch: int
     ) -> None:
         self._store = store
-        self._states = states
+        self._known = known
         self._written = written
         self._batch = batch
         self._queue: deque[Submission] = deque()
@@ -185,7 +185,7 @@ class _Lane:
             self._queue.extendleft(reversed(unfinished))
 
     async def _round(self, group: list[Submission], limit: int) -> None:
-        await Round(self._store, self._states, self._written, group, limit).write()
+        await Round(self._store, self._known, self._written, group, limit).write()
 
     async def _one_by_one(self, group: list[Submission]) -> None:
         """Write message by message; the failure of one is its own."""

@@ -16,12 +16,12 @@ from message_service.catalogue.queries.messages import MESSAGES_BY_CLIENT_IDS, M
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
 from message_service.documents.message import Role
+from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
-from message_service.messages.conversation_state import FULL_SPAN, ConversationState
 from message_service.messages.incoming import Prepared, prepare
+from message_service.messages.known_conversations import FULL_SPAN, KnownConversation
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.outcomes import Appended, Outcome, duplicate_or_conflict
-from message_service.messages.rows import Row
 from message_service.messages.runtime import Runtime
 
 
@@ -35,7 +35,7 @@ class Appends:
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = runtime.states
+        self._known = runtime.known
         self._appender = runtime.appender
         self._clock = runtime.clock
         self._ids = runtime.ids
@@ -140,13 +140,13 @@ class Appends:
             return []
         if within is None:
             scope = self._scope
-            state = await self._states.get(scope.tenant_id, conversation_id)
+            state = await self._known.get(scope.tenant_id, conversation_id)
         else:
             check_instance("within", within, Transaction)
             scope = self._scope.within(within)
-            state = await self._states.inside(scope, conversation_id)
+            state = await self._known.inside(scope, conversation_id)
         if within is None and expected_tail is not None and expected_tail > state.tail:
-            await self._states.refresh(state)
+            await self._known.refresh(state)
             if expected_tail > state.tail:
                 # What came behind it would leave a hole. It may just have been read before a
                 # majority had it: then it can still be taken back.
@@ -187,7 +187,7 @@ class Appends:
         return await self._append_new(state, prepared, expected_tail)
 
     async def _append_new(
-        self, state: ConversationState, prepared: Sequence[Prepared], after: int | None
+        self, state: KnownConversation, prepared: Sequence[Prepared], after: int | None
     ) -> list[Outcome]:
         """Append a list, sorting out beforehand what is stored already.
 
@@ -211,10 +211,10 @@ class Appends:
             for item in prepared
         ]
 
-    async def _check_branches(self, state: ConversationState, prepared: Sequence[Prepared]) -> None:
+    async def _check_branches(self, state: KnownConversation, prepared: Sequence[Prepared]) -> None:
         """Refuse a branch that does not exist."""
         for branch in {item.branch for item in prepared if item.branch is not None}:
-            await self._states.know_branch(state, branch)
+            await self._known.know_branch(state, branch)
             state.segments(branch)
 
 

@@ -52,7 +52,7 @@ class Branches:
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = runtime.states
+        self._known = runtime.known
         self._clock = runtime.clock
         self._ids = runtime.ids
 
@@ -89,7 +89,7 @@ class Branches:
             check_text_argument("title", title, most=MAX_NAME, least=0)
         if chosen == MAIN_BRANCH:
             raise errors.AlreadyExists("every conversation has a branch 'main' already")
-        state = await self._states.get(self._scope.tenant_id, conversation_id)
+        state = await self._known.get(self._scope.tenant_id, conversation_id)
         parent, fork = MAIN_BRANCH, 0
         if from_message_id is not None:
             check_id(IdKind.MESSAGE, "from_message_id", from_message_id)
@@ -114,7 +114,7 @@ class Branches:
         )
         await self._store(branch)
         state.branches = {**(state.branches or {}), chosen: (parent, fork)}
-        await self._states.know_branch(state, parent)
+        await self._known.know_branch(state, parent)
         return _info(branch, state.active_branch)
 
     async def list(self, conversation_id: str) -> list[BranchInfo]:

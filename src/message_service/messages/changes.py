@@ -20,10 +20,11 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.message import MessageVersion, UserFeedback
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.guarded_change import GuardedChange
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.rows import StoredMessage
 
 _THUMBS = {"up": 1.0, "down": 0.0}
 _STARS = {"1": 0.0, "2": 0.25, "3": 0.5, "4": 0.75, "5": 1.0}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from message_service import errors
 from message_service.arguments import check_text_argument, check_whole_number
 from message_service.documents.fields import MAX_NAME, MAX_TEXT_BYTES, MAX_TEXT_CODE_POINTS
+from message_service.documents.row import Row
 from message_service.enrichment import text_statistics
 from message_service.enrichment.language import UNDETERMINED, detect_language
 from message_service.messages import integrity
-from message_service.messages.rows import Row
 
 LANGUAGE_PATH = "content.detected_language"
 

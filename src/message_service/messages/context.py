@@ -25,12 +25,13 @@ from message_service.catalogue.queries.messages import (
 )
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
+from message_service.documents.row import Row
 from message_service.enrichment.text_statistics import TOKENIZER
 from message_service.ids import IdKind, check_branch, check_id
 from message_service.messages import integrity
-from message_service.messages.conversation_state import FULL_SPAN, ConversationStates
 from message_service.messages.history import clip
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.known_conversations import FULL_SPAN, KnownConversations
+from message_service.messages.rows import StoredMessage
 from message_service.messages.window_start import Fitting
 
 MESSAGE_OVERHEAD = 4
@@ -78,12 +79,12 @@ class ContextReader:
 
     Args:
         scope: The tenant's scope.
-        states: What is remembered of conversations.
+        known: What is remembered of conversations.
     """
 
-    def __init__(self, scope: Scope, states: ConversationStates) -> None:
+    def __init__(self, scope: Scope, known: KnownConversations) -> None:
         self._scope = scope
-        self._states = states
+        self._known = known
 
     async def window(
         self,
@@ -124,14 +125,14 @@ class ContextReader:
         if branch is not None:
             check_branch("branch", branch)
         state, conversation, pins = await asyncio.gather(
-            self._states.get(self._scope.tenant_id, conversation_id, branch=branch),
+            self._known.get(self._scope.tenant_id, conversation_id, branch=branch),
             self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
             self._pins(conversation_id, wanted=include_pinned),
         )
         if conversation is None:
             raise errors.NotFound("conversation", conversation_id)
         chosen = branch or conversation["active_branch"]
-        await self._states.know_branch(state, chosen)
+        await self._known.know_branch(state, chosen)
         segments = state.segments(chosen)
         summary = _summary(conversation, chosen) if include_summary else None
         pinned = {row["sequence_number"]: row for row in pins if _on_branch(row, segments)}

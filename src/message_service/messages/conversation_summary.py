@@ -15,10 +15,10 @@ from message_service.catalogue.queries.conversations import CONVERSATION_BEHIND,
 from message_service.clock import Clock, month_of
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
+from message_service.documents.row import Row
 from message_service.loops.loop import Bell, Loop
 from message_service.loops.runner import LoopRunner
-from message_service.messages.conversation_state import ConversationState
-from message_service.messages.incoming import Row
+from message_service.messages.known_conversations import KnownConversation
 from message_service.stopping import StopSignal, end_tasks
 
 _LOG = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class ConversationSummaries(Loop):
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: dict[tuple[str, str], tuple[ConversationState, Row]] = {}
+        self._waiting: dict[tuple[str, str], tuple[KnownConversation, Row]] = {}
         self._months: dict[tuple[str, str], set[str]] = {}
         self.wake = self._noted = Bell()
         self._runner = LoopRunner(self, None, clock)
@@ -47,7 +47,7 @@ class ConversationSummaries(Loop):
         self._stop = StopSignal()
         self._write_lock = asyncio.Lock()
 
-    def note(self, state: ConversationState, document: Row) -> None:
+    def note(self, state: KnownConversation, document: Row) -> None:
         """Take note of a message that was written."""
         key = (state.tenant_id, state.conversation_id)
         known = self._waiting.get(key)
@@ -115,7 +115,7 @@ class ConversationSummaries(Loop):
 
     async def _write_each(
         self,
-        waiting: dict[tuple[str, str], tuple[ConversationState, Row]],
+        waiting: dict[tuple[str, str], tuple[KnownConversation, Row]],
         months: dict[tuple[str, str], set[str]],
     ) -> None:
         """Write all in one go; if the server refuses, one by one: one must not harm others."""
@@ -135,7 +135,7 @@ class ConversationSummaries(Loop):
 
     async def _write(
         self,
-        waiting: dict[tuple[str, str], tuple[ConversationState, Row]],
+        waiting: dict[tuple[str, str], tuple[KnownConversation, Row]],
         months: dict[tuple[str, str], set[str]],
     ) -> None:
         now = self._clock.now()

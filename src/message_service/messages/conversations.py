@@ -56,7 +56,7 @@ class Conversations:
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = runtime.states
+        self._known = runtime.known
         self._appender = runtime.appender
         self._summaries = runtime.summaries
         self._signer = runtime.signer
@@ -142,7 +142,7 @@ class Conversations:
             raise errors.NotFound("conversation", conversation_id)
         if last is not None and last["sequence_number"] > row["last_sequence_number"]:
             # Another process is about to record it, or died before it could.
-            state = await self._states.get(self._scope.tenant_id, conversation_id)
+            state = await self._known.get(self._scope.tenant_id, conversation_id)
             self._summaries.note(state, last)
             await self._summaries.settle(self._scope.tenant_id, conversation_id)
             row = await self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
@@ -308,7 +308,7 @@ class Conversations:
     async def _check_branch(self, conversation_id: str, branch: str) -> None:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_branch("branch", branch)
-        state = await self._states.get(self._scope.tenant_id, conversation_id, branch=branch)
+        state = await self._known.get(self._scope.tenant_id, conversation_id, branch=branch)
         state.segments(branch)
 
     async def _write(self, stored: Conversation, given: Mapping[str, Any]) -> Conversation | None:
@@ -345,8 +345,8 @@ class Conversations:
             said.append(f"state set to {after.state}")
         if not said:
             return
-        state = await self._states.get(self._scope.tenant_id, after.conversation_id)
-        await self._states.refresh(state)
+        state = await self._known.get(self._scope.tenant_id, after.conversation_id)
+        await self._known.refresh(state)
         document = tombstone(
             tenant_id=self._scope.tenant_id,
             conversation_id=after.conversation_id,

@@ -11,8 +11,8 @@ from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
+from message_service.documents.row import Row
 from message_service.loops.loop import Loop
-from message_service.messages.rows import Row
 
 MESSAGES_CHANGED = {"operationType": {"$in": ["insert", "update", "replace"]}}
 """Which changes of `messages` wake a follower (a `$match` on change events)."""

@@ -16,10 +16,11 @@ from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION, MESS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageVersion
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
 from message_service.messages.marks import marked
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.rows import StoredMessage
 
 _ATTEMPTS = 10
 

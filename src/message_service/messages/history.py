@@ -26,9 +26,10 @@ from message_service.clock import check_datetime, epoch_milliseconds, from_epoch
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
+from message_service.documents.row import Row
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages.conversation_state import FULL_SPAN, ConversationState
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.known_conversations import FULL_SPAN, KnownConversation
+from message_service.messages.rows import StoredMessage
 from message_service.messages.runtime import Runtime
 from message_service.paging.cursors import Cursors
 from message_service.paging.page import Page, check_limit
@@ -51,7 +52,7 @@ class HistoryReader:
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
-        self._states = runtime.states
+        self._known = runtime.known
         self._signer = runtime.signer
         self._staleness = runtime.settings.conversation_staleness
 
@@ -96,7 +97,7 @@ class HistoryReader:
             )
         shown = check_statuses(statuses)
         _check_branch(branch)
-        state = await self._states.get(
+        state = await self._known.get(
             self._scope.tenant_id,
             conversation_id,
             branch=None if branch == ALL_BRANCHES else branch,
@@ -158,7 +159,7 @@ class HistoryReader:
         _check_branch(branch)
         middle = await self.get(conversation_id, message_id)
         chosen = branch or middle.branch
-        state = await self._states.get(
+        state = await self._known.get(
             self._scope.tenant_id,
             conversation_id,
             branch=None if chosen == ALL_BRANCHES else chosen,
@@ -244,7 +245,7 @@ class HistoryReader:
 
     async def _read(
         self,
-        state: ConversationState,
+        state: KnownConversation,
         branch: str,
         direction: Direction,
         above: int,

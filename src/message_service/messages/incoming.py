@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from beanie.odm.utils.encoder import Encoder
 from pydantic import BaseModel
@@ -16,6 +15,7 @@ from message_service.documents.message import (
     MessageStatus,
     MessageType,
 )
+from message_service.documents.row import Row
 from message_service.messages import integrity
 from message_service.messages.content import LANGUAGE_PATH, content_of
 from message_service.messages.free_form import check_free_form, check_shape
@@ -23,8 +23,6 @@ from message_service.messages.marks import mark
 from message_service.messages.new_message import NewMessage
 from message_service.messages.repeats import named_fields, request_fingerprint
 from message_service.messages.token_totals import check_usage
-
-Row = dict[str, Any]
 
 
 @dataclass(slots=True)

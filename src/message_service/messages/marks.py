@@ -6,7 +6,7 @@ from datetime import datetime
 
 from message_service.catalogue.declared import FOLLOWERS
 from message_service.catalogue.follower import LIVE
-from message_service.messages.rows import Row
+from message_service.documents.row import Row
 
 
 def marked(now: datetime, rank: int = LIVE) -> Row:

@@ -52,7 +52,7 @@ class Messages:
         self.around = history.around
         self.by_user = history.by_user
         self.get = history.get
-        self.context = ContextReader(scope, runtime.states).window
+        self.context = ContextReader(scope, runtime.known).window
         changes = MessageChanges(scope, runtime.clock)
         self.edit = changes.edit
         self.versions = changes.versions

@@ -22,9 +22,10 @@ from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
+from message_service.documents.row import Row
 from message_service.ids import IdFactory, IdKind, check_id
 from message_service.messages import integrity
-from message_service.messages.incoming import SCHEMA_VERSION, Row
+from message_service.messages.incoming import SCHEMA_VERSION
 
 _HOLES_LISTED = 1_000
 

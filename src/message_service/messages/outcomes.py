@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from message_service import errors
-from message_service.messages.conversation_state import ConversationState
-from message_service.messages.incoming import Prepared, Row
+from message_service.documents.row import Row
+from message_service.messages.incoming import Prepared
+from message_service.messages.known_conversations import KnownConversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def appended(document: Row, *, duplicate: bool) -> Appended:
     )
 
 
-def went_on(state: ConversationState, tail: int) -> errors.VersionConflict:
+def went_on(state: KnownConversation, tail: int) -> errors.VersionConflict:
     """Return the conflict of an append that should have come right behind an earlier number."""
     return errors.VersionConflict(
         f"conversation {state.conversation_id!r} went on to number {tail} meanwhile; read it again",
@@ -80,7 +81,7 @@ def went_on(state: ConversationState, tail: int) -> errors.VersionConflict:
     )
 
 
-def closed(state: ConversationState) -> errors.ConversationClosed:
+def closed(state: KnownConversation) -> errors.ConversationClosed:
     """Return the error of an append to an archived conversation."""
     return errors.ConversationClosed(
         f"conversation {state.conversation_id!r} is archived; "

@@ -9,8 +9,8 @@ from message_service.arguments import check_text_argument
 from message_service.catalogue.queries.messages import DAILY_STATS, DUPLICATES, USER_TOKENS
 from message_service.clock import check_datetime
 from message_service.database.scope import Scope
+from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
-from message_service.messages.rows import Row
 
 
 class MessageReports:

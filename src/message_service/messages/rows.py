@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from message_service.documents.message import Message
-
-Row = dict[str, Any]
+from message_service.documents.row import Row
 
 
 class StoredMessage:

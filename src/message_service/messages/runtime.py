@@ -10,8 +10,8 @@ from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.ids import IdFactory
 from message_service.messages.appender import Appender
-from message_service.messages.conversation_state import ConversationStates
 from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.messages.known_conversations import KnownConversations
 from message_service.paging.cursors import CursorSigner
 from message_service.settings import Settings
 
@@ -26,7 +26,7 @@ class Runtime:
         clock: The present moment.
         ids: Makes ids.
         signer: Signs cursors.
-        states: What is remembered of conversations.
+        known: What is remembered of conversations.
         summaries: Keeps what conversations show of their messages.
         appender: Writes messages.
     """
@@ -36,7 +36,7 @@ class Runtime:
     clock: Clock
     ids: IdFactory
     signer: CursorSigner
-    states: ConversationStates
+    known: KnownConversations
     summaries: ConversationSummaries
     appender: Appender
 
@@ -51,11 +51,11 @@ class Runtime:
     ) -> Runtime:
         """Put the parts together."""
         store = Store(database)
-        states = ConversationStates(store, settings.cache_conversations)
+        known = KnownConversations(store, settings.cache_conversations)
         summaries = ConversationSummaries(store, clock)
         appender = Appender(
             store,
-            states,
+            known,
             summaries.note,
             lanes=settings.append_lanes,
             batch=settings.append_batch,
@@ -67,7 +67,7 @@ class Runtime:
             clock,
             ids,
             CursorSigner(cursor_secret),
-            states,
+            known,
             summaries,
             appender,
         )

@@ -16,11 +16,12 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_DIGEST, MAX_NAME
 from message_service.documents.message import CustomMetadata
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.free_form import check_free_form
 from message_service.messages.guarded_change import GuardedChange
-from message_service.messages.rows import Row, StoredMessage
+from message_service.messages.rows import StoredMessage
 
 
 class Takeover:

@@ -15,8 +15,9 @@ from message_service.catalogue.queries.messages import (
 )
 from message_service.database.bulk import Refused
 from message_service.database.store import Store
-from message_service.messages.conversation_state import ConversationState, ConversationStates
-from message_service.messages.incoming import Prepared, Row
+from message_service.documents.row import Row
+from message_service.messages.incoming import Prepared
+from message_service.messages.known_conversations import KnownConversation, KnownConversations
 from message_service.messages.outcomes import (
     Appended,
     Outcome,
@@ -36,7 +37,7 @@ _RETRY_PAUSE = 0.1
 class Submission:
     """Messages of one conversation that must keep their order."""
 
-    state: ConversationState
+    state: KnownConversation
     items: Sequence[Prepared]
     outcomes: list[Outcome | None]
     done: asyncio.Future[list[Outcome]]
@@ -83,7 +84,7 @@ class Submission:
         )
 
 
-Written = Callable[[ConversationState, Row], None]
+Written = Callable[[KnownConversation, Row], None]
 """Told of each message written; must not block."""
 
 
@@ -106,7 +107,7 @@ class Round:
     """One attempt to write a group; what it leaves unsettled is tried again."""
 
     store: Store
-    states: ConversationStates
+    known: KnownConversations
     written: Written
     group: list[Submission]
     limit: int
@@ -163,7 +164,7 @@ class Round:
         for position, entry in enumerate(self.entries[:end]):
             if position not in by_position:
                 self._done(entry)
-        stale: dict[int, ConversationState] = {}
+        stale: dict[int, KnownConversation] = {}
         for position, refusal in by_position.items():
             entry = self.entries[position]
             if "sequence_number" in refusal.fields:
@@ -171,7 +172,7 @@ class Round:
             else:
                 await self._refused(entry, refusal)
         if stale:
-            await asyncio.gather(*(self.states.refresh(state) for state in stale.values()))
+            await asyncio.gather(*(self.known.refresh(state) for state in stale.values()))
 
     def _done(self, entry: _Entry) -> None:
         state = entry.submission.state
@@ -213,7 +214,7 @@ class Round:
         for entry in self.entries:
             entry.submission.failure = error.message
         await asyncio.sleep(_RETRY_PAUSE)
-        states = {id(e.submission.state): e.submission.state for e in self.entries}
+        states = {id(entry.submission.state): entry.submission.state for entry in self.entries}
         for state in states.values():
             mine = [entry for entry in self.entries if entry.submission.state is state]
             try:
@@ -223,7 +224,7 @@ class Round:
                     conversation_id=state.conversation_id,
                     message_ids=[entry.document["message_id"] for entry in mine],
                 )
-                await self.states.refresh(state)
+                await self.known.refresh(state)
             except errors.Unavailable:
                 stored = []
             by_object: dict[Any, Row] = {row["_id"]: row for row in stored}

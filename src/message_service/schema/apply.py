@@ -15,8 +15,8 @@ from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Index
 from message_service.clock import Clock
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.schema import lock, schema_state, shard_rules
 from message_service.schema.changes import By, Change, ChangeKind, Plan
 from message_service.schema.plan import make_plan

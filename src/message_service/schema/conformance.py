@@ -16,8 +16,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.schema.schema_checks import checks
 from message_service.schema.validators import validator
 

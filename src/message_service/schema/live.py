@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.catalogue.model import Keys
-from message_service.database.client import Row
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.schema import schema_state
 from message_service.schema.index_forms import IndexForm, live_form
 from message_service.schema.schema_state import SchemaState

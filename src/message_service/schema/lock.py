@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.database.client import Row
 from message_service.database.lease import Lease, holder_of
+from message_service.documents.row import Row
 from message_service.loops.kept_lease import KeptLease
 
 DEFAULT_LEASE = 30.0

@@ -13,9 +13,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection, Index, Keys, View
-from message_service.database.client import Row
 from message_service.database.commands import unhurried
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.schema import shard_rules, validators
 from message_service.schema.changes import Change, ChangeKind, Plan
 from message_service.schema.index_forms import canonical, shown

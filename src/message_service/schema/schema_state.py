@@ -18,9 +18,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
 from message_service.clock import Clock
-from message_service.database.client import Row
 from message_service.database.records import COLLECTION
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 
 _SECRET_BYTES = 32
 

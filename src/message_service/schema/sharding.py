@@ -11,8 +11,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection, Index, Keys
-from message_service.database.client import Row
 from message_service.database.commands import run_command, unhurried
+from message_service.documents.row import Row
 from message_service.schema import shard_rules
 from message_service.schema.index_forms import declared_form, shown
 from message_service.schema.live import is_sharded, live

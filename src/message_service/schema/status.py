@@ -11,7 +11,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.catalogue.declared import CATALOGUE
 from message_service.catalogue.model import Catalogue, Collection
-from message_service.database.client import Row
+from message_service.documents.row import Row
 from message_service.loops.control import LoopControl, LoopStatus
 from message_service.schema import lock
 from message_service.schema.index_forms import canonical, shown

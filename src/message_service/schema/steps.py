@@ -10,7 +10,6 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service import errors
 from message_service.catalogue.model import Catalogue, Index
 from message_service.clock import Clock
-from message_service.database.client import Row
 from message_service.database.commands import (
     CANNOT_CONVERT_TO_UNIQUE,
     DUPLICATE_KEY,
@@ -20,6 +19,7 @@ from message_service.database.commands import (
     unhurried,
 )
 from message_service.database.translate import translated
+from message_service.documents.row import Row
 from message_service.schema import conformance, schema_state
 from message_service.schema.changes import Change, ChangeKind
 from message_service.schema.index_forms import create_spec, declared_form, live_form

@@ -16,7 +16,7 @@ from typing import Any
 from message_service.catalogue.demands import AnyTerm, Demand, Not, TermPrefix
 from message_service.catalogue.queries.search import ENTRIES, PREFIX_IDS, TERM_IDS, Ids
 from message_service.database.scope import Scope
-from message_service.search.filters import Row
+from message_service.documents.row import Row
 from message_service.search.parsing import Clause, ClauseKind, ParsedQuery
 
 MAX_LIST = 10_000

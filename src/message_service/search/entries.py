@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from message_service.catalogue.followers.enrichment import ENRICHMENT
+from message_service.documents.row import Row
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION, MESSAGE_PATHS, Enriched
 from message_service.search.entry_ids import entry_id
-from message_service.search.filters import FEATURES, Row, feature_term, topic_term
+from message_service.search.filters import FEATURES, feature_term, topic_term
 
 REMOVED_KEPT = timedelta(days=1)
 """Longer than any indexer stays frozen and goes on."""

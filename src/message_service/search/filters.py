@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from message_service import errors
 from message_service.catalogue.demands import AnyTerm, Demand, EntryField, FieldIs, Said
 from message_service.documents.message import MessageType, Role
+from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
-
-Row = dict[str, Any]
 
 _LINK = re.compile(r"https?://\S")
 _LABEL = re.compile(r"[\w.:/@+ -]{1,256}")

@@ -28,6 +28,7 @@ from message_service.clock import Clock
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
+from message_service.documents.row import Row
 from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.loops.loop import Loop
@@ -42,7 +43,6 @@ from message_service.search.entries import (
     removed_entry,
     search_entry,
 )
-from message_service.search.filters import Row
 from message_service.search.sweep import Sweep
 from message_service.stopping import StopSignal, end_tasks
 

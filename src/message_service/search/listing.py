@@ -18,10 +18,10 @@ from message_service.catalogue.demands import Demand, NotExpired, Said, Searchab
 from message_service.clock import Clock, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
+from message_service.documents.row import Row
 from message_service.search import candidates, ranking, shown
 from message_service.search.candidates import Candidates, Lookup, Where
 from message_service.search.entry_ids import first_id
-from message_service.search.filters import Row
 from message_service.search.parsing import ParsedQuery
 from message_service.search.ranking import Scored
 from message_service.search.results import Count, Hit, Matched

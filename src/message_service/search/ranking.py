@@ -24,8 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from message_service.documents.row import Row
 from message_service.enrichment.words import is_unspaced
-from message_service.search.filters import Row
 from message_service.search.parsing import Clause, ClauseKind
 from message_service.search.results import Explanation
 

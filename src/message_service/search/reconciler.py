@@ -23,9 +23,9 @@ from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
+from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
 from message_service.search.entries import is_searchable
-from message_service.search.filters import Row
 
 _LISTED = 100
 _REPAIRED_AT_ONCE = 500

@@ -12,11 +12,11 @@ from datetime import datetime
 
 from message_service.catalogue.queries.search import HITS
 from message_service.database.scope import Scope
+from message_service.documents.row import Row
 from message_service.enrichment.language import UNDETERMINED
 from message_service.enrichment.words import analyse
 from message_service.messages.rows import StoredMessage
 from message_service.search import ranking
-from message_service.search.filters import Row
 from message_service.search.parsing import Clause, ClauseKind, ParsedQuery
 from message_service.search.ranking import Scored
 from message_service.search.results import Hit, Matched

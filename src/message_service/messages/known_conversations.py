@@ -18,10 +18,10 @@ from message_service.catalogue.queries.conversations import (
     CONVERSATION_BY_ID,
 )
 from message_service.catalogue.queries.messages import CONVERSATION_TAIL, Segment
-from message_service.database.client import Row
 from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.conversation import MAIN_BRANCH
+from message_service.documents.row import Row
 from message_service.stopping import end_tasks
 
 FULL_SPAN = 2**62
@@ -29,7 +29,7 @@ FULL_SPAN = 2**62
 
 
 @dataclass(slots=True)
-class ConversationState:
+class KnownConversation:
     """One conversation as last seen.
 
     Attributes:
@@ -70,7 +70,7 @@ class ConversationState:
         return found
 
 
-class ConversationStates:
+class KnownConversations:
     """The remembered conversations of one process, least recently used dropped first.
 
     Args:
@@ -81,8 +81,8 @@ class ConversationStates:
     def __init__(self, store: Store, capacity: int) -> None:
         self._store = store
         self._capacity = capacity
-        self._states: OrderedDict[tuple[str, str], ConversationState] = OrderedDict()
-        self._reading: dict[tuple[str, str], asyncio.Task[ConversationState]] = {}
+        self._known: OrderedDict[tuple[str, str], KnownConversation] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Task[KnownConversation]] = {}
 
     async def get(
         self,
@@ -91,7 +91,7 @@ class ConversationStates:
         *,
         branch: str | None = None,
         max_age: float | None = None,
-    ) -> ConversationState:
+    ) -> KnownConversation:
         """Return a conversation's state, read now if it is not remembered.
 
         Args:
@@ -104,18 +104,18 @@ class ConversationStates:
             NotFound: The tenant has no such conversation.
         """
         key = (tenant_id, conversation_id)
-        state = self._states.get(key)
+        state = self._known.get(key)
         if state is None:
             state = await self._first(key)
         else:
-            self._states.move_to_end(key)
+            self._known.move_to_end(key)
             if max_age is not None and asyncio.get_running_loop().time() - state.read_at > max_age:
                 scope = self._store.scope(tenant_id)
                 self._learn(state, await self._conversation(scope, conversation_id))
         await self.know_branch(state, branch or state.active_branch)
         return state
 
-    async def inside(self, scope: Scope, conversation_id: str) -> ConversationState:
+    async def inside(self, scope: Scope, conversation_id: str) -> KnownConversation:
         """Read a conversation's state as a transaction sees it; it is not remembered.
 
         Args:
@@ -129,16 +129,16 @@ class ConversationStates:
         await self._know_branch(scope, state, state.active_branch)
         return state
 
-    def known(self, tenant_id: str, conversation_id: str) -> ConversationState | None:
+    def peek(self, tenant_id: str, conversation_id: str) -> KnownConversation | None:
         """Return the state if it is remembered."""
-        return self._states.get((tenant_id, conversation_id))
+        return self._known.get((tenant_id, conversation_id))
 
-    def remember(self, state: ConversationState) -> None:
+    def remember(self, state: KnownConversation) -> None:
         """Remember a state (of a conversation just created, or just read)."""
-        self._states[(state.tenant_id, state.conversation_id)] = state
+        self._known[(state.tenant_id, state.conversation_id)] = state
         self._forget()
 
-    async def refresh(self, state: ConversationState) -> None:
+    async def refresh(self, state: KnownConversation) -> None:
         """Read a state anew, in place: whoever holds it sees the change."""
         # The tail first: a change to the conversation is written before the number announcing it,
         # so whoever has seen that number reads the change.
@@ -153,11 +153,11 @@ class ConversationStates:
         """End what is being read; who waits for it is told that the service was closed."""
         await end_tasks(tuple(self._reading.values()))
 
-    async def know_branch(self, state: ConversationState, branch: str) -> None:
+    async def know_branch(self, state: KnownConversation, branch: str) -> None:
         """Make sure `branch` is among the state's branches if it exists."""
         await self._know_branch(self._store.scope(state.tenant_id), state, branch)
 
-    async def _know_branch(self, scope: Scope, state: ConversationState, branch: str) -> None:
+    async def _know_branch(self, scope: Scope, state: KnownConversation, branch: str) -> None:
         if branch == MAIN_BRANCH or (state.branches is not None and branch in state.branches):
             return
         rows = await scope.find(BRANCHES_OF_CONVERSATION, conversation_id=state.conversation_id)
@@ -165,7 +165,7 @@ class ConversationStates:
             row["branch"]: (row["parent_branch"], row["fork_sequence"]) for row in rows
         }
 
-    async def _first(self, key: tuple[str, str]) -> ConversationState:
+    async def _first(self, key: tuple[str, str]) -> KnownConversation:
         """Read a state not remembered yet; callers at the same time share the reading.
 
         They must share the state too: it is what keeps them from trying the same number.
@@ -181,18 +181,18 @@ class ConversationStates:
             if reading.cancelled():  # not the caller, who must not be told that he was cancelled
                 raise errors.Unavailable("the service was closed") from None
             raise
-        state = self._states.setdefault(key, state)
+        state = self._known.setdefault(key, state)
         self._forget()
         return state
 
     def _forget(self) -> None:
-        while len(self._states) > self._capacity:
-            self._states.popitem(last=False)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
 
-    async def _read(self, scope: Scope, conversation_id: str) -> ConversationState:
+    async def _read(self, scope: Scope, conversation_id: str) -> KnownConversation:
         tail = await self._tail(scope, conversation_id)  # first, as in `refresh`
         row = await self._conversation(scope, conversation_id)
-        state = ConversationState(
+        state = KnownConversation(
             tenant_id=scope.tenant_id,
             conversation_id=conversation_id,
             user_id=row["user_id"],
@@ -218,7 +218,7 @@ class ConversationStates:
             raise errors.NotFound("conversation", conversation_id)
         return row
 
-    def _learn(self, state: ConversationState, row: Row) -> None:
+    def _learn(self, state: KnownConversation, row: Row) -> None:
         """Take over what the conversation's document says."""
         state.user_id = row["user_id"]
         state.character_id = row.get("character_id")
