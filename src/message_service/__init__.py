@@ -1,8 +1,13 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
+from message_service.clock import Clock
 from message_service.database.transaction import Transaction
-from message_service.documents.conversation import Conversation
-from message_service.documents.message import Message
+from message_service.documents.conversation import Conversation, ConversationState
+from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
+from message_service.errors import MessageServiceError
+from message_service.interchange.records import ImportedConversation
+from message_service.interchange.report import ImportReport
+from message_service.loops.control import LoopStatus
 from message_service.messages.branches import BranchInfo
 from message_service.messages.context import ContextWindow
 from message_service.messages.new_message import NewMessage
@@ -10,7 +15,10 @@ from message_service.messages.numbering import Completeness
 from message_service.messages.outcomes import Appended
 from message_service.messages.rows import StoredMessage
 from message_service.paging.page import Page
-from message_service.search.results import Hit, SearchPage
+from message_service.search.index import IndexStatus
+from message_service.search.indexer import IndexingProgress
+from message_service.search.reconciler import IndexCheck
+from message_service.search.results import Freshness, Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 from message_service.stopping import StopSignal
@@ -18,14 +26,27 @@ from message_service.stopping import StopSignal
 __all__ = [
     "Appended",
     "BranchInfo",
+    "Clock",
     "Completeness",
     "ContextWindow",
     "Conversation",
+    "ConversationState",
+    "Freshness",
     "Hit",
+    "ImportReport",
+    "ImportedConversation",
+    "IndexCheck",
+    "IndexStatus",
+    "IndexingProgress",
+    "LoopStatus",
     "Message",
     "MessageService",
+    "MessageServiceError",
+    "MessageStatus",
+    "MessageVersion",
     "NewMessage",
     "Page",
+    "Role",
     "SearchPage",
     "Settings",
     "StopSignal",

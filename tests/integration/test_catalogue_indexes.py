@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -255,7 +256,7 @@ async def test_the_indexes_of_the_source_design_made_by_hand_are_brought_to_ours
             },
         ),
     ):
-        await messages.create_index(keys, **options)
+        await messages.create_index(keys, **cast("dict[str, Any]", options))
     plan = await make_plan(database)
     replaced = {c.target for c in plan.changes if c.kind.value == "replace_index"}
     assert len(replaced) == 5

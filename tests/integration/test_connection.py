@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from pymongo import MongoClient
@@ -107,7 +108,9 @@ async def test_nobody_there() -> None:
 )
 async def test_wrong_settings(name: str, value: object) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
-        await MessageService.connect("mongodb://127.0.0.1:9", **{name: value})
+        await MessageService.connect(
+            "mongodb://127.0.0.1:9", **cast("dict[str, Any]", {name: value})
+        )
     assert caught.value.field == name
 
 

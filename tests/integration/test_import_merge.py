@@ -122,6 +122,7 @@ def tree(*ranks: int) -> dict[str, Any]:
 
 async def test_ranks_that_swap(service: MessageService, tmp_path: Path) -> None:
     tenant = service.tenant("t")
+    identifier = ""
     for number, ranks in enumerate([(0, 1), (1, 0)]):
         path = tmp_path / f"{number}.jsonl"
         path.write_text(json.dumps(tree(*ranks)) + "\n")

@@ -173,8 +173,9 @@ async def test_a_summary_the_server_refuses_harms_no_other(service: MessageServi
     page = await service.conversations.list()
     shown = {one.conversation_id: one.last_message for one in page.items}
     assert shown[first] is None
-    assert shown[second] is not None
-    assert shown[second].preview == "fine"
+    last = shown[second]
+    assert last is not None
+    assert last.preview == "fine"
     assert (await service.messages.history(first)).items[0].text == "poison"
 
 

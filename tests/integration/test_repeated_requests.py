@@ -1,7 +1,7 @@
 """What makes an append under a known client message id a repetition, and what a conflict."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -121,7 +121,7 @@ async def test_naming_what_was_settled_anyway_is_a_repetition(
         {"client_metadata": {"ip_address": "192.0.2.1"}},
     ):
         again = await service.messages.append(
-            conversation, "user", "one", client_msg_id="k", **named
+            conversation, "user", "one", client_msg_id="k", **cast("dict[str, Any]", named)
         )
         assert again.duplicate, named
 
@@ -139,7 +139,7 @@ async def test_a_repetition_may_say_less(service: MessageService, conversation: 
     )
     for fields in ({}, {"custom_metadata": {"a": 2, "b": 1}}, {"token_count": 3}):
         again = await service.messages.append(
-            conversation, "user", "one", client_msg_id="k", **fields
+            conversation, "user", "one", client_msg_id="k", **cast("dict[str, Any]", fields)
         )
         assert again.duplicate
     with pytest.raises(errors.IdempotencyConflict) as conflict:

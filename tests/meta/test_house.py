@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from types import ModuleType
 
 import message_service
 from message_service import errors
@@ -15,8 +16,12 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 def test_exports_are_complete_and_sorted() -> None:
     assert message_service.__all__ == sorted(message_service.__all__)
-    for name in message_service.__all__:
-        assert hasattr(message_service, name)
+    public = {
+        name
+        for name, value in vars(message_service).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert public == set(message_service.__all__)
 
 
 def test_driver_errors_are_caught_only_where_the_driver_is_used() -> None:
@@ -40,7 +45,7 @@ def test_only_the_catalogue_names_an_index() -> None:
 
 def test_modules_stay_small() -> None:
     for path in SOURCES:
-        assert len(path.read_text().splitlines()) <= 500, path
+        assert len(path.read_text().splitlines()) <= 400, path
 
 
 def test_nothing_is_left_unfinished() -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import inspect
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, Phase, given
@@ -57,6 +57,24 @@ async def test_every_way_in_is_known(target: Target) -> None:
             assert is_known, f"{name}: say in the table what is valid for {parameter.name!r}"
     for exported in message_service.__all__:
         assert inspect.isclass(getattr(message_service, exported)), exported
+
+
+async def test_what_the_calls_take_and_return_is_exported(target: Target) -> None:
+    for name, method in target.methods.items():
+        for mentioned in mentioned_in(get_type_hints(method)):
+            exported = getattr(message_service, mentioned.__name__, None)
+            assert exported is mentioned, f"{name} mentions {mentioned}, which is not exported"
+
+
+def mentioned_in(hint: object) -> Iterator[type]:
+    """Yield the package's own classes in type hints, nested ones included."""
+    if isinstance(hint, dict):
+        hint = tuple(hint.values())
+    for inner in hint if isinstance(hint, (list, tuple)) else get_args(hint):
+        yield from mentioned_in(inner)
+    kind = get_origin(hint) or hint
+    if isinstance(kind, type) and kind.__module__.startswith("message_service"):
+        yield kind
 
 
 async def test_the_valid_calls_are_valid(target: Target) -> None:

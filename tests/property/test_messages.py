@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from message_service import MessageService, Tenant, errors
+from message_service import Appended, MessageService, Tenant, errors
 from message_service.interchange.report import ImportReport
 from support.waiting import soon
 
@@ -93,6 +93,7 @@ class Run:
                     [{"role": "user", "text": t, "branch": self.branch} for t in several],
                 )
                 for text, result in zip(several, results, strict=True):
+                    assert isinstance(result, Appended)
                     self._note(result.message_id, text)
             case ("keyed", key, text):
                 await self._keyed(key, text)

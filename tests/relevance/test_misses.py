@@ -89,7 +89,7 @@ def test_dictionaries_find_more_and_lose_nothing(
         for language, count in sorted(counts.items()):
             cells = (count["written"], count["stem"], count["dictionary"], count["missed"])
             print(f"| {language} | {count.total()} | {' | '.join(map(str, cells))} |")
-        if pytestconfig.getoption("verbose") > 1:
+        if (pytestconfig.getoption("verbose") or 0) > 1:
             print(*missed, sep="\n")
     lost = [pair for pair, stemmed, now in zip(pairs, by_stem, found, strict=True) if stemmed > now]
     assert lost == []

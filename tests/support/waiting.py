@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from message_service.stopping import end_tasks
 
@@ -30,7 +30,7 @@ async def soon(what: str, awaited: Awaitable[T], *, seconds: float = WAIT) -> T:
 
 async def until(
     what: str,
-    condition: Callable[[], T | Coroutine[Any, Any, T]],
+    condition: Callable[[], T | Coroutine[Any, Any, T | None] | None],
     *,
     seconds: float = WAIT,
     every: float = 0.02,
@@ -42,7 +42,7 @@ async def until(
         if inspect.isawaitable(answer):
             answer = await soon(what, answer, seconds=max(1.0, deadline - time.monotonic()))
         if answer:
-            return answer
+            return cast("T", answer)
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s for {what}")
         await asyncio.sleep(every)

@@ -21,7 +21,7 @@ class Array:
     def __eq__(self, other: object) -> Array:  # pyright: ignore
         return self
 
-    __lt__ = __le__ = __gt__ = __ge__ = __ne__ = __eq__
+    __lt__ = __le__ = __gt__ = __ge__ = __ne__ = __eq__  # pyright: ignore
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:

@@ -313,20 +313,21 @@ def test_flags_that_need_a_person() -> None:
     for text in ("I hate all immigrants", "kill yourself", "I want to end my life"):
         verdict = judge(text, "en")
         assert verdict.manual_review_required
-        assert REVIEW_FLAGS.intersection(verdict.moderation_flags)
+        assert REVIEW_FLAGS.intersection(verdict.moderation_flags or ())
     assert judge("you retard", "en").moderation_flags == ("hate",)
 
 
 def test_a_low_score_needs_a_person_without_a_flag() -> None:
     text = "4111 1111 1111 1111, ssn 123-45-6789, ann@example.com"
     verdict = judge(text, "en")
+    assert verdict.safety_score is not None
     assert verdict.safety_score < REVIEW_BELOW
     assert verdict.moderation_flags == ()
     assert verdict.manual_review_required
 
 
 def test_spam_takes_more_than_one_trait() -> None:
-    assert "spam" not in judge("GOOD MORNING EVERYBODY, HOW ARE YOU", "en").moderation_flags
+    assert judge("GOOD MORNING EVERYBODY, HOW ARE YOU", "en").moderation_flags == ()
     verdict = judge("You have won a free iPhone, claim your prize: https://bit.ly/3xYz", "en")
     assert verdict.moderation_flags == ("spam",)
     assert not verdict.manual_review_required

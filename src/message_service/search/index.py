@@ -14,7 +14,7 @@ from message_service.loops.runner import LoopRunner
 from message_service.messages.runtime import Runtime
 from message_service.paging.page import check_limit
 from message_service.search import freshness
-from message_service.search.indexer import Indexer, Progress
+from message_service.search.indexer import Indexer, IndexingProgress
 from message_service.search.parsing import parse_query
 from message_service.search.reconciler import Reconciler
 from message_service.search.results import Freshness, Hit
@@ -62,7 +62,7 @@ class SearchIndex:
         self.check = Reconciler(store, runtime.clock).check
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> IndexingProgress:
         """What this process has indexed."""
         return self._indexer.progress
 
@@ -80,7 +80,9 @@ class SearchIndex:
         _check_stop(stop)
         return await self._runner.run(stop)
 
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
+    async def drain(
+        self, most: int | None = None, stop: StopSignal | None = None
+    ) -> IndexingProgress:
         """Index until nothing is due.
 
         Args:

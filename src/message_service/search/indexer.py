@@ -55,7 +55,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Progress:
+class IndexingProgress:
     """What an indexer has done since it was made.
 
     Attributes:
@@ -111,9 +111,11 @@ class Indexer(Loop):
         self._sweep = Sweep(store, clock)
         self._writing: asyncio.Task[None] | None = None
         self._in_flight = set[Any]()
-        self.progress = Progress()
+        self.progress = IndexingProgress()
 
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> Progress:
+    async def drain(
+        self, most: int | None = None, stop: StopSignal | None = None
+    ) -> IndexingProgress:
         """Index until nothing is due, whoever else is at it; return what was done.
 
         Args:
