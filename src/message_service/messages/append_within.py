@@ -1,8 +1,9 @@
-"""Appends that take part in a transaction: together with what else it writes, or not at all.
+"""Appends inside a transaction: stored together with its other writes, or not at all.
 
-The number is taken as outside of one, by the insert; the tail is read inside the transaction.
-Who takes the same number meanwhile makes the server refuse one of the two, and the transaction is
-run again. No lane is shared: the appends of others wait for nobody's transaction.
+The insert takes the number, as outside a transaction; the highest number is read inside it. If
+another writer takes the same number at the same time, the server refuses one of the two writes and
+the transaction is run again. These appends do not use the lanes of the group commit, so other
+appends never wait for a transaction.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ async def append_within(
         scope: The tenant's scope inside the transaction.
         state: The conversation as read inside the transaction.
         items: The messages.
-        after: The number they must come right behind; None takes the next free ones.
+        after: The number the messages must directly follow; None takes the next free numbers.
 
     Returns:
-        What became of each, and the documents that were written.
+        The outcome of each message, and the documents that were written.
 
     Raises:
         ConversationClosed: The conversation is archived.
@@ -76,7 +77,7 @@ async def append_within(
 async def _stored(
     scope: Scope, state: KnownConversation, items: Sequence[Prepared]
 ) -> dict[str, Row]:
-    """Return what is stored under the messages' idempotency keys."""
+    """Return the messages stored under these idempotency keys, by key."""
     keys = [item.client_msg_id for item in items if item.client_msg_id is not None]
     if not keys or not state.tail:
         return {}

@@ -1,10 +1,11 @@
-"""Group commit: concurrent appends share a round trip, and the insert itself gives the number.
+"""Group commit: concurrent appends share a round trip, and the insert takes the number.
 
-A message takes the number after the highest one known; the unique index (conversation, tenant,
-number) lets one writer have it, and the others read the tail and try the next. So a number exists
-only with its document: no counter to fall out of step, no hole when a process dies, and number n is
-never visible before n-1. Within a process the appends of a conversation run through one lane, one
-round trip at a time; what arrives meanwhile goes together with the next.
+A message takes the number after the highest known number. The unique index (conversation, tenant,
+number) accepts one writer; the others read the highest number again and try the next. So a number
+exists only together with its document: there is no counter that could disagree with the messages,
+no hole when a process dies, and number n is never visible before n-1. Within a process, the appends
+of a conversation go through one lane, which has one round trip in flight; messages that arrive
+during it are sent with the next one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Appender:
 
     Args:
         store: The database.
-        known: What is remembered of conversations.
+        known: The remembered conversations.
         written: Called for every message written.
         lanes: Round trips in flight at once.
         batch: Most messages one round trip carries.
@@ -62,18 +63,18 @@ class Appender:
     async def append(
         self, state: KnownConversation, items: Sequence[Prepared], *, after: int | None = None
     ) -> list[Outcome]:
-        """Write messages of one conversation in order, and return what became of each.
+        """Write messages of one conversation in order, and return the outcome of each.
 
-        Cancelling the caller does not take back what is under way.
+        Cancelling the caller does not undo a write that is in flight.
 
         Args:
             state: The conversation.
             items: The messages.
-            after: The number they must come right behind, without a gap: those that cannot, since
-                somebody else has written, become `VersionConflict`. None takes the next free ones.
+            after: The number the messages must directly follow. If another writer has taken the
+                next number, the outcome is `VersionConflict`. None takes the next free numbers.
 
         Raises:
-            OutcomeUnknown: Their fate could not be learned before the deadline.
+            OutcomeUnknown: No answer arrived before the deadline; the messages may be stored.
             Unavailable: The database could not be reached before the deadline.
         """
         loop = asyncio.get_running_loop()
@@ -87,7 +88,7 @@ class Appender:
         )
         lane = self._lanes[hash(state.conversation_id) % len(self._lanes)]
         lane.enqueue(submission)
-        # By the clock: a round trip to a server that went silent lasts longer than the deadline.
+        # A timer, because a round trip to a silent server lasts longer than the deadline.
         timer = loop.call_at(submission.deadline, submission.give_up, TOO_LATE)
         try:
             return await submission.done
@@ -119,12 +120,12 @@ class Appender:
         return outcomes
 
     async def drain(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no write is in flight."""
         for lane in self._lanes:
             await lane.drain()
 
     async def close(self) -> None:
-        """End what is under way; callers still waiting learn that its fate is unknown."""
+        """End writes that are in flight; callers still waiting get `OutcomeUnknown`."""
         for lane in self._lanes:
             await lane.close()
 
@@ -169,7 +170,7 @@ class _Lane:
                 for submission in group:
                     submission.fail(error)
             except Exception as error:
-                # One message may be at fault, whatever it is: the others must not pay for it.
+                # One message may be the cause: the others must still be written.
                 _LOG.warning("writing message by message after %s", type(error).__name__)
                 await self._one_by_one(group)
             unfinished: list[Submission] = []
@@ -188,7 +189,7 @@ class _Lane:
         await Round(self._store, self._known, self._written, group, limit).write()
 
     async def _one_by_one(self, group: list[Submission]) -> None:
-        """Write message by message; the failure of one is its own."""
+        """Write the messages one by one, so that the failure of one does not affect the others."""
         for submission in group:
             while not submission.given_up and (pending := submission.pending()):
                 try:

@@ -1,4 +1,4 @@
-"""Appending to one tenant's conversations: checks, references, and what is stored already."""
+"""Appending to one tenant's conversations: checks, references, repeated requests."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Appends:
             conversation_id: An existing conversation.
             role: user, assistant, system or tool.
             text: 1 to 50,000 characters.
-            within: The transaction it takes part in (`MessageService.transaction`).
+            within: The transaction the append takes part in (`MessageService.transaction`).
             **fields: Any other field of `NewMessage`, for example `client_msg_id`, `branch`,
                 `parent_message_id`, `llm_metadata`, `token_usage`, `custom_metadata`.
 
         Returns:
-            What was stored; for a repeated `client_msg_id` with the same content, what was stored
-            the first time, marked as duplicate.
+            The stored message's id and number. For a repeated `client_msg_id` with the same
+            content: those of the first call, with `duplicate` set.
 
         Raises:
             InvalidInput: A field is unknown or wrong (`TextTooLong`, `InvalidId`).
@@ -88,21 +88,21 @@ class Appends:
     ) -> list[Outcome]:
         """Append messages of one conversation in order.
 
-        All are checked before any is written. Then each has its own result, in order: an
-        `Appended`, or the error it met (an idempotency conflict, say), which does not stop the
-        others.
+        All messages are checked before any is written. Then each message has its own result, in
+        order: an `Appended`, or the error it met (an idempotency conflict, for example), which
+        does not stop the others.
 
         Args:
             conversation_id: An existing conversation.
             messages: `NewMessage` fields, each with `role` and `text`. A message may name an
                 earlier one of the list as its parent.
-            backlog: Index them only when nothing a caller is waiting for is due (imports).
+            backlog: Index these messages after all live messages (for imports).
             expected_tail: The conversation's highest number as the caller read it. The messages
-                come right behind it and one another; from where somebody else has written
-                meanwhile they are not stored, and are `VersionConflict`; so are all when the
-                conversation does not (or not surely) reach that number.
-            within: The transaction they take part in (`MessageService.transaction`). Then none
-                has an error of its own: the first one is raised, and ends the transaction.
+                must directly follow it and one another. From the point where another writer has
+                taken a number they are not stored and their result is `VersionConflict`; all have
+                that result when the conversation is not (or not surely) known up to that number.
+            within: The transaction the appends take part in (`MessageService.transaction`). The
+                first error is then raised, which ends the transaction.
 
         Raises:
             InvalidInput: A message is wrong; the field begins with its place (`messages.3.text`).
@@ -148,8 +148,8 @@ class Appends:
         if within is None and expected_tail is not None and expected_tail > state.tail:
             await self._known.refresh(state)
             if expected_tail > state.tail:
-                # What came behind it would leave a hole. It may just have been read before a
-                # majority had it: then it can still be taken back.
+                # Messages after that number would leave a hole. The caller may have read the number
+                # before a majority had it; then a failover can still remove it.
                 ahead = errors.VersionConflict(
                     f"conversation {conversation_id!r} is known up to number {state.tail} only, "
                     f"not {expected_tail}; read it again",
@@ -189,9 +189,9 @@ class Appends:
     async def _append_new(
         self, state: KnownConversation, prepared: Sequence[Prepared], after: int | None
     ) -> list[Outcome]:
-        """Append a list, sorting out beforehand what is stored already.
+        """Append a list; look up first which of the messages are stored already.
 
-        The unique index would find the duplicates too, but one round trip each.
+        The unique index would find the duplicates too, but at one round trip each.
         """
         keys = [item.client_msg_id for item in prepared if item.client_msg_id is not None]
         stored: dict[str, Row] = {}
@@ -221,7 +221,7 @@ class Appends:
 async def _check_references(
     scope: Scope, conversation_id: str, prepared: Sequence[Prepared]
 ) -> None:
-    """Refuse a parent that does not exist: links never dangle."""
+    """Refuse references to messages that do not exist."""
     coming: set[str] = set()
     wanted: dict[str, None] = {}
     for item in prepared:
@@ -239,5 +239,5 @@ async def _check_references(
 
 
 def _placed(error: errors.InvalidInput, place: int) -> errors.InvalidInput:
-    """Name the message of a list that an error is about."""
+    """Return the error with the place of its message in the list added to the field."""
     return type(error)(f"messages.{place}.{error.field}", error.problem, error.fix)

@@ -1,4 +1,4 @@
-"""Branches: pointers to where one line of a conversation leaves another. No message is copied."""
+"""Branches: a branch points to the message where it leaves its parent; nothing is copied."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class BranchInfo:
         parent: The branch it leaves; None for main.
         fork_sequence: The last number it shares with its parent; 0 when it shares nothing.
         fork_message_id: That message.
-        title: What people call it.
-        created_at: When it was made; None for main.
+        title: Title for people.
+        created_at: When the branch was created; None for main.
         active: Whether the conversation shows it.
     """
 
@@ -70,14 +70,14 @@ class Branches:
 
         Args:
             conversation_id: The conversation.
-            from_message_id: The last message shared; None to share nothing.
-            name: The branch's name; made up when not given.
-            title: What people call it.
+            from_message_id: The last shared message; None shares nothing.
+            name: The branch's name; generated when not given.
+            title: Title for people.
 
         Raises:
             NotFound: No such conversation or message in this tenant.
             AlreadyExists: The conversation has a branch of that name that forks elsewhere
-                (the same call twice is harmless).
+                (repeating the same call is not an error).
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         chosen = (

@@ -55,17 +55,17 @@ class MessageChanges:
         token_count: int | None = None,
         tokenizer: str | None = None,
     ) -> StoredMessage:
-        """Replace a message's text and keep what it said before.
+        """Replace a message's text and keep the old text as a version.
 
         Args:
             conversation_id: The conversation.
             message_id: The message.
-            text: The new text; the same text changes nothing.
-            expected_revision: The revision the caller read; None edits whatever is there.
-            edited_by: Who edits, for the record.
+            text: The new text; if it equals the stored text, nothing changes.
+            expected_revision: The revision the caller read; None edits any revision.
+            edited_by: The person or system that edits; stored with the content.
             language: Language of the new text, if known.
             token_count: Tokens of the new text, if known.
-            tokenizer: What counted them.
+            tokenizer: The counter that counted the tokens.
 
         Raises:
             NotFound: No such message.
@@ -98,7 +98,7 @@ class MessageChanges:
         return await self._change.make(conversation_id, message_id, expected_revision, decide)
 
     async def versions(self, conversation_id: str, message_id: str) -> list[MessageVersion]:
-        """Return what a message said before each edit, oldest first.
+        """Return the earlier versions of a message, oldest first.
 
         Raises:
             NotFound: No such message.
@@ -110,7 +110,7 @@ class MessageChanges:
             message_id=message_id,
             before_revision=stored["revision"],
         )
-        # A version equal to what came after it was kept by an edit that died half way.
+        # A version equal to its successor was stored by an edit that died before its second write.
         return [
             MessageVersion.model_validate(row)
             for row, after in zip(rows, [*rows[1:], stored], strict=False)
@@ -120,7 +120,7 @@ class MessageChanges:
     async def delete(
         self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
     ) -> StoredMessage:
-        """Hide a message: it keeps its number and can be undeleted. Twice is once.
+        """Hide a message; it keeps its number and can be undeleted. Idempotent.
 
         Raises:
             NotFound: No such message.
@@ -145,11 +145,11 @@ class MessageChanges:
     async def undelete(
         self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
     ) -> StoredMessage:
-        """Show a deleted message again, with the status it had. Twice is once.
+        """Restore a deleted message with its previous status. Idempotent.
 
         Raises:
             NotFound: No such message.
-            Conflict: It is a tombstone.
+            Conflict: The message is a tombstone.
             VersionConflict: It was changed since `expected_revision`.
         """
 
@@ -178,7 +178,7 @@ class MessageChanges:
         tags: Sequence[str] | None = None,
         given_by: str | None = None,
     ) -> StoredMessage:
-        """Record what the reader thought; a later call replaces an earlier one.
+        """Record a reader's feedback; a later call replaces an earlier one.
 
         The rating also fills `custom_metadata.user_satisfaction` (0 to 1).
 
@@ -188,11 +188,11 @@ class MessageChanges:
             rating: "up", "down", or 1 to 5.
             comment: In the reader's words, up to 10,000 characters.
             tags: Short labels.
-            given_by: Who gave it.
+            given_by: The reader.
 
         Raises:
             NotFound: No such message.
-            InvalidInput: The rating is none of these.
+            InvalidInput: `rating` is not one of the ratings.
         """
         given_rating: object = rating
         is_star = isinstance(given_rating, int) and given_rating in range(1, 6)

@@ -1,4 +1,4 @@
-"""The content group of a message: its text, checked, and what is worked out from the text."""
+"""The content group of a message: the checked text and the fields derived from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def content_of(
     encoded = check_text("text", text)
     measured = text_statistics.measure(text)
     if token_count is None and tokenizer is not None:
-        raise errors.InvalidInput("tokenizer", "names no count", "Give token_count as well")
+        raise errors.InvalidInput(
+            "tokenizer", "is given without a count", "Give token_count as well"
+        )
     content: Row = {
         "text": text,
         "sanitized_text": text_statistics.sanitize(text),
@@ -81,7 +83,7 @@ def check_text(field: str, text: str) -> bytes:
 
 
 def given_paths(stored: Row, language: str | None) -> list[str]:
-    """Return what enrichers must leave alone once the text is another."""
+    """Return the paths enrichers must not change after the text was replaced."""
     enrichment: Row = stored.get("enrichment") or {}
     given: list[str] = enrichment.get("given", [])
     kept = [path for path in given if path != LANGUAGE_PATH]
@@ -95,7 +97,7 @@ def new_content(
     token_count: int | None = None,
     tokenizer: str | None = None,
 ) -> Row:
-    """Return the content group of a text whose types are still to be checked."""
+    """Return the content group of a new text; the types of the arguments are checked here."""
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise errors.InvalidInput("text", "is not a string", "Give a text as str")
     if language is not None:

@@ -1,10 +1,11 @@
 """The prompt window: the newest messages of a branch that fit a token budget.
 
-Two reads: the token counts, newest first, from the index alone (no document is touched), then
-exactly the messages of the window. Others may write between the two; so nothing newer than what was
-counted is read, and what was read is fitted to the budget once more. Where the window begins is
-chosen so that it rarely moves while the conversation grows (see `window_start`): the prompt's
-prefix is the same bytes from turn to turn and a provider's prompt cache hits.
+Two reads: first the token counts, newest first, from the index alone (no document is read), then
+exactly the messages of the window. Other processes may write between the two reads; so messages
+newer than the counted ones are not read, and the messages read are fitted to the budget again. The
+beginning of the window is chosen so that it rarely moves while the conversation grows (see
+`window_start`): the prompt's prefix stays the same bytes from turn to turn, and a provider's prompt
+cache hits.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ _ACTIVE = (MessageStatus.ACTIVE.value,)
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """What to send to a model.
+    """The messages to send to a model.
 
     Attributes:
         messages: Pinned messages that lie before the window, then the window, each in order.
-        summary: Text standing for what lies before the window, if one is stored and asked for.
-        pinned: How many of `messages` are pinned ones from before the window.
-        token_count: Tokens of all this, overheads included.
-        tokenizer: Which counter the numbers come from; "mixed" when from several.
+        summary: Summary of the messages before the window, if one is stored and asked for.
+        pinned: How many of `messages` are pinned messages from before the window.
+        token_count: Tokens of messages and summary, overheads included.
+        tokenizer: The counter the token counts come from; "mixed" when there are several.
         budget: The budget given.
         first_sequence: Number of the window's first message; 0 when it is empty.
         last_sequence: Number of its last.
@@ -79,7 +80,7 @@ class ContextReader:
 
     Args:
         scope: The tenant's scope.
-        known: What is remembered of conversations.
+        known: The remembered conversations.
     """
 
     def __init__(self, scope: Scope, known: KnownConversations) -> None:
@@ -151,7 +152,7 @@ class ContextReader:
         start = counted.start()
         read = clip(segments, start - 1, counted.newest + 1)
         rows = await self._rows(conversation_id, read) if start else []
-        # What was edited or undeleted since it was counted may need more room now.
+        # A message edited or undeleted since it was counted may need more room now.
         fresh = {row["sequence_number"]: _cost(row) for row in rows}
         fitted = limits(
             pinned={number: max(_cost(row), fresh.get(number, 0)) for number, row in pinned.items()}
@@ -188,7 +189,7 @@ class ContextReader:
             )
             for row in rows:
                 yield row["sequence_number"], row["content"]["token_count"]
-            # Fewer than asked for: these stretches are read to their beginning.
+            # Fewer rows than the limit: these stretches were read to their beginning.
             below = rows[-1]["sequence_number"] if len(rows) == chunk else left[-1][1] + 1
 
     async def _rows(self, conversation_id: str, segments: Sequence[Segment]) -> list[Row]:

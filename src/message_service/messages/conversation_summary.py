@@ -1,7 +1,7 @@
-"""Keeps the conversation's last number, last message and months behind the messages.
+"""Updates last number, last message and months of conversations after appends.
 
-The messages are the truth; this is for lists. Updates are gathered and written a few times a
-second, so that they cost little beside the appends, and only ever move forward.
+Lists show these fields; the messages are authoritative. Updates are gathered and written a few
+times a second, so that they cost little compared with the appends. They only ever move forward.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PREVIEW = 200
 
 
 class ConversationSummaries(Loop):
-    """Gathers what was written and updates the conversations concerned.
+    """Gathers written messages and updates their conversations.
 
     Args:
         store: The database.
@@ -48,7 +48,7 @@ class ConversationSummaries(Loop):
         self._write_lock = asyncio.Lock()
 
     def note(self, state: KnownConversation, document: Row) -> None:
-        """Take note of a message that was written."""
+        """Remember a written message for the next update."""
         key = (state.tenant_id, state.conversation_id)
         known = self._waiting.get(key)
         if known is None or known[1]["sequence_number"] < document["sequence_number"]:
@@ -62,7 +62,7 @@ class ConversationSummaries(Loop):
             self._running = asyncio.create_task(self._runner.run(self._stop))
 
     async def settle(self, tenant_id: str, conversation_id: str) -> None:
-        """Make sure that what was noted of a conversation is written.
+        """Write the remembered updates of a conversation, if there are any.
 
         Raises:
             Unavailable: The database cannot be reached; the notes are kept.
@@ -71,7 +71,7 @@ class ConversationSummaries(Loop):
             await self.flush()
 
     async def flush(self) -> None:
-        """Write everything noted so far.
+        """Write all remembered updates.
 
         Raises:
             Unavailable: The database cannot be reached; the notes are kept.
@@ -91,7 +91,7 @@ class ConversationSummaries(Loop):
                 raise
 
     async def close(self) -> None:
-        """Write what is left and stop.
+        """Write the remaining updates and stop.
 
         Raises:
             Unavailable: The database cannot be reached; lists show these conversations as they
@@ -107,7 +107,7 @@ class ConversationSummaries(Loop):
                 await end_tasks((self._running,))
 
     async def step(self) -> bool:
-        """Gather for a moment, then write what was noted."""
+        """Gather for a moment, then write the remembered updates."""
         if self._waiting:
             await self._stop.pause(_PAUSE)
             await self.flush()
@@ -118,7 +118,7 @@ class ConversationSummaries(Loop):
         waiting: dict[tuple[str, str], tuple[KnownConversation, Row]],
         months: dict[tuple[str, str], set[str]],
     ) -> None:
-        """Write all in one go; if the server refuses, one by one: one must not harm others."""
+        """Write all updates in one round trip; if the server refuses, write them one by one."""
         try:
             await self._write(waiting, months)
         except errors.Unavailable:
@@ -129,7 +129,7 @@ class ConversationSummaries(Loop):
                     own = {key: months[key]} if key in months else {}
                     await self._write_each({key: note}, own)
                 return
-            # The messages are the truth: the list shows this conversation as it was.
+            # Lists go on showing this conversation as it was; no message is lost.
             [(_, conversation_id)] = waiting
             _LOG.error("summary of %s not written: %s", conversation_id, error.code)
 
@@ -163,7 +163,7 @@ class ConversationSummaries(Loop):
 
 
 def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:
-    """Return what a conversation shows of its last message, by field."""
+    """Return the fields a conversation shows of its last message."""
     return {
         "last_message": {
             "message_id": message_id,
@@ -176,7 +176,7 @@ def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:
 
 
 def _shown(document: Row) -> Row:
-    """Return what a conversation shows of its newest message, by field."""
+    """Return the fields a conversation shows of its newest message."""
     number: Row = {"last_sequence_number": document["sequence_number"]}
     if document["message_type"] == "tombstone":
         return number

@@ -78,8 +78,8 @@ class Conversations:
 
         Args:
             user_id: Its owner.
-            conversation_id: Its id; made up when not given.
-            character_id: The character spoken with.
+            conversation_id: Its id; generated when not given.
+            character_id: The character of the conversation.
             title: Up to 500 characters.
             custom_metadata: The application's own fields, up to 16 kB.
             created_at: When it began, if not now.
@@ -127,7 +127,7 @@ class Conversations:
         )
 
     async def get(self, conversation_id: str) -> Conversation:
-        """Return a conversation; its last number and message are those of the messages.
+        """Return a conversation, with last number and last message read from the messages.
 
         Raises:
             NotFound: No such conversation in this tenant.
@@ -141,7 +141,7 @@ class Conversations:
         if row is None:
             raise errors.NotFound("conversation", conversation_id)
         if last is not None and last["sequence_number"] > row["last_sequence_number"]:
-            # Another process is about to record it, or died before it could.
+            # The process that appended it is about to record it, or died before it could.
             state = await self._known.get(self._scope.tenant_id, conversation_id)
             self._summaries.note(state, last)
             await self._summaries.settle(self._scope.tenant_id, conversation_id)
@@ -207,19 +207,19 @@ class Conversations:
         active_branch: str = _NOT_GIVEN,
         expected_revision: int | None = None,
     ) -> Conversation:
-        """Change a conversation; what is not given stays.
+        """Change a conversation; fields that are not given stay as they are.
 
-        Switching the active branch or the state takes a sequence number (a tombstone saying so):
-        that is how other processes notice before their next message.
+        Switching the active branch or the state takes a sequence number (a tombstone that says
+        so), so that other processes notice the change before their next append.
 
         Args:
             conversation_id: The conversation.
             title: New title; None removes it.
             character_id: New character; None removes it.
-            custom_metadata: New fields in place of all old ones; None removes them.
+            custom_metadata: Replaces all custom fields; None removes them.
             state: "active" or "archived" (takes no messages).
             active_branch: The branch to show and append to.
-            expected_revision: The revision the caller read; None changes whatever is there.
+            expected_revision: The revision the caller read; None changes any revision.
 
         Raises:
             NotFound: No such conversation or branch in this tenant.
@@ -266,14 +266,14 @@ class Conversations:
         branch: str = MAIN_BRANCH,
         token_count: int | None = None,
     ) -> Conversation:
-        """Store the text that stands for a branch's messages up to a number in prompt windows.
+        """Store a summary of a branch's messages up to a number, for prompt windows.
 
         Args:
             conversation_id: The conversation.
             text: The summary.
             up_to_sequence: The last message it covers.
-            branch: The branch it is of.
-            token_count: Its tokens, if known.
+            branch: The branch it summarises.
+            token_count: Tokens of the summary, if known.
 
         Raises:
             NotFound: No such conversation or branch in this tenant.
@@ -312,8 +312,8 @@ class Conversations:
         state.segments(branch)
 
     async def _write(self, stored: Conversation, given: Mapping[str, Any]) -> Conversation | None:
-        """Write the fields given if the conversation is as `stored`; None when it is not."""
-        # Validated as a whole, written as a difference.
+        """Write the given fields if the conversation still is as `stored`; else return None."""
+        # The whole document is validated; only the changed fields are written.
         wanted = checked(
             Conversation, {**stored.model_dump(exclude={"id", "revision_id"}), **given}
         ).to_bson()
@@ -337,7 +337,7 @@ class Conversations:
         return Conversation.model_validate(row)
 
     async def _announce(self, before: Conversation, after: Conversation) -> None:
-        """Take a number for a change that appenders must notice."""
+        """Take a sequence number for a change that appenders must notice."""
         said: list[str] = []
         if before.active_branch != after.active_branch:
             said.append(f"active branch set to {after.active_branch}")

@@ -38,7 +38,7 @@ class MessageFollower(Loop):
 
     @abstractmethod
     async def follow(self, messages: Sequence[Row]) -> None:
-        """Do the work for messages as they are now; safe to do twice, and to end at any `await`."""
+        """Do the work for these messages; it must be idempotent and may be ended at any `await`."""
 
     async def step(self) -> bool:
         """Follow a batch and clear its marks; False when nothing was due."""
@@ -46,7 +46,7 @@ class MessageFollower(Loop):
         if not due:
             return False
         await self.follow(due)
-        # A message that changed meanwhile is not found: it keeps the mark its change has set.
+        # A message that changed meanwhile has another revision: it keeps the mark of that change.
         await self._store.update_each(
             MESSAGE_AT_REVISION,
             [

@@ -1,4 +1,4 @@
-"""Parts of a document whose names and values are the caller's own."""
+"""Checks for free-form metadata, whose names and values the caller chooses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ MAX_METADATA_BYTES = 16_384
 
 
 def check_free_form(field: str, values: object) -> None:
-    """Check such a part: shape first, then size.
+    """Check free-form metadata: shape first, then size.
 
     Raises:
-        InvalidInput: It is no mapping; a name starts with `$` or `_`, holds a dot or NUL; it is
-            nested too deep (or contains itself), too large, or holds what BSON cannot.
+        InvalidInput: The value is not a mapping; a name starts with `$` or `_`, or holds a dot or
+            NUL; the value is nested too deep (or contains itself), is too large, or holds a
+            value that BSON cannot store.
     """
     check_shape(field, values)
     size = encoded_size(field, cast("Mapping[str, Any]", values))
@@ -29,10 +30,10 @@ def check_free_form(field: str, values: object) -> None:
 
 
 def check_shape(field: str, values: object) -> None:
-    """Check names, depth and number of values, in bounded time whatever is given.
+    """Check names, depth and number of values, in bounded time for any input.
 
     Raises:
-        InvalidInput: As `check_free_form`, size left out.
+        InvalidInput: As for `check_free_form`, except for the size.
     """
     if not isinstance(values, Mapping):
         raise errors.InvalidInput(field, "is not an object", "Give names and values")

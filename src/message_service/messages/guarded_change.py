@@ -96,7 +96,7 @@ class GuardedChange:
         )
 
     async def keep_version(self, stored: Row, now: datetime) -> None:
-        """Keep what a message says as a version."""
+        """Store the present content of a message as a version."""
         version = checked(
             MessageVersion,
             {
@@ -108,7 +108,7 @@ class GuardedChange:
                 "replaced_at": now,
             },
         )
-        # A version of this revision may be there already: from an edit that died half way.
+        # The version may exist already, from an edit that died before its second write.
         await self._scope.insert_one(
             "message_versions", version.to_bson(), comment="message_versions.keep"
         )

@@ -1,7 +1,7 @@
-"""Reading a conversation: pages in both directions, around a message, and a user's messages.
+"""Reading messages: pages of a conversation, messages around one, and a user's messages.
 
-Pages are keyset pages on the sequence number, which orders a conversation without ties, so other
-writers can neither repeat nor hide a message, and the millionth page costs what the first does.
+Pages are keyset pages on the sequence number, which orders a conversation without ties. So writers
+between two pages can neither repeat nor hide a message, and a late page costs as much as the first.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class HistoryReader:
 
         Args:
             conversation_id: The conversation.
-            branch: A branch (with what it shares with its parents); None for the active one,
-                `"*"` for all together.
+            branch: A branch (with the messages it shares with its parents); None for the active
+                branch, `"*"` for all branches together.
             direction: Oldest first or newest first.
             limit: Most messages, 1 to 1,000.
             cursor: From an earlier page of the same listing.
@@ -145,7 +145,7 @@ class HistoryReader:
             message_id: The message in the middle (shown whatever its status).
             before: Most messages before it, up to 1,000.
             after: Most messages after it, up to 1,000.
-            branch: The branch to show; None for the one the message lies on.
+            branch: The branch to show; None for the branch of the message.
             statuses: Which neighbours to show.
             full: Whole documents instead of the fields a page shows.
 

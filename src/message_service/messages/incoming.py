@@ -1,4 +1,4 @@
-"""The document made of a message a caller hands in."""
+"""Builds the stored document of a new message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from message_service.messages.token_totals import check_usage
 
 @dataclass(slots=True)
 class Prepared:
-    """A checked message, complete but for what the moment of writing decides."""
+    """A checked message that lacks only its number and, unless named, its branch."""
 
     document: Row
     client_msg_id: str | None
@@ -71,7 +71,7 @@ def prepare(
     now: datetime,
     backlog: bool = False,
 ) -> Prepared:
-    """Make the document of a checked message.
+    """Build the document of a checked message.
 
     Args:
         message: The message.
@@ -79,7 +79,7 @@ def prepare(
         conversation_id: Its conversation.
         owner: The conversation's user, unless the message names another.
         character_id: The conversation's character, likewise.
-        message_id: Id given to it, unless it brings its own.
+        message_id: Its id, unless the message brings its own.
         now: The present moment.
         backlog: Whether indexing it may wait until live messages are done.
 
@@ -120,7 +120,7 @@ def prepare(
         "status": message.status.value,
         "timestamps": timestamps,
         "relationships": relationships,
-        # What the caller named must not be replaced by what enrichers find.
+        # Enrichers must not replace a language the caller named.
         "enrichment": {} if message.detected_language is None else {"given": [LANGUAGE_PATH]},
         "version": SCHEMA_VERSION,
         "revision": 1,
@@ -159,7 +159,7 @@ def prepare(
 
 
 def _client(message: NewMessage, document: Row) -> str | None:
-    """Store the client's group and what tells a repeated request; return the idempotency key."""
+    """Set the client's group and the fingerprint of the request; return the idempotency key."""
     given = message.client_metadata
     key = message.client_msg_id
     if given is not None:
@@ -169,12 +169,12 @@ def _client(message: NewMessage, document: Row) -> str | None:
             )
         if given.content_fingerprint is not None:
             raise errors.InvalidInput(
-                "client_metadata.content_fingerprint", "is worked out", "Leave it out"
+                "client_metadata.content_fingerprint", "is set by the service", "Leave it out"
             )
         key = key or given.client_msg_id
         if given.request_fields is not None:
             raise errors.InvalidInput(
-                "client_metadata.request_fields", "is worked out", "Leave it out"
+                "client_metadata.request_fields", "is set by the service", "Leave it out"
             )
         if given.request_headers is not None:
             check_free_form("client_metadata.request_headers", given.request_headers)

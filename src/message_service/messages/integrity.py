@@ -1,4 +1,4 @@
-"""Digests: of a text, of a request (idempotency), of what never changes in a message."""
+"""Digests of a text, of a request (for idempotency), and of the fixed part of a message."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def content_hash(encoded_text: bytes) -> str:
 def checksum(document: Mapping[str, Any]) -> str:
     """Return the digest of the part of a message that never changes.
 
-    That part is: who, where, when, which number, which role and type, which parent and branch, and
-    the idempotency key. Text is left out because it can be edited (`content_hash` and the stored
+    The part covers author, conversation, time, number, role and type, parent and branch, and the
+    idempotency key. Text is left out because it can be edited (`content_hash` and the stored
     versions cover it), the tenant because an export may be restored into another. Times count in
     milliseconds, as BSON keeps them.
     """

@@ -1,7 +1,7 @@
-"""What a process remembers of a conversation between appends.
+"""The conversations a process remembers between appends.
 
-Remembering is safe without limit of age, because a message's number is taken by its own insert:
-when anybody else has written since, the insert meets the unique index, and the state is read anew.
+A remembered state may be of any age, because an insert takes the message's number: if another
+process has written since, the unique index refuses the insert, and the state is read again.
 Changes that appenders must respect (the active branch, archiving) take a number too, by a
 tombstone that says so, and are noticed in the same way. See decision 3.
 """
@@ -30,7 +30,7 @@ FULL_SPAN = 2**62
 
 @dataclass(slots=True)
 class KnownConversation:
-    """One conversation as last seen.
+    """One conversation as last read.
 
     Attributes:
         tail: The highest sequence number known to be taken.
@@ -62,7 +62,7 @@ class KnownConversation:
             if self.branches is None or branch not in self.branches:
                 raise errors.NotFound("branch", branch)
             parent, fork = self.branches[branch]
-            # Nothing on a branch is numbered at or below its fork: bounding keeps the walk short.
+            # A branch has no number at or below its fork; the bound keeps the index walk short.
             if up_to > fork:
                 found.append((branch, fork, up_to))
             branch, up_to = parent, min(up_to, fork)
@@ -139,7 +139,7 @@ class KnownConversations:
         self._forget()
 
     async def refresh(self, state: KnownConversation) -> None:
-        """Read a state anew, in place: whoever holds it sees the change."""
+        """Read a state again, in place, so that everyone who holds it sees the change."""
         # The tail first: a change to the conversation is written before the number announcing it,
         # so whoever has seen that number reads the change.
         scope = self._store.scope(state.tenant_id)
@@ -150,7 +150,7 @@ class KnownConversations:
         await self.know_branch(state, state.active_branch)
 
     async def close(self) -> None:
-        """End what is being read; who waits for it is told that the service was closed."""
+        """End reads in flight; their callers get `Unavailable`."""
         await end_tasks(tuple(self._reading.values()))
 
     async def know_branch(self, state: KnownConversation, branch: str) -> None:
@@ -166,9 +166,9 @@ class KnownConversations:
         }
 
     async def _first(self, key: tuple[str, str]) -> KnownConversation:
-        """Read a state not remembered yet; callers at the same time share the reading.
+        """Read a state that is not remembered; concurrent callers share the read.
 
-        They must share the state too: it is what keeps them from trying the same number.
+        They must also share the state, which keeps them from trying the same number.
         """
         reading = self._reading.get(key)
         if reading is None:
@@ -219,7 +219,7 @@ class KnownConversations:
         return row
 
     def _learn(self, state: KnownConversation, row: Row) -> None:
-        """Take over what the conversation's document says."""
+        """Take the fields of the conversation's document into the state."""
         state.user_id = row["user_id"]
         state.character_id = row.get("character_id")
         state.archived = row["state"] != "active"

@@ -1,4 +1,4 @@
-"""Marks of work due: every change of a message sets those of all followers."""
+"""Marks of work due: every change of a message sets the marks of all followers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def mark(document: Row, now: datetime, rank: int) -> Row:
 
 
 def unmarked(document: Row) -> Row:
-    """Return a message without any follower's mark, as another database may take it."""
+    """Return a message without the marks of followers, for another database."""
     kept = {name: value for name, value in document.items() if name != "marks"}
     for follower in FOLLOWERS:
         for path in follower.cleared:

@@ -1,4 +1,4 @@
-"""What a caller may say about a message."""
+"""The fields a caller may give for a new message."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from message_service.documents.validation import checked
 
 
 class Stations(BaseModel):
-    """The stations of processing a caller may report beside `created_at`."""
+    """Times of processing steps a caller may report besides `created_at`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,10 +50,10 @@ class Stations(BaseModel):
 
 
 class NewMessage(BaseModel):
-    """A message as a caller hands it in.
+    """A new message as given by the caller.
 
-    Only `role` and `text` are needed. Ids, number, times, counts and digests are worked out; the
-    groups are the source design's and are stored as given.
+    Only `role` and `text` are required. Ids, number, times, counts and digests are derived; the
+    groups are those of the source design and are stored as given.
 
     Attributes:
         client_msg_id: Idempotency key within the conversation; lives as long as the message.

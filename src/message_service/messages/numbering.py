@@ -1,9 +1,9 @@
-"""Proof that a conversation is complete, and the closing of holes.
+"""Checks that a conversation is complete, and closes holes in its numbers.
 
-Numbers are taken by inserts, so appending leaves no hole. One can still come from outside: a
-document removed by hand, a restore of an older copy, a failover that took back what was never
-acknowledged. Each is closed by a tombstone that says why, so that whoever follows the numbers knows
-that nothing more will come.
+Inserts take the numbers, so appending leaves no hole. A hole can still have another cause: a
+document removed by hand, a restore of an older copy, a failover that removed a write which was
+never acknowledged. A tombstone closes the hole and gives the reason, so that readers that follow
+the numbers know that no message will appear there.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _HOLES_LISTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What a conversation holds.
+    """The numbers and messages of a conversation, as counted by `Numbering.check`.
 
     Attributes:
         conversation_id: The conversation.
         last: The highest number.
         count: How many numbers hold a document.
-        holes: Numbers below `last` that hold none (the first 1,000).
+        holes: Numbers below `last` without a document (the first 1,000).
         missing: How many holes there are.
         duplicates: Numbers held twice; always empty while the unique index stands.
         misplaced: Numbers of messages whose parent link contradicts their place: the parent is not
             the message before them on their branch (the first 1,000).
-        digest: Digest over numbers, ids and texts in order: equal digests, equal conversations.
+        digest: Digest over numbers, ids and texts in order; equal for equal conversations.
     """
 
     conversation_id: str
@@ -81,7 +81,7 @@ class Numbering:
         self._ids = new_id
 
     async def check(self, conversation_id: str) -> Completeness:
-        """Walk a conversation's numbers in memory bounded by the number of its branches.
+        """Check all numbers of a conversation; memory is bounded by the number of its branches.
 
         Raises:
             NotFound: No such conversation in this tenant.
@@ -128,11 +128,11 @@ class Numbering:
     async def close_holes(self, conversation_id: str, *, reason: str) -> int:
         """Close every hole with a tombstone, and return how many were closed.
 
-        Safe beside writers: who takes the number first has it.
+        Safe while others write: the first insert of a number wins.
 
         Args:
             conversation_id: The conversation.
-            reason: Why they are empty, up to 256 characters; stored in each tombstone.
+            reason: Why the numbers are empty, up to 256 characters; stored in each tombstone.
 
         Raises:
             NotFound: No such conversation in this tenant.
@@ -176,7 +176,7 @@ class Lines:
         self._before: dict[str, set[str]] = {}
 
     def fits(self, row: Row) -> bool:
-        """Take in the next message; return whether its parent link agrees with its place."""
+        """Add the next message; return whether its parent link agrees with its place."""
         if row["message_type"] == "tombstone":
             return True
         relations: Row = row["relationships"]
@@ -204,7 +204,7 @@ def tombstone(
     reason: str,
     clock: Clock,
 ) -> Row:
-    """Return the document that holds a number for no message; its number is still to be set."""
+    """Return a document that takes a number without a message; the caller sets the number."""
     now = clock.now()
     return {
         "tenant_id": tenant_id,

@@ -1,4 +1,4 @@
-"""What becomes of an append, and what a repeated request is told."""
+"""The outcome of an append, and the answer to a repeated request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from message_service.messages.known_conversations import KnownConversation
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of one message.
+    """A stored message.
 
     Attributes:
         message_id: Its id (of the first one stored, for a duplicate).
@@ -21,7 +21,7 @@ class Appended:
         sequence_number: Its number in the conversation, from 1.
         branch: The branch it lies on.
         created_at: When it was said.
-        duplicate: Whether it was stored before under the same client message id.
+        duplicate: Whether an earlier call stored it under the same client message id.
     """
 
     message_id: str
@@ -74,7 +74,7 @@ def appended(document: Row, *, duplicate: bool) -> Appended:
 
 
 def went_on(state: KnownConversation, tail: int) -> errors.VersionConflict:
-    """Return the conflict of an append that should have come right behind an earlier number."""
+    """Return the conflict of an append whose expected place another message has taken."""
     return errors.VersionConflict(
         f"conversation {state.conversation_id!r} went on to number {tail} meanwhile; read it again",
         sequence_number=tail,

@@ -1,4 +1,4 @@
-"""What tells a repeated append from another one under the same client message id."""
+"""Tells a repeated append from a different append with the same client message id."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from message_service.messages.new_message import NewMessage
 def request_fingerprint(message: NewMessage, user_id: str, character_id: str | None) -> str:
     """Return the digest that a repeated append under the same key must have.
 
-    It covers what every message has, defaults filled in, so that naming a default makes no
-    difference. What else a request names is compared field by field (see `named_fields`).
+    The digest covers the fields every message has, defaults filled in, so that naming a default
+    makes no difference. Other named fields are compared one by one (see `named_fields`).
 
     Args:
         message: The request.
@@ -40,10 +40,10 @@ def request_fingerprint(message: NewMessage, user_id: str, character_id: str | N
 def named_fields(message: NewMessage) -> dict[str, str]:
     """Return a short digest of each optional field a request names.
 
-    Whoever repeats a request may leave them out; naming one with another value is a conflict,
-    because the new value would be lost. Message id, time and branch, which the service settles
-    when they are not named, are compared with the stored message instead. What describes the
-    request rather than the message may differ each time: `client_metadata`,
+    A repetition may leave such fields out; naming a field with another value is a conflict,
+    because the new value would be lost. Message id, time and branch, which the service chooses
+    when they are not named, are compared with the stored message instead. Fields that describe
+    the request rather than the message may differ each time: `client_metadata`,
     `processing_metadata`, `stations`.
     """
     named = {

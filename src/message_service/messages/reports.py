@@ -26,7 +26,7 @@ class MessageReports:
     async def with_same_text(self, conversation_id: str, content_hash: str) -> list[Row]:
         """Return the messages of a conversation with this content hash (duplicate detection).
 
-        A report: two messages may rightly say the same. Idempotency is `client_msg_id`.
+        A report only: two messages may have the same text. For idempotency use `client_msg_id`.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_text_argument("content_hash", content_hash, most=128, what="'sha256:...' digest")

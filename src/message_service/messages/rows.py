@@ -1,4 +1,4 @@
-"""What reading returns: thin views of stored documents."""
+"""Thin views of stored documents, as reads return them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from message_service.documents.row import Row
 
 
 class StoredMessage:
-    """A message as read, over the plain document.
+    """A message as read; wraps the plain document.
 
-    Reading a page makes no model of every message; `document()` makes one on demand. Fields a
-    projection left out are absent from `raw`.
+    Reading a page builds no models; `document()` builds one on demand. Fields that the projection
+    leaves out are absent from `raw`.
     """
 
     __slots__ = ("raw",)
@@ -32,12 +32,12 @@ class StoredMessage:
 
     @property
     def user_id(self) -> str:
-        """Who it belongs to."""
+        """The user it belongs to."""
         return self.raw["user_id"]
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text."""
         return self.raw["content"]["text"]
 
     @property
@@ -62,7 +62,7 @@ class StoredMessage:
 
     @property
     def revision(self) -> int:
-        """How often it was changed, from 1; give it to a change to guard against others'."""
+        """Its revision, from 1; pass it to a change to guard against concurrent changes."""
         return self.raw["revision"]
 
     @property
@@ -77,7 +77,7 @@ class StoredMessage:
 
     @property
     def parent_message_id(self) -> str | None:
-        """The message it answers, if that was said."""
+        """The message it answers, if one was named."""
         return self.raw["relationships"].get("parent_message_id")
 
     def document(self) -> Message:

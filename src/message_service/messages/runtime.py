@@ -1,4 +1,4 @@
-"""What the capabilities of one process share; each makes its views from it."""
+"""The parts that all capabilities of a process share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from message_service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The parts every capability of a process uses.
+    """The shared parts; each capability makes its view of a tenant from them.
 
     Attributes:
         settings: The settings in force.
@@ -26,8 +26,8 @@ class Runtime:
         clock: The present moment.
         ids: Makes ids.
         signer: Signs cursors.
-        known: What is remembered of conversations.
-        summaries: Keeps what conversations show of their messages.
+        known: The remembered conversations.
+        summaries: Updates conversations after appends.
         appender: Writes messages.
     """
 

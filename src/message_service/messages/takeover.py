@@ -1,4 +1,4 @@
-"""Changes that follow the source of an import."""
+"""Changes of stored messages that repeat a change in the source of an import."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Takeover:
         custom_metadata: Mapping[str, Any],
         removed: Sequence[str],
     ) -> StoredMessage:
-        """Take over what the source of an import says now.
+        """Change a message to what the source of an import says now.
 
         Args:
             conversation_id: The conversation.
             message_id: The message.
-            text: Its new text, what it said before is kept as for an edit; None leaves it.
+            text: The new text, the old one is kept as for an edit; None leaves the text.
             fingerprint: The fingerprint of the request that would append the new text.
             custom_metadata: Fields of the custom metadata to set; the others stay.
             removed: Fields of the custom metadata to remove.

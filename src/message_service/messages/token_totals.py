@@ -1,4 +1,4 @@
-"""Totals of token figures a caller hands in."""
+"""Totals of token figures given by a caller."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def check_usage(usage: TokenUsage) -> TokenUsage:
             raise errors.InvalidInput(
                 f"token_usage.{name}",
                 f"is {total}, but its parts add up to {added}",
-                "Correct it, or leave it out and it is worked out",
+                "Correct it, or leave it out: it is then computed",
             )
     return usage.model_copy(update=filled) if filled else usage

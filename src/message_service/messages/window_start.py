@@ -1,12 +1,12 @@
 """Where a prompt window begins: as early as the budget allows, and the same from turn to turn.
 
-A window that begins with the oldest message that fits loses its first message at every turn. So up
-to an eighth of the messages that fit (in small windows up to eight, but no more than a third) are
-given up: among the messages the window may begin with, it begins with the one whose place in the
-conversation is the most divisible by two. That one stays until it no longer fits, or until one that
-is more divisible comes within reach; both ends of the choice only ever move forward, so the start
-does too, by at least half of what may be given up at a time. Nothing has to be remembered, and
-every process chooses the same.
+A window that begins with the oldest message that fits would lose its first message at every turn.
+So up to an eighth of the messages that fit (in small windows up to eight, but no more than a third)
+are given up: of the messages the window may begin with, it begins with the message whose place in
+the conversation is the most divisible by two. That message stays the first one until it no longer
+fits, or until a more divisible place comes within reach. Both ends of the choice only move forward,
+so the start moves forward too, each time by at least half of what may be given up. Nothing has to
+be stored, and every process makes the same choice.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Fitting:
     Args:
         budget: Tokens.
         most: Messages.
-        step: Begin right behind a multiple of this number; None as the module says.
-        pinned: Tokens of messages that are in the prompt in any case, by number. They count from
-            the start, wherever the window begins: so that does not depend on which are inside.
-        other: Tokens of what else is in the prompt.
+        step: Begin right after a multiple of this number; None chooses as described above.
+        pinned: Tokens of pinned messages, by number. They always count, inside the window or
+            before it, so that the start does not depend on which are inside.
+        other: Tokens of the other parts of the prompt.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Fitting:
 
     @property
     def too_small(self) -> bool:
-        """Whether the budget does not even hold what must be in."""
+        """Whether the budget cannot hold the mandatory parts."""
         return self.reserved > self._budget or (self.full and not self._numbers)
 
     @property
@@ -90,7 +90,7 @@ class Fitting:
 def _divisible(number: int, before: int) -> int:
     """Return how divisible by two the place between a message and the one before it is.
 
-    Numbers on a branch have gaps: what counts is the highest power of two that has a multiple
-    between the two.
+    Numbers on a branch have gaps, so the result is the highest power of two that has a multiple
+    between the two numbers.
     """
     return ((number - 1) ^ (before - 1)).bit_length()

@@ -1,4 +1,4 @@
-"""One round trip of the group commit: give numbers, insert, find out what was written."""
+"""One round trip of the group commit: give numbers, insert, learn what was written."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class Submission:
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
 
     def fail(self, error: errors.MessageServiceError) -> None:
-        """Give what has no outcome yet this one."""
+        """Give this error to all messages that have no outcome yet."""
         self.outcomes = [error if outcome is None else outcome for outcome in self.outcomes]
 
     def in_place(self, place: int) -> bool:
-        """Whether the message before this one was, or is about to be, stored where it should."""
+        """Whether the message before this one was, or is about to be, stored in its place."""
         before = self.outcomes[place - 1] if place else None
         return before is None or (isinstance(before, Appended) and not before.duplicate)
 
     def give_up(self, reason: str) -> None:
-        """Tell the caller now: what has no outcome yet may or may not be stored."""
+        """Answer the caller now: messages without an outcome may or may not be stored."""
         self.given_up = True
         if self.done.done():
             return
@@ -104,7 +104,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class Round:
-    """One attempt to write a group; what it leaves unsettled is tried again."""
+    """One attempt to write a group; messages without an outcome are tried again."""
 
     store: Store
     known: KnownConversations
@@ -119,8 +119,8 @@ class Round:
         if not self.entries:
             return
         conversations = {entry.submission.key for entry in self.entries}
-        # In order, a refusal leaves nothing behind it, so that no number is skipped. When no
-        # conversation has two messages here there is nothing behind, and order need not be kept.
+        # An ordered insert stops at the first refusal, so that no number is skipped. When no
+        # conversation has two messages in the group, no number can be skipped in any order.
         ordered = len(conversations) < len(self.entries)
         try:
             refused = await self.store.insert(
@@ -139,7 +139,7 @@ class Round:
         tails: dict[tuple[str, str], int] = {}
         for submission in self.group:
             state, key = submission.state, submission.key
-            # A state dropped from memory and read again may stand here twice.
+            # A state that was dropped from memory and read again may occur twice here.
             tails[key] = max(tails.get(key, 0), state.tail)
             for place in submission.pending():
                 if len(self.entries) >= self.limit:
@@ -149,7 +149,7 @@ class Round:
                     submission.outcomes[place] = closed(state)
                     continue
                 if submission.after is not None:
-                    # Who says so has seen that number, even where this process has not.
+                    # The caller has seen that number, even if this process has not.
                     tails[key] = max(tails[key], submission.after)
                     if tails[key] != submission.after + place or not submission.in_place(place):
                         submission.outcomes[place] = went_on(state, tails[key])
@@ -182,7 +182,7 @@ class Round:
         self.written(state, entry.document)
 
     async def _refused(self, entry: _Entry, refusal: Refused) -> None:
-        """Settle a message that met another index than the numbers', or the validator."""
+        """Settle a message that the validator or another index than that of numbers refused."""
         if not isinstance(refusal.error, errors.AlreadyExists):
             entry.settle(refusal.error)
             return
@@ -210,7 +210,7 @@ class Round:
         entry.settle(errors.AlreadyExists(f"message {message_id!r} exists already"))
 
     async def _learn_fate(self, error: errors.Unavailable) -> None:
-        """After a write without an answer, find out what is in; fail what is past its deadline."""
+        """After a write without an answer, look up what is stored; fail what is past the deadline."""
         for entry in self.entries:
             entry.submission.failure = error.message
         await asyncio.sleep(_RETRY_PAUSE)
