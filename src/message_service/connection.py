@@ -1,4 +1,4 @@
-"""The one place that finds the server, connects, and looks at what it is."""
+"""The one place that resolves the server's address, connects, and checks the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Connection:
     Attributes:
         client: The client.
         database: The database of the settings.
-        server: What the server is.
+        server: Facts about the server.
     """
 
     client: Client
@@ -35,7 +35,7 @@ class Connection:
     server: ServerInfo
 
     async def close(self) -> None:
-        """Disconnect, in seconds even when the server is silent."""
+        """Disconnect; takes seconds at most, even when the server is silent."""
         await disconnect(self.client)
 
 
@@ -44,7 +44,7 @@ async def connect(
     uri: str | None = None,
     listeners: list[CommandListener] | None = None,
 ) -> Connection:
-    """Connect to the server of an address, of the settings, or to the local one.
+    """Connect to the server given by address or by the settings, or to the local server.
 
     Args:
         settings: The settings.

@@ -1,4 +1,4 @@
-"""Where the parts are put together: settings in, a ready service out."""
+"""Puts the parts together: takes settings, returns a connected service."""
 
 from __future__ import annotations
 
@@ -65,10 +65,9 @@ class Tenant:
 class MessageService:
     """The message store, connected.
 
-    Use `await MessageService.connect(...)`, and `async with` or `close()`. The calls of the tenant
-    `default` are at hand as `service.conversations`, `service.messages` and `service.search`;
-    others through `service.tenant("acme")`. A service belongs to the event loop it was connected
-    in.
+    Use `await MessageService.connect(...)`, and `async with` or `close()`. The tenant `default` is
+    available as `service.conversations`, `service.messages` and `service.search`, other tenants
+    through `service.tenant("acme")`. A service belongs to the event loop it was connected in.
 
     Attributes:
         settings: The settings in force.
@@ -123,7 +122,7 @@ class MessageService:
         chosen = _settings(settings, overrides)
         moment = SystemClock() if clock is None else clock
         if not callable(getattr(moment, "now", None)):
-            raise errors.InvalidInput("clock", "is no clock", "Give an object with now()")
+            raise errors.InvalidInput("clock", "is not a clock", "Give an object with now()")
         random = _random_bytes(random)
         connected = await connection.connect(chosen, uri, listeners)
         try:
@@ -137,7 +136,7 @@ class MessageService:
 
     @property
     def runtime(self) -> Runtime:
-        """What the capabilities share, for the packages of the service; callers use tenants."""
+        """The shared parts, for the packages of the service; callers use tenants."""
         return self._runtime
 
     @property
@@ -174,40 +173,41 @@ class MessageService:
         return tenant
 
     async def transaction(self, work: Work[T]) -> T:
-        """Run work in a transaction: all it writes is there together, or nothing of it.
+        """Run work in a transaction: all of its writes are stored, or none of them.
 
         Appends take part with `within=`; the packages of the service with `scope.within(...)`.
-        The work is run again from its beginning when another write or a failover interrupted it,
+        When another write or a failover interrupts the work, it is run again from its beginning,
         for `write_deadline` seconds at most.
 
         Args:
-            work: Takes the transaction; its result is returned.
+            work: An async function that takes the transaction; its result is returned.
 
         Raises:
             Unsupported: The server has no transactions.
-            OutcomeUnknown: No answer to the commit: all of it was written, or nothing.
-            Unavailable: The server cannot be reached, or others wrote in between all the time.
-                Nothing was written.
-            MessageServiceError: What the work raised. Nothing was written.
+            OutcomeUnknown: The commit was not answered: all was written, or nothing.
+            Unavailable: The server cannot be reached, or other writes interrupted the work until
+                the deadline. Nothing was written.
+            MessageServiceError: Raised by the work. Nothing was written.
         """
         if not callable(work) or isinstance(work, type):
-            raise errors.InvalidInput("work", "is no function", "Give an async function")
+            raise errors.InvalidInput("work", "is not a function", "Give an async function")
         return await self.store.transaction(work, seconds=self.settings.write_deadline)
 
     async def drain(self) -> None:
-        """Wait until everything appended is written and shown on its conversation."""
+        """Wait until all appends are written and their conversations updated."""
         await self._runtime.appender.drain()
         await self._runtime.summaries.flush()
 
     async def close(self) -> None:
-        """Finish what is under way and disconnect, in bounded time.
+        """Finish work in progress and disconnect, in bounded time.
 
-        What does not finish in `close_timeout` seconds (the server is silent, say) is ended:
-        appends still waiting raise `OutcomeUnknown`, indexing goes on elsewhere or next time.
+        Work that does not finish in `close_timeout` seconds (because the server is silent, for
+        example) is ended: appends that still wait raise `OutcomeUnknown`; indexing is continued by
+        another process or the next time.
 
         Raises:
-            Unavailable: Messages were under way, or noted on conversations that do not show them
-                yet, and could not be written. The service is closed nevertheless.
+            Unavailable: Appends or updates of conversations could not be written. The service is
+                closed nevertheless.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.close_timeout
@@ -222,7 +222,7 @@ class MessageService:
         finally:
             await self._runtime.appender.close()
             if self._indexing is not None:
-                # It stops by itself within its own grace, and is made to when there is less left.
+                # It stops by itself within its own grace period; it is ended if less time is left.
                 await asyncio.wait((self._indexing,), timeout=max(0.0, deadline - loop.time()))
                 await end_tasks((self._indexing,))
             await self.search_index.close()
@@ -246,15 +246,15 @@ class MessageService:
 
 
 def _random_bytes(random: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Return a source of random bytes that is known to give some."""
+    """Return a source of random bytes whose results are checked."""
     if not callable(random):
-        raise errors.InvalidInput("random", "is no function", "Give one like os.urandom")
+        raise errors.InvalidInput("random", "is not a function", "Give one like os.urandom")
 
     def some(count: int) -> bytes:
         made = random(count)
         if not isinstance(made, bytes) or len(made) != count:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise errors.InvalidInput(
-                "random", f"gave something else than {count} bytes", "Give one like os.urandom"
+                "random", f"returned something else than {count} bytes", "Give one like os.urandom"
             )
         return made
 

@@ -62,10 +62,16 @@ def watch(run: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.read()
     told = set[int]()
+    seen_none = False
     for _ in range(50):
         left = marked(run)
         if not left:
-            return
+            if seen_none:
+                return
+            # Look twice: a process that is just being started has no environment for a moment.
+            seen_none = True
+            time.sleep(0.1)
+            continue
         for pid, line in left.items():
             if pid not in told:
                 told.add(pid)

@@ -1,4 +1,4 @@
-"""What the commands share: the target given by the global options, connections, output."""
+"""Shared parts of commands: the target given by the global options, connections, output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ progress_console = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a command works."""
+    """The settings and tenant a command works with."""
 
     settings: Settings
     tenant: str

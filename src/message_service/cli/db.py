@@ -1,4 +1,4 @@
-"""`db`: what the database is, what it is declared to be, and the way from one to the other."""
+"""`db`: compare the database with the declared catalogue, bring it there, and watch it."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def conformance(
     ] = 0.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge every stored document by the declared validators; exit code 5 if any fails."""
+    """Check every stored document against the declared validators; exit code 5 if one fails."""
 
     async def run() -> conformance_engine.ConformanceReport:
         with Progress(
@@ -288,7 +288,7 @@ def _show_plan(found: Plan) -> None:
 
 
 def _show_changes(title: str, changes: Iterable[Change]) -> None:
-    """Print a line for each change, and why on a second one if it needs a thought."""
+    """Print a line for each change, and a second line with the reason where one is needed."""
     shown = list(changes)
     console.print(f"{title} ({len(shown)}):", markup=False)
     for change in shown:

@@ -1,4 +1,4 @@
-"""`demo`: real conversations stored and read back, promise by promise."""
+"""`demo`: stores real conversations and shows each promise of the store on them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def demo(
 ) -> None:
     """Import 258,112 real messages and show what the store promises. Safe to repeat.
 
-    Ctrl-C or SIGTERM finishes the step under way and stops; a second one ends at once.
+    Ctrl-C or SIGTERM finishes the current step and stops; a second one ends at once.
     """
     target = ctx.find_root().obj
     ctx.find_root().obj = type(target)(target.settings, TENANT)
@@ -195,7 +195,7 @@ async def _search(service: MessageService, tenant: Tenant, stop: StopSignal) -> 
     said = await tenant.messages.append(
         demo_id, "user", "My favourite pizza is a Napoli with extra cheese", client_msg_id="pizza"
     )
-    await service.search_index.drain(most=1)  # what was said just now comes before the backlog
+    await service.search_index.drain(most=1)  # a live message comes before the backlog
     queries = (
         ("napol* pizza", {"conversation_id": demo_id, "min_sequence": said.sequence_number}),
         ('"ice cream" -chocolate', {"whole_tenant": True}),

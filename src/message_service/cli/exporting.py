@@ -1,4 +1,4 @@
-"""Where an export goes: a file that appears only when it is whole, or straight through."""
+"""Writes an export: to a file that appears only when it is complete, or directly to a device."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _DESCRIPTORS = re.compile(r"/proc/(?:self|[0-9]+)(?:/task/[0-9]+)?/fd")
 async def write_lines(lines: AsyncIterator[str], output: Path, stop: StopSignal) -> int | None:
     """Write an export's lines.
 
-    A regular file is replaced, by a whole one only; a link stays, and what it points to is
-    replaced. What is no regular file (a FIFO, a device, /dev/stdout) is written to directly.
+    A regular file is replaced only by a complete one; for a link, the file it points to is
+    replaced. Anything else (a FIFO, a device, /dev/stdout) is written to directly.
 
     Args:
         lines: The lines.
-        output: Where to; `-` is standard output.
+        output: The path to write to; `-` is standard output.
         stop: Asks to stop.
 
     Returns:
@@ -106,7 +106,7 @@ async def _replace(
         except OSError as error:
             raise OutputFailed(str(target), error) from None
         finally:
-            # Before it is closed: that ends the lock, and the name may be another export's then.
+            # Before closing: closing ends the lock, and another export may then use the name.
             if _is(partial, descriptor):
                 partial.unlink()
             file.close()
@@ -114,12 +114,12 @@ async def _replace(
 
 
 def _target(output: Path) -> Path:
-    """Follow links: the file they point to is replaced, whether it is there yet or not."""
+    """Follow links: the file they point to is replaced, whether or not it exists."""
     return Path(os.path.realpath(output))
 
 
 def _open_partial(partial: Path) -> int:
-    """Open the unfinished file, one export at a time; what a killed one left is overwritten."""
+    """Open the unfinished file, one export at a time; overwrite one left by a killed export."""
     descriptor = open_refusing(partial, _FIELD, os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -149,10 +149,10 @@ def _is(path: Path, descriptor: int) -> bool:
 async def _open_through(
     output: Path, own: int | None, found: os.stat_result, stop: StopSignal
 ) -> int | None:
-    """Open what is no regular file; a FIFO once it has a reader. None when stopped before."""
+    """Open a FIFO (once it has a reader) or a device; None when stopped before that."""
     if own is not None:
         try:
-            return os.dup(own)  # opened anew, a file would be cut, and written from its beginning
+            return os.dup(own)  # opening a file again would truncate it
         except OSError as error:
             raise refused(_FIELD, error) from None
     while not stop.requested:
@@ -169,7 +169,7 @@ async def _open_through(
 
 
 def _own_descriptor(path: Path) -> int | None:
-    """Return the descriptor of this process that a path like /dev/stdout stands for."""
+    """Return the descriptor of this process that a path like /dev/stdout names."""
     try:
         for _ in range(_MOST_LINKS):
             parent = path.parent.resolve()

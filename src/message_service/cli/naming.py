@@ -1,7 +1,7 @@
-"""Errors in the caller's words: the library blames its parameters, a user gave options.
+"""Renames parameters in errors: the library names its parameters, a user has given options.
 
-One table says which option or argument of a command stands for which name of the library; the
-spelling (`--budget`, `CONVERSATION`) is the invoked command's own.
+One table maps names of the library to options and arguments; their spelling (`--budget`,
+`CONVERSATION`) is taken from the invoked command.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _WORDS = re.compile(
 
 
 def name_options(root: Any) -> None:
-    """Have every command under `root` raise its errors in the words of the command line."""
+    """Make every command under `root` raise errors that name options and arguments."""
     for lineage in _commands(root, ()):
         command = lineage[-1]
         if command.callback is not None:
@@ -84,7 +84,7 @@ def in_words_of(error: errors.InvalidInput, lineage: tuple[Any, ...]) -> errors.
 
     Args:
         error: As the library raised it.
-        lineage: The command, and before it the groups it belongs to.
+        lineage: The groups the command belongs to, and the command last.
     """
     spelled = {
         parameter.name: _spelling(parameter)
@@ -106,7 +106,7 @@ def in_words_of(error: errors.InvalidInput, lineage: tuple[Any, ...]) -> errors.
         name = found[1]
         return option(_ARGUMENTS.get(name, name))
 
-    # A problem of a file quotes it; advice is always the library's own.
+    # The problem may quote a file; the fix is always text of the library.
     quotes = isinstance(error, errors.InvalidImport)
     problem = error.problem if quotes else _WORDS.sub(word, error.problem)
     details = {k: v for k, v in error.details.items() if k not in ("field", "fix")}

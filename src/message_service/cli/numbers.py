@@ -1,4 +1,4 @@
-"""Numbers on the command line: every option and argument that is one is declared by `number`."""
+"""Numbers on the command line: `number` declares every numeric option and argument."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Number = TypeVar("Number", int, float)
 def number(kind: type[Number], lowest: Number, highest: Number, meaning: str) -> Any:
     """Declare an option that is a number within bounds.
 
-    Whatever else is given, `nan`, `inf` and a thousand digits among it, is refused as bad input
-    with the option's name and the bounds.
+    Any other value, such as `nan`, `inf` or a thousand digits, is refused as bad input with the
+    option's name and the bounds.
 
     Args:
         kind: `int` for whole numbers, or `float` for seconds.

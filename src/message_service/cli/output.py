@@ -1,9 +1,9 @@
-"""What becomes of output that cannot be written: one behaviour for every command.
+"""Handles output that cannot be written, in the same way for every command.
 
-Output that cannot be written does not change what a command does: the rest is thrown away, and a
-command that only goes on for the sake of its output looks at `lost` and stops early. At the end, a
-reader who left (a closed pipe) is no failure; anything else, a full disk say, is one line on stderr
-and exit code 1, unless the command has a worse one.
+A command does its work even if its output cannot be written: the remaining output is discarded. A
+command that runs only to produce output checks `lost` and stops early. A reader that left (a closed
+pipe) is not a failure; any other failure, such as a full disk, is reported at the end with one line
+on stderr and exit code 1, unless the command has a worse exit code.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = 0, 1, 2
 
 
 class OutputFailed(Exception):
-    """Output could not be written, and not because its reader left.
+    """Output could not be written, for another reason than a closed pipe.
 
     Attributes:
         message: One line that says so.
-        exit_code: As of an error without a code of its own.
+        exit_code: That of an error without a code of its own.
     """
 
     exit_code = errors.MessageServiceError.exit_code
@@ -38,7 +38,7 @@ class OutputFailed(Exception):
 
 
 class _Sink(io.FileIO):
-    """A file descriptor that remembers its first failure and takes everything after it."""
+    """A file descriptor that stores its first failure and discards all writes after it."""
 
     failure: OSError | None = None
 
@@ -52,12 +52,12 @@ class _Sink(io.FileIO):
 
 
 class Output:
-    """Text on its way to a file descriptor; writing to it never fails, `check` says whether it did.
+    """Text output to a file descriptor; writing never raises, `check` reports failures.
 
     Args:
         descriptor: An open file descriptor.
-        what: What it is, as an error calls it.
-        encoding: How the text is written; what it cannot express is escaped.
+        what: Its name in errors.
+        encoding: The encoding; characters it cannot express are escaped.
         line_buffering: Whether each line is written at once.
         owned: Whether `close` closes the descriptor too.
     """
@@ -83,15 +83,15 @@ class Output:
 
     @property
     def lost(self) -> bool:
-        """Whether what is written now is thrown away."""
+        """Whether writes are discarded."""
         return self._sink.failure is not None
 
     def write(self, text: str) -> None:
-        """Write text, or throw it away."""
+        """Write text, or discard it."""
         self.text.write(text)
 
     def sync(self) -> None:
-        """Make sure that what was written is on the disk."""
+        """Flush written text to the disk."""
         self.text.flush()
         if self._sink.failure is None:
             try:
@@ -100,14 +100,14 @@ class Output:
                 self._sink.failure = error
 
     def close(self) -> None:
-        """Write what is left, and close."""
+        """Write the buffered text, and close."""
         self.text.close()
 
     def check(self) -> None:
-        """Write what is left, unless closed, and say how it went.
+        """Write the buffered text, unless closed, and report a failure.
 
         Raises:
-            OutputFailed: Something could not be written, and the reader is not the reason.
+            OutputFailed: Text could not be written, for another reason than a closed pipe.
         """
         if not self.text.closed:
             self.text.flush()
@@ -120,13 +120,13 @@ _standard: Output | None = None
 
 
 def take_over() -> Output:
-    """Put standard output and error in the care of this module; return standard output."""
+    """Replace standard output and error by outputs of this module; return standard output."""
     global _standard
     for descriptor in (_STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Closed by whoever started us: a socket or file of ours must not take its number.
+            # Closed by the parent process: a socket or file of ours must not get its number.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         sys.stdin = open(_STANDARD_INPUT, encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -146,20 +146,20 @@ def _encoding(stream: TextIO | None) -> str:
 
 
 def lost() -> bool:
-    """Whether standard output is thrown away, so that nobody needs more of it."""
+    """Whether standard output is discarded, so that producing more is useless."""
     return _standard is not None and _standard.lost
 
 
 @contextmanager
 def report_to(path: Path | None, option: str) -> Generator[Output | None]:
-    """Open a file for lines that tell of a work; the work goes on when they cannot be written.
+    """Open a file for report lines; the work goes on when they cannot be written.
 
     Args:
         path: The file; None for none.
         option: The option that named it.
 
     Raises:
-        InvalidInput: It cannot be opened.
+        InvalidInput: The file cannot be opened.
         OutputFailed: The work is done, but not all lines could be written.
     """
     if path is None:
@@ -177,7 +177,7 @@ def open_refusing(path: Path, field: str, flags: int) -> int:
     """Open a file to write.
 
     Raises:
-        InvalidInput: It cannot be opened; `field` is blamed.
+        InvalidInput: The file cannot be opened; the error names `field`.
     """
     try:
         return os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY | flags, 0o666)

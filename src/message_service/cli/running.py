@@ -1,8 +1,9 @@
-"""Runs a command's coroutine so that signals end it: first politely, then at once.
+"""Runs a command's coroutine so that signals end it.
 
-The first SIGINT or SIGTERM asks: a command that loops finishes its round, any other is cancelled.
-The second ends the process at once. Whatever the code does, it is over `_HARD_LIMIT` seconds after
-the first. Nothing stored can be harmed by that: every write is one that survives `kill -9`.
+The first SIGINT or SIGTERM asks the command to stop: a command that loops finishes its round, any
+other is cancelled. The second signal ends the process at once. In any case the process ends
+`_HARD_LIMIT` seconds after the first signal. This cannot harm stored data, because every write
+survives `kill -9`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Generic, TypeVar
 from message_service.stopping import STOP_GRACE, StopOverdue, StopSignal, run_until_stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LOOP_GRACE = STOP_GRACE + 2.0  # a loop with a grace of its own cleans up after it
+_LOOP_GRACE = STOP_GRACE + 2.0  # a loop has its own grace period and cleans up after it
 _HARD_LIMIT = 10.0
 _SHOW_CURSOR = b"\x1b[?25h"
 _unfinished = set[Path]()
@@ -36,7 +37,7 @@ class Interrupted(Exception):
     """A signal ended a command before its work was done.
 
     Attributes:
-        exit_code: 128 and the signal's number, as shells report it.
+        exit_code: 128 plus the signal's number, as shells report it.
     """
 
     def __init__(self, number: int, message: str = "interrupted") -> None:
@@ -50,8 +51,8 @@ class Ended(Generic[T]):
     """How a looping command ended.
 
     Attributes:
-        result: What it returned.
-        signal: The signal that asked it to stop; None when it came to its end by itself.
+        result: Its result.
+        signal: The signal that asked it to stop; None when it ended by itself.
     """
 
     result: T
@@ -70,7 +71,7 @@ class Ended(Generic[T]):
 
 @contextmanager
 def removed_on_leaving(path: Path) -> Generator[None]:
-    """Have an unfinished file removed should a second signal end the process at once."""
+    """Remove an unfinished file if a second signal ends the process at once."""
     _unfinished.add(path)
     try:
         yield
@@ -91,7 +92,7 @@ def run_loop(work: Callable[[StopSignal], Coroutine[Any, Any, T]]) -> Ended[T]:
     """Run a command that looks at its stop signal in each round.
 
     Raises:
-        Interrupted: A signal came, and the round did not end in seconds.
+        Interrupted: A signal came, and the round did not end within the grace period.
     """
     return _run(work, grace=_LOOP_GRACE)
 
@@ -116,7 +117,7 @@ def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) 
 
 @dataclass(slots=True)
 class _Received:
-    """The first signal received, and whom to tell of it."""
+    """The first signal received, and the callback to tell of it."""
 
     number: int | None = None
     _tell: Callable[[], object] | None = None
@@ -138,7 +139,7 @@ class _Received:
             yield  # only the main thread may receive signals; the host program does
             return
         self._watchdog = watchdog = _Watchdog()
-        # Not the event loop's own handlers: those wait for a loop that may be busy.
+        # Not the event loop's handlers: they would wait for a loop that may be busy.
         before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
         try:
             yield
@@ -148,7 +149,7 @@ class _Received:
             watchdog.dismiss()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        # Not the default action of the signal: a process with id 1, as in a container, has none.
+        # Not the default action: a process with id 1, as in a container, has no default action.
         if self.number is not None:
             _leave(number)
         self.number = number
@@ -159,10 +160,10 @@ class _Received:
 
 
 class _Watchdog:
-    """Ends the process some time after it is woken, whatever the main thread does.
+    """Ends the process some time after it is woken, even if the main thread hangs.
 
-    Its thread is there from the start: a signal handler that starts one could wait for a lock that
-    the code it interrupted holds.
+    Its thread is started beforehand: a signal handler that starts a thread could wait for a lock
+    that the interrupted code holds.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`search`: ask, and `search index|check|status`: keep what is asked."""
+"""`search`: queries, and `search index|check|status` for operating the index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _QUERY = "query"
 
 
 class _AskingGroup(TyperGroup):
-    """Takes what names no command for a query: `search "red car"` is `search query "red car"`."""
+    """Treats unknown commands as a query: `search "red car"` is `search query "red car"`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
@@ -121,7 +121,7 @@ def index(
 ) -> None:
     """Index messages of all tenants until stopped (one process of all works at a time).
 
-    Ctrl-C or SIGTERM finishes the round under way; a second one ends at once.
+    Ctrl-C or SIGTERM finishes the current step; a second one ends at once.
     """
 
     async def run(stop: StopSignal) -> bool:

@@ -41,7 +41,7 @@ def start(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the local server and print its connection string; does nothing when it runs."""
+    """Start the local server, unless it runs already, and print its connection string."""
     ports = None if port is None else _ports(port)
     server = run_once(_manager(ctx, directory).start(port=ports))
     for note in server.notes:
@@ -53,7 +53,7 @@ def start(
 def stop(
     ctx: typer.Context, directory: DirectoryOption = None, as_json: JsonOption = False
 ) -> None:
-    """Stop the local server; its data stays."""
+    """Stop the local server; its data is kept."""
     stopped = run_once(_manager(ctx, directory).stop())
     if as_json:
         print_json({"stopped": stopped is not None, **({} if stopped is None else asdict(stopped))})

@@ -39,7 +39,7 @@ def import_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import conversations; repeat it at will, also after it was killed.
+    """Import conversations. Safe to repeat, also after it was killed.
 
     Ctrl-C or SIGTERM stores what was read and stops; a second one ends at once.
     """
@@ -105,10 +105,10 @@ async def _import(
 
 
 def check_complete(report: ImportReport) -> None:
-    """Make sure that an import stored all that it should.
+    """Check that an import stored everything.
 
     Raises:
-        ImportIncomplete: Something is missing; the message says why.
+        ImportIncomplete: Something is missing; the message gives the reason.
     """
     if not report.complete:
         lost = sum(report.failed.values())
@@ -117,7 +117,7 @@ def check_complete(report: ImportReport) -> None:
 
 
 def print_report(report: ImportReport) -> None:
-    """Print an import's sums."""
+    """Print the counts of an import."""
     console.print(
         f"{report.conversations:,} conversations ({report.new:,} new): "
         f"{report.stored:,} messages stored, {report.unchanged:,} here already"
@@ -141,8 +141,8 @@ def export_command(
 ) -> None:
     """Export conversations as JSON lines, without loss; `import jsonl FILE` restores them.
 
-    A file appears, or is replaced, only when it is whole; a FIFO or device is written to directly.
-    Ctrl-C or SIGTERM stops it, and no file is left; a second one ends at once.
+    A file appears, or is replaced, only when it is complete; a FIFO or device is written to
+    directly. Ctrl-C or SIGTERM stops the export and leaves no file; a second one ends at once.
     """
 
     async def run(stop: StopSignal) -> int | None:

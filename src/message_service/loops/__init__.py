@@ -1,1 +1,1 @@
-"""Work that goes on in the background: a class with `step()`, and one runner for all of them."""
+"""Background work: a loop is a class with `step()`; one runner runs all of them."""

@@ -1,4 +1,4 @@
-"""How the loops of a database stand, and holding one of them up."""
+"""The state of the loops of a database; pausing and resuming them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from message_service.documents.row import Row
 
 @dataclass(frozen=True, slots=True)
 class LoopStatus:
-    """One loop.
+    """The state of one loop.
 
     Attributes:
         name: Its name.
         state: "working", "paused", or "idle" when no process runs it.
         holder: The process at work; None when there is none.
         since: When that process took over.
-        worked_at: When a step last did something.
+        worked_at: When a step last had work to do.
         steps: Steps done by the process that reported last.
-        figures: What that process has done, by name.
-        failures: Its steps that failed.
-        failure: Why the last of those did: an error's code or type, or "stalled".
-        failed_at: When.
+        figures: Counts of that process, by name.
+        failures: Its failed steps.
+        failure: Reason of the last failure: an error's code or type, or "stalled".
+        failed_at: Time of the last failure.
     """
 
     name: str
@@ -50,8 +50,8 @@ class LoopControl:
     """The loops of one database.
 
     Args:
-        database: Where their leases are.
-        names: The loops there are.
+        database: The database.
+        names: The names of the loops.
     """
 
     def __init__(self, database: Database, names: Sequence[str]) -> None:
@@ -59,11 +59,11 @@ class LoopControl:
         self.names = tuple(names)
 
     async def status(self) -> list[LoopStatus]:
-        """Return how each loop stands."""
+        """Return the state of each loop."""
         return [_status(name, await read_lease(self._database, name)) for name in self.names]
 
     async def pause(self, loop: str) -> None:
-        """Have no process run a loop until `resume`; the one at work stops within seconds.
+        """Keep every process from running a loop until `resume`; a running one stops in seconds.
 
         Raises:
             InvalidInput: There is no such loop.

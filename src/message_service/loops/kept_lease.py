@@ -21,7 +21,7 @@ class KeptLease:
 
     Args:
         lease: The lease.
-        report: Returns what is written with each renewal; None writes nothing.
+        report: Returns the report written with each renewal; None writes no report.
     """
 
     def __init__(self, lease: Lease, report: Callable[[], Mapping[str, Any]] | None = None) -> None:
@@ -36,15 +36,15 @@ class KeptLease:
 
     @property
     def held(self) -> bool:
-        """Whether it is held, as far as this process can tell by its own clock."""
+        """Whether the lease is held, by this process's own clock."""
         return asyncio.get_running_loop().time() < self._held_until
 
     async def hold(self) -> bool:
-        """Make sure that it is held: go on holding it, or acquire it if it is free.
+        """Make sure that the lease is held: acquire it if it is free.
 
         Returns:
-            Whether it is held. If not, `seen` is the document that says who has it, or that it is
-            paused.
+            Whether it is held. If not, `seen` is the lease's document, with its holder or its
+            pause.
 
         Raises:
             Unavailable: The database cannot be reached.
@@ -67,7 +67,7 @@ class KeptLease:
         return True
 
     async def renew(self) -> bool:
-        """Renew it now; False when it is lost: it expired, and may be another's.
+        """Renew the lease now; False when it has expired and another process may hold it.
 
         Raises:
             Unavailable: The database cannot be reached.
@@ -82,11 +82,11 @@ class KeptLease:
         return True
 
     async def lost(self) -> None:
-        """Return when it is lost while it should be held."""
+        """Return when the lease is lost."""
         await self._lost.wait()
 
     async def release(self) -> None:
-        """Stop renewing it and give it back; if that cannot be done now, it expires by itself."""
+        """Stop renewing the lease and give it back; if that fails, it expires by itself."""
         await self._end_keeper()
         if self._held_until:
             self._held_until = 0.0
@@ -101,7 +101,9 @@ class KeptLease:
             try:
                 if not await self.renew():
                     return
-            except errors.MessageServiceError as error:  # a failover, say: the next try may do
+            except (
+                errors.MessageServiceError
+            ) as error:  # during a failover the next try may succeed
                 if not self.held:
                     _LOG.warning("lease %s was not renewed: %s", self.lease.name, error.code)
                     self._lose()

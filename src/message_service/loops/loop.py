@@ -1,4 +1,4 @@
-"""What a loop is: a class with a name and `step()`."""
+"""The base class of loops, and the hints that wake them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import ClassVar, Protocol
 
 
 class Wake(Protocol):
-    """A hint that there may be work: it may come late, twice or never."""
+    """A hint that there may be work; it may come late, twice or never."""
 
     async def arm(self) -> None:
         """Listen from now on."""
 
     async def wait(self) -> None:
-        """Return at the first hint since `arm`, or when it is time to look in any case."""
+        """Return at the first hint since `arm`, or after the longest wait."""
 
     async def disarm(self) -> None:
         """Stop listening."""
 
 
 class Poll:
-    """No hint: look again after some seconds."""
+    """No hint, only a pause of some seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -39,21 +39,21 @@ class Poll:
 
 
 class Bell:
-    """A hint from the same process, and nothing else: whoever makes work rings it."""
+    """A hint from the same process: code that makes work rings the bell."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        """Wake who waits, or keep the next from waiting."""
+        """End the present wait, or the next one."""
         self._rung.set()
 
     async def arm(self) -> None:
-        """Forget what was rung before."""
+        """Forget earlier rings."""
         self._rung.clear()
 
     async def wait(self) -> None:
-        """Return when it is rung."""
+        """Return when the bell is rung."""
         await self._rung.wait()
 
     async def disarm(self) -> None:
@@ -61,13 +61,13 @@ class Bell:
 
 
 class Loop(ABC):
-    """Work done in steps, each safe to repeat, by `LoopRunner`.
+    """Work done in idempotent steps, run by `LoopRunner`.
 
     Attributes:
-        name: Its name: that of its lease, of its record in `db status`, and in logs.
-        lease_seconds: How long another process waits when the one at work died.
-        step_seconds: How long a step may take; then it is ended, as stalled.
-        wake: What ends the wait when nothing is due; by default, a look every second.
+        name: Name of the loop, of its lease and its record in `db status`; used in logs.
+        lease_seconds: How long other processes wait when the one at work has died.
+        step_seconds: Longest duration of a step; a step that takes longer is ended as stalled.
+        wake: Ends the wait when nothing is due; by default a pause of one second.
     """
 
     name: ClassVar[str]
@@ -79,13 +79,13 @@ class Loop(ABC):
     async def step(self) -> bool:
         """Do one round of work; return whether there may be more right now.
 
-        It may be ended at any `await`, and is then done again, here or by another process.
+        A step may be ended at any `await`; it is then repeated, by this or another process.
         """
 
     async def finish(self) -> None:
-        """Bring to an end what the last step left under way."""
+        """Finish work that the last step left in progress."""
         return
 
     def figures(self) -> Mapping[str, int]:
-        """Return what was done so far, by name, for operators."""
+        """Return counts of the work done so far, by name, for operators."""
         return {}

@@ -1,4 +1,4 @@
-"""Runs a loop: under its lease, until stopped, whatever its steps do."""
+"""Runs a loop under its lease until stopped, and handles failing and stalled steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class _Failed(Exception):
-    """A step failed; its message names the reason without quoting data."""
+    """A step failed; the message is the reason and quotes no data."""
 
 
 class LoopRunner:
@@ -35,8 +35,7 @@ class LoopRunner:
 
     Args:
         loop: The loop.
-        lease: Its lease, so that one process of all works at a time; None when every process is
-            to work.
+        lease: Its lease, so that one process works at a time; None lets every process work.
         clock: The present moment, for the report.
         standby: Seconds between attempts to acquire the lease.
     """
@@ -56,15 +55,15 @@ class LoopRunner:
         self._failed_at: datetime | None = None
 
     async def run(self, stop: StopSignal | None = None) -> bool:
-        """Run until asked to stop; wait for the turn while another process works.
+        """Run until asked to stop; stand by while another process works.
 
-        A database that cannot be reached is waited for. A step that fails or stalls is logged and
-        tried again after a pause that grows; meanwhile another process may work.
+        While the database cannot be reached, the loop waits. A step that fails or stalls is
+        logged and tried again after a growing pause; meanwhile another process may work.
 
         Args:
-            stop: Asks to stop: the step under way is finished unless it takes longer than
-                `STOP_GRACE`. Without it, cancel the task this runs in, which ends the step at
-                once.
+            stop: Asks to stop: the current step is finished unless it takes longer than
+                `STOP_GRACE`. Without it, cancel the task that runs this call, which ends the step
+                at once.
 
         Returns:
             Whether the last step was finished.
@@ -78,7 +77,7 @@ class LoopRunner:
         return True
 
     def report(self) -> dict[str, Any]:
-        """Return how the loop stands, as its record shows it."""
+        """Return the report that is stored with the lease."""
         return {
             "steps": self._steps,
             "figures": dict(self._loop.figures()),
@@ -90,7 +89,7 @@ class LoopRunner:
 
     async def _rounds(self, stop: StopSignal) -> None:
         loop = self._loop
-        # Each part of the clean-up is tried, whatever becomes of the one before.
+        # Each part of the clean-up is tried, even if the part before fails.
         async with contextlib.AsyncExitStack() as at_the_end:
             at_the_end.push_async_callback(self._give_way)
             at_the_end.push_async_callback(loop.wake.disarm)
@@ -116,7 +115,7 @@ class LoopRunner:
                     self._in_a_row = 0
 
     async def _step(self) -> bool:
-        """Do one step, as long as it may take and the lease is held; return whether to go on."""
+        """Run one step, within its time limit and under the lease; return whether to go on."""
         working = asyncio.create_task(self._loop.step())
         tasks: list[asyncio.Task[Any]] = [working]
         if self._lease is not None:

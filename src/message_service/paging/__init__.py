@@ -1,1 +1,1 @@
-"""Pages of any listing: their type, their cursors, and how large they may be."""
+"""Pages of listings: their type, cursors and size limit."""

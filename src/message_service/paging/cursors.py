@@ -28,8 +28,7 @@ class CursorSigner:
         """Return the cursors of one listing.
 
         Args:
-            subject: JSON values that make this listing another than the next (tenant, query,
-                arguments).
+            subject: JSON values that identify the listing (tenant, query, arguments).
         """
         return Cursors(self, subject)
 
@@ -37,9 +36,9 @@ class CursorSigner:
         """Return a cursor standing at `position` of the listing that `subject` names.
 
         Args:
-            subject: Everything that makes this listing another than the next (tenant, query,
-                arguments); not stored, but signed.
-            position: JSON values that say where to go on.
+            subject: JSON values that identify the listing (tenant, query, arguments); signed, but
+                not stored in the cursor.
+            position: JSON values of the position.
         """
         body = json.dumps(position, separators=(",", ":")).encode()
         return _encode(self._signature(subject, body) + body)
@@ -72,7 +71,7 @@ class Cursors:
 
     Args:
         signer: Makes and reads them.
-        subject: What the listing is; see `CursorSigner.of`.
+        subject: Identifies the listing; see `CursorSigner.of`.
     """
 
     def __init__(self, signer: CursorSigner, subject: Sequence[Any]) -> None:

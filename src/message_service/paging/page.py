@@ -19,7 +19,7 @@ class Page(Generic[T]):
     """One page of a listing, in the listing's order.
 
     Attributes:
-        items: What is on it.
+        items: The items of the page.
         next: Cursor of the page after this one; None when the listing ended here.
         resume: Cursor after the last item, also at the end: items added later follow it. None for
             a listing that cannot be resumed.

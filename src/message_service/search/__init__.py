@@ -1,1 +1,1 @@
-"""Search: the index of messages, what fills it, and what asks it."""
+"""Search: the index of messages, the indexer that fills it, and queries."""

@@ -1,9 +1,9 @@
-"""Which entries may match: lists of ids from the index alone, intersected here.
+"""Finds the entries that may match: lists of ids read from an index and intersected here.
 
-Each word asked for is one bounded walk of an index that holds the ids of its entries, newest first;
-no document is read. The lists are intersected, and only what is left is fetched and ranked. A
-list longer than the bound is known down to a point in time only, its horizon; the search is then
-answered stretch by stretch, from new to old.
+Each word of the query is one bounded walk of an index that holds the ids of its entries, newest
+first; no document is read. The lists are intersected, and only the remaining entries are fetched
+and ranked. A list longer than the bound is known down to a point in time only, its horizon; the
+search is then answered stretch by stretch, from new to old.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Id = Any
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a search looks.
+    """The scope of a search.
 
     Attributes:
         field: The field whose index is walked: `conversation_id`, `user_id` or "" (the tenant).
-        within: Equalities every entry must meet, by field.
+        within: Values every entry must have, by field.
     """
 
     field: str
@@ -49,8 +49,8 @@ class Lookup:
 
     Attributes:
         ids: Newest first.
-        capped: Whether the list goes on.
-        demand: What every entry of the list meets.
+        capped: Whether there are more ids than were read.
+        demand: The demand that every entry of the list meets.
     """
 
     ids: list[Id]
@@ -64,9 +64,9 @@ class Candidates:
 
     Attributes:
         ids: Their ids, newest first.
-        demands: What fetching must check, because a list was too long to intersect.
-        horizon: Nothing older than this id was looked at; None when everything was.
-        bounded: Whether something within was left out (a prefix with too many words).
+        demands: Demands the fetch must check, because a list was too long to intersect.
+        horizon: Older ids than this one were not considered; None when all were.
+        bounded: Whether entries above the horizon were left out (a prefix of too many words).
     """
 
     ids: list[Id]
@@ -81,9 +81,9 @@ async def look_up(
     """Return the lists of each clause.
 
     Args:
-        scope: The tenant.
-        where: Where to look.
-        clauses: What must be found.
+        scope: The tenant's scope.
+        where: The scope of the search.
+        clauses: The clauses that must be found.
         ids: The stretch of ids to look at.
     """
     wanted = [_demands(clause) for clause in clauses]
@@ -93,7 +93,7 @@ async def look_up(
 
 
 def intersect(lists: Sequence[Lookup]) -> Candidates:
-    """Return what is in every list."""
+    """Return the entries that are in every list."""
     whole = [found for found in lists if not found.capped]
     capped = [found for found in lists if found.capped]
     if whole:
@@ -101,7 +101,7 @@ def intersect(lists: Sequence[Lookup]) -> Candidates:
         return Candidates(ids, tuple(found.demand for found in capped), None, bounded=False)
     dated = [found for found in capped if found.ids and not _is_prefix(found)]
     if not dated:
-        # Only prefixes, each of more words than were read: what was read is what there is to show.
+        # Only prefixes, each of more words than were read: only the entries read can be shown.
         return Candidates(_common(capped), (), None, bounded=True)
     horizon = max(found.ids[-1] for found in dated)
     ids = [candidate for candidate in _common(dated) if candidate >= horizon]
@@ -110,7 +110,7 @@ def intersect(lists: Sequence[Lookup]) -> Candidates:
 
 
 def unite(lists: Sequence[Lookup], rarity: Sequence[float], limit: int) -> Candidates:
-    """Return what is in any list, that of the rarest and most lists first, up to `limit`."""
+    """Return entries that are in any list, best first (rarest words, most lists), up to `limit`."""
     weights: dict[Id, float] = {}
     for found, weight in zip(lists, rarity, strict=True):
         for candidate in found.ids:
@@ -130,7 +130,7 @@ async def fetch(
 
 
 def excluding(parsed: ParsedQuery) -> list[Demand]:
-    """Return demands that keep out what is excluded; phrases are checked on the text later."""
+    """Return demands for the excluded clauses; phrases are checked on the text later."""
     demands: list[Demand] = []
     for clause in parsed.excluded:
         if clause.prefix is not None:
@@ -159,7 +159,7 @@ async def _list(scope: Scope, where: Where, demand: AnyTerm | TermPrefix, ids: I
             prefix=demand.prefix,
             **where.keyed,
         )
-        # In the order of words, and once per word: sorted here, and cut to the stretch.
+        # The index returns an entry once per word, in the order of words: sort and cut here.
         distinct = {row["_id"] for row in rows}
         found = sorted((entry for entry in distinct if _within(entry, ids)), reverse=True)
         return Lookup(found, len(rows) > MAX_LIST, demand)
@@ -179,7 +179,7 @@ def _within(entry: Id, ids: Ids) -> bool:
 
 
 def _common(lists: Sequence[Lookup]) -> list[Id]:
-    """Return what all lists hold, newest first."""
+    """Return the ids that all lists hold, newest first."""
     shortest, *others = sorted(lists, key=lambda found: len(found.ids))
     sets = [set(found.ids) for found in others]
     return [candidate for candidate in shortest.ids if all(candidate in other for other in sets)]

@@ -1,8 +1,8 @@
-"""What Korean and Japanese attach to a word: left off a query, so that the bare word is found.
+"""Removes Korean and Japanese endings from words of a query, so that the bare word is found.
 
-Text in these scripts is matched piece by piece, so a word finds every form it is the beginning of,
-but not the other way round. Only endings are here that are hardly ever a word's own last letters;
-이, 가 and 의 are (고양이, 작가, 회의).
+Text in these scripts is matched piece by piece, so a word finds every form that begins with it, but
+not the other way round. The list holds only endings that are hardly ever the last letters of a
+word itself; 이, 가 and 의 often are (고양이, 작가, 회의), so they are not in it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHORTEST = 2
 def without_ending(run: str) -> str:
     """Return an unspaced run of a query without an attached particle or する; else as it is.
 
-    At least two characters stay: 토끼를 becomes 토끼, 운전하는 stays findable as 운전하, 運転する
+    At least two characters remain: 토끼를 becomes 토끼, 운전하는 stays findable as 운전하, 運転する
     becomes 運転.
     """
     if not _HANGUL.fullmatch(run):

@@ -1,4 +1,4 @@
-"""From a message to what the indexer writes: the message's own fields, and its search entry."""
+"""Builds what the indexer writes for a message: an update of the message and a search entry."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def is_searchable(message: Row, now: datetime) -> bool:
 
 
 def given_paths(message: Row, enriched: Enriched) -> list[str]:
-    """Return the paths the caller filled, which enrichment leaves alone.
+    """Return the paths filled by the caller, which enrichment must not change.
 
-    Those are recorded at the first enrichment; later ones cannot tell the caller's values from
-    earlier findings. A safety verdict of the caller's own is left alone as a whole.
+    They are recorded at the first enrichment, because later enrichments cannot tell the caller's
+    values from earlier findings. A safety verdict given by the caller is kept as a whole.
     """
     enrichment = _group(message, "enrichment")
     given: list[str] = list(enrichment.get("given", ()))
@@ -61,7 +61,7 @@ def given_paths(message: Row, enriched: Enriched) -> list[str]:
 def message_update(
     message: Row, enriched: Enriched, given: list[str], now: datetime
 ) -> Mapping[str, Any]:
-    """Return the update that stores what was found and takes the message off the work list."""
+    """Return the update that stores the findings and takes the message off the work list."""
     changed: Row = {
         "enrichment.version": ENRICHMENT_VERSION,
         "enrichment.enriched_at": now,
@@ -77,7 +77,7 @@ def message_update(
 
 
 def passed_over(reason: str, now: datetime) -> Mapping[str, Any]:
-    """Return the update for a message the index refuses: off the list, with the reason."""
+    """Return the update for a message the index cannot take: off the work list, with the reason."""
     return {
         "$set": {
             "enrichment.version": ENRICHMENT_VERSION,
@@ -149,10 +149,10 @@ def search_entry(message: Row, enriched: Enriched, given: list[str], now: dateti
 
 
 def continued(entry: Row, before: Row | None) -> Row:
-    """Return an entry with what it takes over from the one it replaces.
+    """Return an entry with the fields it takes over from the entry it replaces.
 
-    A listing that is being paged through goes on as it began (see `listing`): so an entry says
-    since when its text is searchable, and which weights it had of late.
+    A listing keeps its order while a reader turns its pages (see `listing`): so an entry records
+    since when its text has been searchable, and which weights it had recently.
     """
     now: datetime = entry["last_indexed_at"]
     if before is None or before.get("content_hash") != entry.get("content_hash"):
@@ -169,9 +169,9 @@ def continued(entry: Row, before: Row | None) -> Row:
 
 
 def removed_entry(message: Row, now: datetime) -> Row:
-    """Return what replaces the entry of a message that is no longer searchable.
+    """Return the entry that replaces the entry of a message that is no longer searchable.
 
-    It holds no text, only the revision: an indexer that was frozen with an older state in hand
+    It holds the revision and no text: an indexer that was frozen while it held an older state
     cannot overwrite it. The TTL index removes it after `REMOVED_KEPT`.
     """
     created_at: datetime = message["timestamps"]["created_at"]
@@ -199,7 +199,7 @@ def weights(message: Row, custom: Row, safety: Row) -> Row:
     Importance (the design: from the reader's response): pinned +0.3, bookmarked +0.1, tagged +0.1,
     and up to 0.15 either way by the reader's satisfaction. Engagement (what followed): shared
     +0.25, feedback +0.15, follow-up wanted +0.1. Quality: the mean of the evaluators' scores,
-    halved when moderation flags stand. Recency is worked out at query time.
+    halved when there are moderation flags. Recency is computed at query time.
     """
     satisfaction = custom.get("user_satisfaction")
     importance = 0.5
@@ -225,7 +225,7 @@ def weights(message: Row, custom: Row, safety: Row) -> Row:
 
 
 def _merged(message: Row, enriched: Enriched, given: list[str]) -> Row:
-    """Return the message as it is once the findings are stored."""
+    """Return the message as it will be after the findings are stored."""
     known = {
         **message,
         **{

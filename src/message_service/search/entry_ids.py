@@ -1,8 +1,8 @@
-"""Ids of search entries: in the order the messages were said, and the same whenever made again.
+"""Ids of search entries: ordered by the time of the message, and derived from the message.
 
-An entry's id begins with the second its message was said at, as every ObjectId does, and goes on
-with a digest of the message's own ids. So the id alone orders entries by time, ends every index key
-with something unique to page by, and a repeated indexing finds its entry.
+An entry's id begins with the second of its message's time, as every ObjectId does, and continues
+with a digest of the message's own ids. So the id orders entries by time, makes every index key
+unique for paging, and a repeated indexing finds the entry it wrote before.
 """
 
 from __future__ import annotations

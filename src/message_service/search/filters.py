@@ -26,10 +26,10 @@ class QueryFilter:
     """One filter of the query language.
 
     Attributes:
-        name: What stands before the colon.
+        name: The word before the colon.
         means: One line of help.
-        example: A value that shows its form.
-        demand: Checks a value and returns what it demands of a search entry.
+        example: An example value.
+        demand: Checks a value and returns the demand on search entries.
     """
 
     name: str
@@ -40,7 +40,7 @@ class QueryFilter:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something a message can have.
+    """A feature of a message, asked for with `has:`.
 
     Attributes:
         name: The value of `has:`.
@@ -85,7 +85,7 @@ FEATURES: tuple[Feature, ...] = (
 
 
 def feature_term(name: str) -> str:
-    """Return the index term of a feature; no word can be one, because of its colon."""
+    """Return the index term of a feature; because of its colon, no word equals it."""
     return f"has:{name}"
 
 

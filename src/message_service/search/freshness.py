@@ -29,7 +29,7 @@ _COUNTED = 1_000
 async def of_conversation(scope: Scope, conversation_id: str) -> Freshness:
     """Return up to which number a conversation is searchable.
 
-    The tail is read first: what is written after it cannot make the answer too good.
+    The highest number is read first, so that later writes cannot make the answer too good.
 
     Raises:
         NotFound: The tenant has no such conversation.
@@ -73,8 +73,8 @@ async def wait_for(
     """Wait until a conversation is searchable up to a number.
 
     Raises:
-        IndexBehind: It was not in time; says how far it is.
-        Unavailable: The database did not say in time.
+        IndexBehind: The number was not reached in time; the error says how far the index is.
+        Unavailable: The database did not answer in time.
     """
     limit = seconds + _ANSWER
     try:

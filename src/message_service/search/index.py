@@ -1,4 +1,4 @@
-"""The search index of the whole store, as operators see it: fill, watch, check, search across."""
+"""The search index of the whole store, for operators: fill, watch, check, search all tenants."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MAX_TENANTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """How the index stands.
+    """The state of the index.
 
     Attributes:
-        freshness: How far it has come.
-        entries: About how many entries there are (those removed within the last day included).
+        freshness: How far the index has come.
+        entries: Approximate number of entries (including those removed within the last day).
         version: Version of enrichment this release writes.
-        indexer: Who indexes now; None when nobody does.
+        indexer: The process that indexes now; None when there is none.
     """
 
     freshness: Freshness
@@ -63,19 +63,19 @@ class SearchIndex:
 
     @property
     def progress(self) -> IndexingProgress:
-        """What this process has indexed."""
+        """Counts of messages this process has indexed."""
         return self._indexer.progress
 
     async def run(self, stop: StopSignal | None = None) -> bool:
-        """Index until asked to stop; one process of all works at a time, the others stand by.
+        """Index until asked to stop; one process works at a time, the others stand by.
 
         Args:
-            stop: Asks to stop: the round under way is finished, for 5 seconds at most. Without
-                it, cancel the task this runs in; that ends the round at once. Nothing is lost
-                either way.
+            stop: Asks to stop: the step in progress is finished, for 5 seconds at most. Without
+                it, cancel the task that runs this call, which ends the step at once. Nothing is
+                lost either way.
 
         Returns:
-            Whether the last round was finished.
+            Whether the last step was finished.
         """
         _check_stop(stop)
         return await self._runner.run(stop)
@@ -86,8 +86,8 @@ class SearchIndex:
         """Index until nothing is due.
 
         Args:
-            most: Stop once about so many messages are done; None goes on to the end.
-            stop: Asks to stop after the round under way.
+            most: Stop after about this many messages; None goes on to the end.
+            stop: Asks to stop after the step in progress.
 
         Raises:
             Unavailable: The database cannot be reached.
@@ -98,11 +98,11 @@ class SearchIndex:
         return await self._indexer.drain(most, stop)
 
     async def close(self) -> None:
-        """End what was left on its way to the server."""
+        """End writes that are still in flight."""
         await self._indexer.close()
 
     async def status(self) -> IndexStatus:
-        """Return how the index stands."""
+        """Return the state of the index."""
         return IndexStatus(
             freshness=await freshness.of_store(self._store),
             entries=await self._store.estimated_count("message_search_index"),
@@ -113,16 +113,16 @@ class SearchIndex:
     async def find_everywhere(
         self, query: str, *, admin: bool = False, limit: int = 20
     ) -> list[tuple[str, Hit]]:
-        """Search all tenants: for operators, never for what a tenant's user can reach.
+        """Search all tenants. For operators only; never expose it to the users of a tenant.
 
         Args:
             query: As for `Search.find`.
-            admin: Must be True: the caller answers for the right to see every tenant.
+            admin: Must be True; the caller is responsible for the right to see every tenant.
             limit: Most hits, 1 to 100.
 
         Returns:
-            Tenant and hit, best first. Scores of different tenants compare, but a word's rarity is
-            each tenant's own.
+            Tenant and hit, best first. Scores of different tenants are comparable, but the rarity
+            of a word is computed for each tenant by itself.
 
         Raises:
             InvalidQuery: As for `Search.find`, or `admin` is not set, or there are more than 1,000

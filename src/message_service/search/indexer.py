@@ -1,11 +1,11 @@
-"""Writes the search index and the enrichment of messages, behind the appends.
+"""Writes the search index and the enrichment of messages after the appends.
 
-Every message carries a mark from the write that changed it; the marked ones are the work list. The
-indexer reads it, most urgent first, writes the entries, and then takes the marks off. Both writes
-are guarded by the message's revision: an indexer that was frozen with an older state in hand can
-neither overwrite a newer entry nor take off the mark of a newer change. One that dies in between
-leaves the mark, and the work is done again: every step can be repeated. The change stream only
-wakes it sooner; the list is the truth.
+The write that changes a message also marks it; the marked messages are the work list. The indexer
+reads the list, most urgent first, writes the entries, and then clears the marks. Both writes are
+guarded by the message's revision: an indexer that was frozen while it held an older state can
+neither overwrite a newer entry nor clear the mark of a newer change. If an indexer dies between the
+two writes, the mark remains and the work is done again; every step is idempotent. The change stream
+only wakes the indexer sooner; it does not decide what is indexed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class IndexingProgress:
-    """What an indexer has done since it was made.
+    """Counts of an indexer since it was created.
 
     Attributes:
         indexed: Messages whose entry was written.
@@ -76,7 +76,7 @@ class IndexingProgress:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """One message worked out: its entry and its update."""
+    """One message with its entry and its update, ready to be written."""
 
     message: Row
     entry: Row
@@ -116,14 +116,14 @@ class Indexer(Loop):
     async def drain(
         self, most: int | None = None, stop: StopSignal | None = None
     ) -> IndexingProgress:
-        """Index until nothing is due, whoever else is at it; return what was done.
+        """Index until nothing is due, without the lease; return the counts.
 
         Args:
-            most: Stop once about so many messages are done; None goes on to the end.
-            stop: Asks to stop after the round under way.
+            most: Stop after about this many messages; None goes on to the end.
+            stop: Asks to stop after the step in progress.
 
         Raises:
-            Unavailable: The database cannot be reached; what was done is done.
+            Unavailable: The database cannot be reached; finished work is kept.
         """
         begun = self.progress.done
         while not (stop is not None and stop.requested) and await self.step():
@@ -133,26 +133,26 @@ class Indexer(Loop):
         return self.progress
 
     async def close(self) -> None:
-        """End what a cancelled `drain` may have left on its way to the server."""
+        """End a write that a cancelled `drain` may have left in flight."""
         if self._writing is not None:
             await end_tasks((self._writing,))
 
     async def finish(self) -> None:
-        """Write what the last step has worked out."""
+        """Finish the write of the last step."""
         try:
             await self.settle()
         finally:
             await self.close()
 
     def figures(self) -> Mapping[str, int]:
-        """Return what was done so far."""
+        """Return the counts so far."""
         return asdict(self.progress)
 
     async def step(self) -> bool:
         """Do one round of work; False when nothing is due.
 
-        The last part of a round may still be on its way to the server when this returns; the next
-        round waits for it, and so does `settle`.
+        The last write of a step may still be in flight when this returns; the next step and
+        `settle` wait for it.
         """
         rows = await self._store.find_everywhere(
             ENRICHMENT.work, limit=_READ + len(self._in_flight), committed=True
@@ -164,7 +164,7 @@ class Indexer(Loop):
             await self.settle()
             return True
         for part in _parts(due):
-            # Each part is worked out while the server writes the one before.
+            # Each part is computed while the server writes the part before.
             ready = await self._work_out(part)
             await self.settle()
             self._in_flight = {message["_id"] for message in part}
@@ -172,10 +172,10 @@ class Indexer(Loop):
         return True
 
     async def settle(self) -> None:
-        """Wait until what is on its way to the server is written.
+        """Wait for the write in flight.
 
         Raises:
-            Unavailable: It was not; the messages are still due.
+            Unavailable: It failed; the messages are still due.
         """
         writing, self._writing = self._writing, None
         if writing is not None:
@@ -197,7 +197,7 @@ class Indexer(Loop):
         return ready
 
     async def _write(self, ready: Sequence[_Ready]) -> None:
-        """Write entries first, then take the messages off the list."""
+        """Write entries first, then clear the marks."""
         try:
             await self._write_entries(ready)
             await self._take_off(ready)
@@ -208,7 +208,7 @@ class Indexer(Loop):
                 for one in ready:
                     await self._write([one])
                 return
-            # One that the server refuses must not hold up the rest.
+            # A message that the server refuses must not hold up the others.
             message = ready[0].message
             _LOG.error("message %s not indexed: %s", message["message_id"], error.code)
             update = passed_over(error.code, self._clock.now())
@@ -219,7 +219,7 @@ class Indexer(Loop):
             self.progress.removed += sum(1 for one in ready if not one.searchable)
 
     async def _write_entries(self, ready: Sequence[_Ready]) -> None:
-        # Inserting costs the server half of an upsert, and most messages are indexed once.
+        # An insert costs the server half as much as an upsert; most messages are indexed once.
         first = [
             continued(one.entry, None)
             for one in ready
@@ -264,7 +264,7 @@ class Indexer(Loop):
             )
             for one in ready
         ]
-        # A message that changed meanwhile is not found: it keeps the mark its change has set.
+        # A message that changed meanwhile has another revision: it keeps the mark of that change.
         await self._store.update_each(MESSAGE_AT_REVISION, changes)
 
 

@@ -1,10 +1,10 @@
-"""A listing of hits: stretches of candidates from new to old, each ranked, cut into pages.
+"""A listing of hits: stretches of candidates from new to old, each ranked and cut into pages.
 
-The candidates of a stretch are the newest that may match, as many as ranking can afford for a page.
-What a page needs to go on is in its cursor: the stretch, the place in it, and what ranking must not
-see change (the moment recency is counted to, the rarity of the words). A message that is pinned or
-rated meanwhile is ranked by the weights it had at that moment, which its entry keeps for an hour:
-so it is neither skipped nor shown twice.
+The candidates of a stretch are the newest entries that may match, as many as can be ranked for a
+page. The cursor of a page holds the stretch, the place in it, and the inputs of ranking that must
+not change from page to page (the moment recency is counted to, the rarity of the words). A message
+that is pinned or rated meanwhile is ranked by the weights it had at that moment, which its entry
+keeps for an hour; so it is neither skipped nor shown twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FETCHES = 4
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a listing a page begins; what a cursor holds.
+    """The place in a listing where a page begins; the content of a cursor.
 
     Attributes:
         as_of: The moment of the first page.
@@ -43,7 +43,7 @@ class Place:
         floor: Only entries with this id or higher ones; None while the stretch is open.
         after: Score and id of the last hit shown of the stretch.
         matched: Whether hits have all the words or some.
-        rarities: What each word counts; worked out on the first page.
+        rarities: Rarity of each word; computed for the first page.
         counted: Matches of the stretches before this one.
     """
 
@@ -56,7 +56,7 @@ class Place:
     counted: int = 0
 
     def to_json(self) -> list[Any]:
-        """Return the place as a cursor holds it."""
+        """Return the place as JSON values for a cursor."""
         return [
             epoch_milliseconds(self.as_of),
             None if self.below is None else str(self.below),
@@ -69,7 +69,7 @@ class Place:
 
     @classmethod
     def from_json(cls, values: list[Any]) -> Place:
-        """Return the place a cursor held."""
+        """Return the place from the JSON values of a cursor."""
         as_of, below, floor, after, matched, rarities, counted = values
         return cls(
             from_epoch_milliseconds(as_of),
@@ -84,7 +84,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """What one stretch of the listing holds, best first.
+    """One stretch of the listing, best entries first.
 
     Attributes:
         place: Where it begins, with the rarities it was ranked by.
@@ -107,7 +107,7 @@ class Listed:
 
     Attributes:
         hits: The hits.
-        count: How many messages match, as far as was looked.
+        count: How many messages match, as far as the listing was read.
         examined: Entries read.
         follows: Where the next page begins; None at the end.
     """
@@ -125,7 +125,7 @@ class Listing:
         scope: The tenant's scope.
         clock: The present moment.
         parsed: The query.
-        where: Where it looks.
+        where: The scope of the search.
         limit: Most hits of a page.
     """
 
@@ -189,7 +189,7 @@ class Listing:
     def _candidates(lists: list[list[Lookup]], place: Place, wanted: int) -> Candidates:
         if place.matched == "all":
             return candidates.intersect([each for found in lists for each in found])
-        # A phrase or run has several lists; as one of many wishes it counts by its rarest.
+        # A phrase has several lists; among alternatives only its rarest list counts.
         single = [min(found, key=lambda each: len(each.ids)) for found in lists]
         return candidates.unite(single, place.rarities or (), wanted)
 
@@ -237,7 +237,7 @@ class Listing:
 
 
 def _order(scored: Scored) -> tuple[float, Any]:
-    """What hits are ordered by, best first; the id tells equal scores apart."""
+    """Return the sort key of a hit, best first; the id breaks ties."""
     return scored.score, scored.entry["_id"]
 
 
@@ -248,5 +248,5 @@ def _bounds(parsed: ParsedQuery, place: Place) -> tuple[Any, Any]:
         if isinstance(demand, Said) and demand.since is not None:
             start = first_id(demand.since)
             low = start if low is None else max(low, start)
-    # `to:` is left to the fetch: its last second may be shared with what comes after.
+    # `to:` is checked by the fetch: later entries may share its last second.
     return low, place.below

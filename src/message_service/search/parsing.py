@@ -2,8 +2,8 @@
 
     pizza "extra cheese" -pineapple napol* role:user from:2025-01-01 has:link
 
-Every word must be found (in any of its inflected forms), every phrase as it stands, nothing that
-follows a minus. Letters' case and accents do not matter. Stop words count only inside phrases.
+A hit has every word (in any of its inflected forms) and every phrase, and nothing that follows a
+minus. Case and accents are ignored. Stop words count only inside phrases.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BY_SCRIPT = (
 
 
 class ClauseKind(StrEnum):
-    """What a clause looks for."""
+    """The kinds of clauses."""
 
     WORD = "word"
     PREFIX = "prefix"
@@ -56,14 +56,14 @@ class ClauseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One thing looked for, or to be absent.
+    """One part of a query that must be found, or must be absent.
 
     Attributes:
         kind: Word, prefix, phrase, or label (a feature or topic).
         text: Its folded text, as a hit's normalized text holds it.
-        lookups: What the index must hold, each a list of equivalent terms; all are needed.
-        prefix: What a term must begin with, when that is how it is looked up.
-        stems: Stems a word may also be met by.
+        lookups: Lists of equivalent terms; the entry must have a term of each list.
+        prefix: The beginning of a term, for a clause that is looked up by prefix.
+        stems: Stems that also count as the word.
         negated: Whether it must be absent.
     """
 
@@ -77,12 +77,12 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A query, understood.
+    """A parsed query.
 
     Attributes:
-        clauses: What must be found.
-        excluded: What must be absent.
-        demands: What the filters demand of an entry besides its terms.
+        clauses: Clauses that must be found.
+        excluded: Clauses that must be absent.
+        demands: Demands of the filters on fields of the entry.
         within: Values of `conversation:` and `user:`, by field.
         ignored: Stop words and signs that were left out.
     """
@@ -95,11 +95,11 @@ class ParsedQuery:
 
 
 def parse_query(text: str) -> ParsedQuery:
-    """Return what a query asks for.
+    """Parse a query.
 
     Raises:
-        InvalidQuery: It is empty or too long, has unbalanced quotes, an unknown filter, a wrong
-            value, too short a prefix, or only excludes.
+        InvalidQuery: The query is empty or too long, has unbalanced quotes, an unknown filter, a
+            wrong value or too short a prefix, or it only excludes.
     """
     cleaned = _checked(text)
     language = _language_filter(cleaned)
@@ -193,7 +193,7 @@ def _add_filter(
 
 
 def _words(written: str, language: str | None) -> Iterator[Clause]:
-    """Yield the clauses of something typed without quotes."""
+    """Yield the clauses of unquoted text."""
     starred = written.endswith("*") and len(written) > 1
     runs: list[tuple[int, int]] = []
     singles: list[Clause] = []

@@ -11,9 +11,9 @@
 `tf` is the saturating term frequency of BM25 with its usual constants (k1 = 1.2, b = 0.75;
 Robertson & Zaragoza 2009, Foundations and Trends in IR 3:4) for an average length of 20 words.
 Proximity is the share of neighbouring words of the query that stand side by side, in order. The
-weight is at least one half, so that it reorders but never buries a better text. Importance,
-engagement and quality are stored in the entry (`entries`); recency is worked out when asked, for a
-score frozen at indexing would be wrong a week later.
+weight is at least one half, so that it reorders hits but cannot outweigh a much better text.
+Importance, engagement and quality are stored in the entry (`entries`); recency is computed at query
+time, because a score stored at indexing would be wrong a week later.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Scored:
 
 
 def rarity(found: int) -> float:
-    """Return what a word counts for that `found` messages of the scope have."""
+    """Return the rarity of a word that `found` messages of the scope have."""
     return round(1 / math.log2(2 + found), 4)
 
 
@@ -66,7 +66,7 @@ def score(
 
     Args:
         entry: The entry, as `ENTRY_FIELDS` has it.
-        clauses: What was looked for.
+        clauses: The clauses of the query.
         rarities: Their rarities.
         as_of: The moment recency is counted to.
     """
@@ -104,7 +104,7 @@ def score(
 
 
 def holds(clause: Clause, normalized: str) -> bool:
-    """Whether a text holds a phrase as it stands."""
+    """Whether a text holds a phrase."""
     return _phrase_count(clause.text, normalized) > 0
 
 

@@ -1,7 +1,7 @@
 """Compares the messages with the index, entry by entry, and repairs what differs.
 
-Both are read once, in the same order and side by side, in bounded memory. A message that waits on
-the indexer's work list is not a difference: it is about to be seen to.
+Both are read once, in the same order and side by side, in bounded memory. A message on the work list
+does not count as a difference: the indexer will process it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class IndexCheck:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         messages: Messages compared.
         entries: Entries compared.
-        waiting: Messages on the indexer's work list, left to it.
+        waiting: Messages on the indexer's work list, which are not compared.
         missing: Searchable messages without an entry.
         stale: Messages whose entry is of an earlier revision.
-        refused: Those of the missing and stale ones that the index could not take; repairing them
-            tries once more.
+        refused: Missing and stale messages that the index could not take; a repair tries them
+            again.
         orphans: Entries without a searchable message.
         repaired: Whether the differences were repaired: missing and stale ones put on the work
             list, orphans removed.
@@ -65,7 +65,7 @@ class IndexCheck:
 
     @property
     def clean(self) -> bool:
-        """Whether index and messages agree, but for what is waiting."""
+        """Whether index and messages agree, apart from waiting messages."""
         return not (self.missing or self.stale or self.orphans)
 
 

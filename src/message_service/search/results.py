@@ -1,4 +1,4 @@
-"""What a search answers with."""
+"""Results of a search."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Matched = Literal["all", "some"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a hit's score came about: `score = text * weight` (see `ranking`).
+    """How a hit's score was computed: `score = text * weight` (see `ranking`).
 
     Attributes:
         text: Relevance of the text to the query.
-        words: What each word, prefix or phrase gave to it.
-        proximity: What words standing together, in the query's order, gave to it.
+        words: The share of each word, prefix or phrase in it.
+        proximity: The share of query words that stand together, in the query's order.
         weight: The factor of the design's weights.
         weights: Each weight, 0 to 1: importance, recency, engagement, quality.
     """
@@ -40,9 +40,9 @@ class Hit:
 
     Attributes:
         message: The message as it is now.
-        score: What the order is by, highest first.
-        snippet: A piece of its text, with the places that matched.
-        explanation: How the score came about.
+        score: The score hits are ordered by, highest first.
+        snippet: A piece of its text, with the matching places.
+        explanation: How the score was computed.
     """
 
     message: StoredMessage
@@ -119,7 +119,7 @@ class SearchPage(Page[Hit]):
         count: How many messages match.
         matched: "all" when every hit has every word; "some" when none had, and these have a part.
         freshness: How far the index has come.
-        notes: What the caller should know: words left out, why nothing was found.
+        notes: Remarks for the caller: words left out, why nothing was found.
         examined: Index entries read to find these hits.
     """
 

@@ -56,9 +56,9 @@ class Search:
     ) -> SearchPage:
         """Return the messages that match a query, best first.
 
-        The query language is in `search.parsing` and `docs/how-to/search.md`. The scope must be
-        named: a user, a conversation (or both), by argument or by `user:` and `conversation:`, or
-        the whole tenant. Deleted and expired messages are never returned, indexed or not.
+        The query language is described in `search.parsing` and `docs/how-to/search.md`. A scope is
+        required: a user, a conversation (or both), by argument or by `user:` and `conversation:`,
+        or the whole tenant. Deleted and expired messages are never returned, indexed or not.
 
         Args:
             query: Words, "phrases", -exclusions, prefixes* and filters; up to 1,000 characters.
@@ -66,11 +66,11 @@ class Search:
             conversation_id: Search this conversation.
             whole_tenant: Search everything the tenant has.
             limit: Most hits, 1 to 100.
-            cursor: `next` of an earlier page of the same search. Messages indexed anew since the
-                first page are left out of later ones, so that nothing is shown twice.
-            min_sequence: Wait until the conversation is searchable up to this number: one's own
-                write.
-            wait: Longest wait for that, in seconds, up to a day.
+            cursor: `next` of an earlier page of the same search. Messages whose text was indexed
+                after the first page are left out of later pages, so that none is shown twice.
+            min_sequence: Wait until the conversation is searchable up to this number (to find
+                what was just appended).
+            wait: Longest wait for `min_sequence`, in seconds, up to a day.
 
         Raises:
             InvalidQuery: The query cannot be understood, or no scope was named.
@@ -117,8 +117,8 @@ class Search:
     ) -> list[StoredMessage]:
         """Return a user's messages holding any of these words, best match first.
 
-        The source design's text query, answered by its text index `idx_optimized_text_search`;
-        `find` is better in every respect. `raw["score"]` is the server's text score.
+        The text query of the source design, answered by its text index
+        `idx_optimized_text_search`; prefer `find`. `raw["score"]` is the server's text score.
 
         Args:
             user_id: The user.

@@ -1,8 +1,8 @@
-"""From ranked entries to hits: the messages as they are now, or nothing.
+"""Turns ranked entries into hits, from the messages as they are now.
 
-An entry is a moment behind its message. What was deleted, has expired, or was edited so that it no
-longer matches is dropped here, so that the index being behind can hide a message but never show one
-that should not be seen.
+An entry may be older than its message. Messages that were deleted, have expired, or were edited so
+that they no longer match are dropped here. So an index that is behind can miss a message, but never
+shows one that must not be seen.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def is_shown(message: Row, now: datetime) -> bool:
 
 
 def fits(parsed: ParsedQuery, normalized: str, matched: Matched) -> bool:
-    """Whether a text has the phrases asked for and none that is excluded."""
+    """Whether a text has the phrases of the query and none of the excluded phrases."""
     if any(
         ranking.holds(clause, normalized)
         for clause in parsed.excluded
@@ -87,7 +87,7 @@ def make_hit(parsed: ParsedQuery, scored: Scored, message: Row, matched: Matched
 
 
 def _worded(clauses: Sequence[Clause]) -> list[Clause]:
-    """Return the clauses that a text can meet: features and topics are not in it."""
+    """Return the clauses that a text can match: all but features and topics."""
     return [clause for clause in clauses if clause.kind is not ClauseKind.LABEL]
 
 

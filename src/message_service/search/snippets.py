@@ -1,7 +1,7 @@
-"""Pieces of text with the matching places marked; no character is ever cut in two.
+"""Snippets: pieces of text with the matching places marked; no character is cut in two.
 
-Places are found in the text itself, with the same analysis that built the index, so what is marked
-is what matched: inflected forms, parts of unspaced text, letters with and without accents.
+Places are found in the text itself, with the analysis that built the index, so the marks are on
+what matched: inflected forms, parts of unspaced text, letters with and without accents.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Snippet:
 
     Attributes:
         text: The piece; an ellipsis stands where text was left out.
-        highlights: Start and end of each matching place in it, in code points, in order, apart.
+        highlights: Start and end of each matching place, in code points, in order, not touching.
     """
 
     text: str
@@ -61,11 +61,11 @@ class Snippet:
 
 
 def make_snippet(text: str, clauses: Sequence[Clause], language: str) -> Snippet:
-    """Return the piece of a text that shows best why it matched.
+    """Return the piece of a text that best shows why it matched.
 
     Args:
         text: The message's text.
-        clauses: What was looked for.
+        clauses: The clauses of the query.
         language: Language the text was stemmed in.
     """
     cleaned = sanitize(text)[:_SCANNED]
@@ -189,7 +189,7 @@ def _window(text: str, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _word_start(text: str, start: int) -> int:
-    """Move a beginning back to that of its word, if that is near."""
+    """Move a start back to the start of its word, if that is near."""
     if start == 0 or text[start - 1].isspace():
         return start
     space = max(
@@ -199,7 +199,7 @@ def _word_start(text: str, start: int) -> int:
 
 
 def _edges(text: str) -> list[int] | None:
-    """Return the boundaries of what readers see as characters; None when each is a code point."""
+    """Return the boundaries of grapheme clusters; None when each is one code point."""
     if text.isascii():
         return None
     return [0, *(match.end() for match in _GRAPHEME.finditer(text))]

@@ -1,7 +1,7 @@
 """Finds messages enriched by another version and puts them on the work list, a stretch at a time.
 
-It goes on only while nothing else is due, and remembers how far it came, so a new version of an
-enricher reaches every message without holding up live ones, and through any number of restarts.
+The sweep goes on only while nothing else is due, and stores its position. So a new version of an
+enricher reaches every message without delaying live messages, across any number of restarts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Sweep:
         self._done = False
 
     async def step(self) -> bool:
-        """Look at the next stretch; False when all have been looked at."""
+        """Check the next stretch; False when all messages have been checked."""
         if self._done:
             return False
         state = await self._record.read()
