@@ -161,7 +161,7 @@ async def end_tasks(
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio does not report it as never retrieved
     for task in pending:
-        _LOG.error("a task did not end although it was cancelled for %g s: %r", seconds, task)
+        _LOG.error("a task does not end, cancelled for %g s: %r", seconds, task)
     if cancelled is not None:
         raise cancelled
     return pending

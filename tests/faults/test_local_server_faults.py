@@ -196,7 +196,7 @@ async def test_a_hung_server_is_reported_then_killed_and_says_so(
 ) -> None:
     server = await manager.start()
     os.kill(server.pid, signal.SIGSTOP)
-    with pytest.raises(errors.LocalServerError, match=f"pid {server.pid}.*does not take writes"):
+    with pytest.raises(errors.LocalServerError, match=f"pid {server.pid}.*does not accept writes"):
         await manager.status()
     assert await manager.stop(wait=0.5) == Stopped(server.pid, killed=True)
     assert (await manager.start()).pid != server.pid

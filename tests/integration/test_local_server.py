@@ -271,7 +271,7 @@ async def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:
     occupied.write_text("")
     for directory in (occupied, occupied / "below"):
         with pytest.raises(
-            errors.LocalServerError, match=f"{directory} cannot hold .*(exists|directory)"
+            errors.LocalServerError, match=f"{directory} cannot be used .*(exists|directory)"
         ):
             await LocalServerManager(directory, None).start()
         assert await LocalServerManager(directory, None).status() is None

@@ -307,14 +307,14 @@ def test_a_truncated_export_gives_its_whole_conversations(tmp_path: Path) -> Non
     file.write_text(f"{text[:-1]}, {text[1:60]}")
     conversations = read([file])
     assert next(conversations).external_id == "c1"
-    with pytest.raises(errors.InvalidImport, match=r"conversations\.json breaks off"):
+    with pytest.raises(errors.InvalidImport, match=r"conversations\.json is truncated"):
         next(conversations)
 
 
 def test_other_lists_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     file.write_text('[{"persona": []}]')
-    with pytest.raises(errors.InvalidImport, match="is no ChatGPT export: item 1"):
+    with pytest.raises(errors.InvalidImport, match="is not a ChatGPT export: item 1"):
         next(read([file]))
     file.write_text("[]")
     assert list(read([file])) == []

@@ -79,7 +79,7 @@ def test_other_objects_and_cut_files_are_refused(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(file.read_bytes()[:-8]))
     conversations = read([packed])
     assert next(conversations).external_id == "a"
-    with pytest.raises(errors.InvalidImport, match="breaks off"):
+    with pytest.raises(errors.InvalidImport, match="is truncated"):
         next(conversations)
 
 

@@ -64,7 +64,7 @@ def test_many_damaged_records_are_another_format(
     path = tmp_path / "file"
     path.write_text("[" + "{}, " * damaged + '{"mapping": {}}]')
     if refused:
-        with pytest.raises(errors.InvalidImport, match="is no ChatGPT export"):
+        with pytest.raises(errors.InvalidImport, match="is not a ChatGPT export"):
             next(FORMATS[0].read([path]))
     else:
         assert len(list(FORMATS[0].read([path]))) == damaged + 1

@@ -113,12 +113,12 @@ def test_a_log_without_a_date_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(errors.InvalidImport, match="has no date in its name"):
         list(read([tmp_path]))
     (tmp_path / name).write_text("{}\n")
-    with pytest.raises(errors.InvalidImport, match="is no IRC log"):
+    with pytest.raises(errors.InvalidImport, match="is not an IRC log"):
         list(read([tmp_path]))
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.InvalidImport, match="is no IRC log"):
+    with pytest.raises(errors.InvalidImport, match="is not an IRC log"):
         log(tmp_path, '{"question_id": 81}')
     with pytest.raises(errors.InvalidImport, match=r"annotation\.txt holds no link in line 2"):
         log(tmp_path, "[10:00] <a> x", links="0 0 -\nthread 1\n")

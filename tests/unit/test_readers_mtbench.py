@@ -159,7 +159,7 @@ def test_errors(tmp_path: Path) -> None:
     for records, problem in (
         ([answer("m", "1")], "there is no question file"),
         ([QUESTION, QUESTION], "repeats question 81 in line 2"),
-        ([{"prompt": {}}], "is neither questions nor answers"),
+        ([{"prompt": {}}], "is neither a question nor an answer file"),
     ):
         file.write_text(jsonl(*records))
         with pytest.raises(errors.InvalidImport, match=problem):

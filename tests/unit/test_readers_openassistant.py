@@ -117,7 +117,7 @@ def test_a_broken_line_does_not_hide_the_others(tmp_path: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     flat = {"message_id": "1", "parent_id": None, "text": "x", "role": "prompter"}
-    with pytest.raises(errors.InvalidImport, match="is no file of Open Assistant trees"):
+    with pytest.raises(errors.InvalidImport, match="is not a file of Open Assistant trees"):
         next(read([write(tmp_path, flat)]))
     with pytest.raises(errors.InvalidImport, match="line 1 holds no message with 'replies'"):
         next(read([write(tmp_path, {"question_id": 1})]))

@@ -1,1 +1,1 @@
-"""The database as data, and nothing that acts: collections, indexes, views, queries."""
+"""The database declared as data: collections, indexes, views, queries, followers."""

@@ -1,9 +1,9 @@
 """The catalogue: every collection, index, shard key, view and query of `message_service`.
 
-The 23 indexes of the source design are in `collections/` under their names; where one differs,
-`correction` says why (the long form is in `docs/deviations.md`). Two rules shape them all: a query
-is scoped to a tenant, so `tenant_id` is an equality in every key that is not hashed; and a unique
-key begins with the shard key, so that the catalogue is legal on a sharded cluster.
+The 23 indexes of the source design are in `collections/` under their names; where an index differs,
+`correction` gives the reason (details are in `docs/deviations.md`). Two rules apply to all of them:
+a query is scoped to a tenant, so `tenant_id` is an equality in every key that is not hashed; and a
+unique key begins with the shard key, so that the catalogue is legal on a sharded cluster.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def catalogue(followed_by: Sequence[Follower] = FOLLOWERS) -> Catalogue:
 
 
 CATALOGUE = catalogue()
-"""What the database must look like."""
+"""The declared catalogue."""
 
 QUERIES: tuple[Query, ...] = (
     *declared_in(queries, Query),

@@ -1,7 +1,7 @@
-"""What a search can demand of a search entry, and the condition on stored entries it stands for.
+"""Demands of a search on search entries, and the conditions they are translated to.
 
-Search builds demands; only this module knows where the values stand in an entry. A value is only
-ever compared, so none can become an operator.
+Search builds demands; only this module knows the fields of an entry. Values are only compared, so
+they cannot become operators.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class SearchableSince:
-    """The text was searchable at this moment already: it cannot appear while pages are turned."""
+    """The text was searchable at this moment, so that it cannot appear between two pages."""
 
     moment: datetime
 
@@ -94,7 +94,7 @@ Demand = AnyTerm | TermPrefix | FieldIs | Said | SearchableSince | NotExpired | 
 
 
 def condition(demand: Demand) -> Filter:
-    """Return the condition on entries that a demand stands for."""
+    """Return the condition on entries for a demand."""
     match demand:
         case AnyTerm(terms):
             return {TERMS: any_of(terms)}
@@ -123,11 +123,11 @@ def condition(demand: Demand) -> Filter:
 
 
 def any_of(terms: tuple[str, ...]) -> Any:
-    """Return the condition on the list of terms that one of these is in it."""
+    """Return the condition that the list of terms holds one of these."""
     return terms[0] if len(terms) == 1 else {"$in": list(terms)}
 
 
 def begins_with(prefix: str) -> Any:
-    """Return the condition on the list of terms that one of them begins with a prefix."""
-    # $elemMatch: bounds on both ends of one element, which an array field otherwise lacks.
+    """Return the condition that the list of terms holds one that begins with a prefix."""
+    # $elemMatch applies both bounds to one element; without it they may match two elements.
     return {"$elemMatch": {"$gte": prefix, "$lt": prefix + _LAST}}

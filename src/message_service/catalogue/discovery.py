@@ -1,4 +1,4 @@
-"""Finds what the files of a package declare, so that a declaration is written once, in its file."""
+"""Finds the declarations in the files of a package, so that each is written once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 
 class Named(Protocol):
-    """A declaration: it has a name that no other of its kind has."""
+    """A declaration; its name is unique among those of its kind."""
 
     @property
     def name(self) -> str:

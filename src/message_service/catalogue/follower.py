@@ -1,8 +1,8 @@
-"""A follower: whoever has work to do after every change of a message, and the mark that says so.
+"""Followers: work that must be done after every change of a message, and its mark.
 
-The mark is set by the write that changes the message, in the same document, so no change can be
-missed; it is cleared by the follower, guarded by the revision, so no newer change is. A partial
-index over the marks is the follower's work list. See decisions 10 and 17.
+The write that changes the message sets the mark in the same document, so no change can be missed.
+The follower clears the mark under the revision, so a newer change keeps its mark. A partial index
+over the marks is the follower's work list. See decisions 10 and 17.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Follower:
     """One follower of messages.
 
     Attributes:
-        name: Its name; names its mark, index and queries.
-        purpose: What it does after a change, one line.
-        fields: Fields of a message it needs, besides those that name the message and its revision.
-        group: Where its mark stands in a message; empty for a place of its own, `marks.<name>`.
+        name: Its name; mark, index and queries are named after it.
+        purpose: Its work after a change, in one line.
+        fields: Fields of a message it reads, besides the ids and the revision.
+        group: Path of its mark in a message; empty for the default, `marks.<name>`.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Follower:
 
     @cached_property
     def cleared(self) -> Mapping[str, str]:
-        """What `$unset` takes to clear the mark, by path."""
+        """The `$unset` that clears the mark, by path."""
         return {self.pending: "", self.since: ""} if self.group else {self._group: ""}
 
     @cached_property
@@ -72,7 +72,7 @@ class Follower:
 
     @cached_property
     def work(self) -> Query:
-        """What is due, most urgent and longest waiting first."""
+        """The query for due messages, most urgent and longest waiting first."""
 
         def due() -> Filter:
             return {self.pending: {"$exists": True}}
@@ -92,7 +92,7 @@ class Follower:
 
     @cached_property
     def oldest(self) -> Query:
-        """The longest waiting message of one rank."""
+        """The query for the longest waiting message of one rank."""
 
         def of_rank(rank: int) -> Filter:
             return {self.pending: rank}

@@ -1,4 +1,4 @@
-"""The words a catalogue is written in."""
+"""The types of a catalogue."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Index:
     Attributes:
         name: Its name on the server.
         keys: Field paths and directions, in order.
-        purpose: What it is for, one line.
+        purpose: Its purpose in one line.
         unique: Whether it forbids duplicates.
         partial: Partial filter expression.
         expire_after_seconds: Makes it a TTL index.
         weights: Text weights by path (a text index only).
-        correction: Why it differs from the source design; None when it does not or is ours.
-        added: Whether the source design lacks it.
+        correction: Why it differs from the source design; None when it does not.
+        added: Whether it is not in the source design.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view; it holds nothing, so it is redefined in place when its declaration changes."""
+    """One view; when its declaration changes, it is redefined in place."""
 
     name: str
     on: str
@@ -69,7 +69,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything declared."""
+    """All collections and views."""
 
     version: int
     collections: tuple[Collection, ...]

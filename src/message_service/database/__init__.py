@@ -1,1 +1,1 @@
-"""The one place that owns the driver: client, capabilities, scope, error translation."""
+"""The driver: client, store and scopes, transactions, leases, error translation."""

@@ -1,4 +1,4 @@
-"""Collections by name, for reads and writes inside a transaction or outside of one."""
+"""Access to collections by name, inside or outside a transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Access:
         self._collections: dict[tuple[str, bool], AsyncCollection[Row]] = {}
 
     def collection(self, name: str, *, committed: bool = False) -> AsyncCollection[Row]:
-        """Return a collection; `committed` reads only what a majority holds."""
+        """Return a collection; with `committed`, reads see only majority-committed data."""
         known = self._collections.get((name, committed))
         if known is None:
             concern = COMMITTED if committed else None
@@ -54,7 +54,7 @@ class Access:
             projection=None if whole else query.projection,
             sort=list(query.sort) or None,
             limit=limit,
-            # A known page comes whole in one batch instead of the default 101 documents.
+            # A page of known size arrives in one batch instead of the default 101 documents.
             batch_size=limit + 1 if limit else 0,
             hint=hint_of(query),
             comment=query.name,

@@ -1,4 +1,4 @@
-"""Writes of many documents in one round trip, of any tenants."""
+"""Bulk writes: many documents of any tenants in one round trip."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One document an insert did not write.
+    """A document that an insert did not write.
 
     Attributes:
-        position: Its place in the list given.
-        error: Why; `AlreadyExists` when it met a unique index.
+        position: Its position in the inserted list.
+        error: The reason; `AlreadyExists` for a conflict with a unique index.
         fields: The fields of that index, in order; empty otherwise.
     """
 
@@ -40,7 +40,7 @@ class TargetedUpdate:
 
     Attributes:
         tenant_id: The tenant.
-        values: What the query's `build` takes.
+        values: The values for the query's `build`.
         update: The update.
     """
 
@@ -112,7 +112,7 @@ async def delete_each(
 async def _send(
     access: Access, query: Query, operations: Sequence[Operation], *, keep_newer: bool = False
 ) -> BulkWriteResult | None:
-    """Send operations in any order; None when some met a newer document and were to leave it."""
+    """Send operations, unordered; None when some left a newer document in place."""
     with translated():
         try:
             return await access.collection(query.collection).bulk_write(
@@ -128,11 +128,11 @@ async def _send(
 
 
 def _refusals(access: Access, error: BulkWriteError) -> list[Refused]:
-    """Return what the server refused, where the rest is written.
+    """Return the refused documents of a bulk write whose other documents are written.
 
     Raises:
-        BulkWriteError: The rest may not be written: there was no majority for it, or this is a
-            transaction, which the server gives up at the first refusal.
+        BulkWriteError: The other documents may not be written: a majority did not confirm them,
+            or this is a transaction, which the server aborts at the first refusal.
     """
     if error.details.get("writeConcernErrors") or access.session is not None:
         raise error

@@ -59,9 +59,9 @@ def build_client(
 ) -> AsyncMongoClient[Row]:
     """Return a client for `uri`, not yet connected.
 
-    The source design's Node options are given under PyMongo's names; `family`, `keepAlive` and
-    `keepAliveInitialDelay` have none (TCP keep-alive is always on). A client belongs to the event
-    loop it is first used in.
+    The Node options of the source design are set under PyMongo's names; `family`, `keepAlive` and
+    `keepAliveInitialDelay` have no counterpart (TCP keep-alive is always on). A client belongs to
+    the event loop it is first used in.
 
     Raises:
         InvalidInput: The connection string or an option in it is wrong.
@@ -94,15 +94,15 @@ def build_client(
     with translated():
         try:
             return AsyncMongoClient(uri, **options)
-        except ValueError as error:  # a port that is none, for example
+        except ValueError as error:  # an invalid port, for example
             raise errors.InvalidInput("uri", str(error), "Check the connection string") from None
 
 
 async def disconnect(client: AsyncMongoClient[Row]) -> None:
-    """Close a client, in seconds even when the server is silent.
+    """Close a client; takes seconds at most, even when the server is silent.
 
-    The driver says goodbye first (`endSessions`, `killCursors`) and waits for the answers. Each
-    try skips what the one before gave up; what is left ends with the connections.
+    The driver first sends `endSessions` and `killCursors` and waits for the answers. Each try
+    skips what the try before gave up; the rest ends with the connections.
     """
     for _ in range(_CLOSE_TRIES):
         try:

@@ -1,4 +1,4 @@
-"""Server commands whose refusals are part of the conversation."""
+"""Server commands whose refusals may be expected answers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ async def run_command(
     """Run a command and return the server's answer.
 
     Args:
-        database: Where to run it.
+        database: The database to run it on.
         command: The command, its name first.
-        tolerate: Error codes that are answers: for these the refusal itself is returned, with
-            `ok` 0, `code` and `errmsg`.
+        tolerate: Error codes for which the refusal itself is returned, with `ok` 0, `code` and
+            `errmsg`.
 
     Raises:
         MessageServiceError: The server refused with another code, or did not answer.
@@ -51,9 +51,9 @@ async def run_command(
 
 @contextmanager
 def unhurried() -> Generator[None]:
-    """Lift the client's socket timeout: building an index or reading all takes what it takes.
+    """Lift the client's socket timeout, for commands of any duration (index builds, full reads).
 
-    A lost server is still noticed, by TCP keep-alive.
+    TCP keep-alive still detects a lost server.
     """
     with pymongo.timeout(_UNHURRIED_SECONDS):
         yield

@@ -1,4 +1,4 @@
-"""What BSON can hold."""
+"""BSON encoding of values given by callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def encoded_size(field: str, values: Mapping[str, Any]) -> int:
     """Return the BSON size of caller-given values, in bytes.
 
     Raises:
-        InvalidInput: BSON cannot hold one of them.
+        InvalidInput: BSON cannot store one of the values.
     """
     try:
         return len(bson.encode(values))
@@ -29,5 +29,5 @@ def encoded_size(field: str, values: Mapping[str, Any]) -> int:
 
 
 def object_id(text: str) -> ObjectId:
-    """Return the `_id` that `text` spells (24 hexadecimal digits, from our own signed cursor)."""
+    """Return the `_id` for 24 hexadecimal digits, taken from a signed cursor."""
     return ObjectId(text)

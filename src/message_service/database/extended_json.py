@@ -1,4 +1,4 @@
-"""Stored documents as JSON lines and back, without loss (MongoDB Extended JSON v2, relaxed)."""
+"""Converts stored documents to JSON lines and back, lossless (Extended JSON v2, relaxed)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPTIONS = json_util.RELAXED_JSON_OPTIONS.with_options(tz_aware=True, tzinfo=UTC
 
 
 def to_line(document: dict[str, Any]) -> str:
-    """Return one line of JSON, names sorted, so that equal documents give equal bytes."""
+    """Return one line of JSON with sorted names, so that equal documents give equal bytes."""
     return json_util.dumps(
         document,
         json_options=_OPTIONS,

@@ -1,8 +1,8 @@
-"""A lease: which process may do what one process at a time should do.
+"""Leases: let one process at a time do a piece of background work.
 
-It is one document, taken and renewed by the server's clock. A holder that dies stops renewing, and
-the lease expires. Two holders can overlap (one frozen for longer than its lease and then thawed),
-so what is done under a lease must be safe to do twice; the lease saves work, it does not protect
+A lease is one document, acquired and renewed by the server's clock. A holder that dies stops
+renewing, and its lease expires. Two holders can overlap (a process frozen for longer than its lease
+and then thawed), so work under a lease must be idempotent: a lease saves work, it does not protect
 data.
 """
 
@@ -23,12 +23,12 @@ _IN_FORCE = {"$gt": ["$expires_at", "$$NOW"]}
 
 
 class Lease:
-    """A lease, held or not.
+    """A lease.
 
     Args:
-        database: Where.
+        database: The database.
         name: Its name, the document's `_id`.
-        holder: Who asks; unique to this asker.
+        holder: The name of the holder that acquires it; must be unique.
         seconds: How long it lasts without renewal.
     """
 
@@ -41,13 +41,13 @@ class Lease:
         self.seconds = seconds
 
     async def renew(self, note: Mapping[str, Any] | None = None) -> Row | None:
-        """Hold it for its full length again.
+        """Extend the lease by its full length.
 
         Args:
-            note: What the holder reports of its work; None leaves the last report.
+            note: The holder's report on its work; None keeps the last report.
 
         Returns:
-            The lease's document as it is then; None when it expired and may be another's.
+            The lease's new document; None when another holder has it or it was released.
         """
         values = self._until()
         if note is not None:
@@ -60,7 +60,7 @@ class Lease:
             )
 
     async def try_acquire(self) -> Row:
-        """Take the lease if it is free or expired, and not paused; return its document then."""
+        """Acquire the lease if it is free or expired, and not paused; return its new document."""
         free = {
             "$and": [
                 {"$eq": [{"$ifNull": ["$paused_at", None]}, None]},
@@ -110,13 +110,13 @@ class Lease:
 
 
 async def holder_of(database: AsyncDatabase[Row], name: str) -> str | None:
-    """Return who holds a lease now; None when nobody does."""
+    """Return the present holder of a lease; None when there is none."""
     found = await read_lease(database, name)
     return found["holder"] if found.get("in_force") else None
 
 
 async def read_lease(database: AsyncDatabase[Row], name: str) -> Row:
-    """Return a lease's document, and under `in_force` whether it is held now; empty when unknown.
+    """Return a lease's document with `in_force` (whether it is held now); empty when unknown.
 
     The fields are `holder`, `acquired_at`, `expires_at`, `paused_at` and `loop` (the last report).
     """
@@ -133,7 +133,7 @@ async def read_lease(database: AsyncDatabase[Row], name: str) -> Row:
 
 
 async def set_paused(database: AsyncDatabase[Row], name: str, *, paused: bool) -> None:
-    """Keep a lease from being acquired, or end that; its holder sees it at the next renewal."""
+    """Pause a lease or end the pause; the holder notices a pause at its next renewal."""
     stage = {"$set": {"paused_at": "$$NOW" if paused else None}}
     with translated():
         await database.get_collection(COLLECTION).update_one({"_id": name}, [stage], upsert=True)

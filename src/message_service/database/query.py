@@ -1,4 +1,4 @@
-"""A query as data: what it asks, which index answers it, what it may cost."""
+"""A query as data: its filter, the index that answers it, its cost limits."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Sort = tuple[tuple[str, int | Mapping[str, str]], ...]
 class Query:
     """One declared query.
 
-    Every read and every filtered write goes through one of these, so that its plan can be checked
-    in tests, at start-up and live, and so that no filter is built from outside.
+    Every read and every filtered write uses a declared query, so that its plan can be checked in
+    tests and live, and so that callers cannot pass filters.
 
     Attributes:
         name: Stable name; sent as the command's comment.
-        collection: The collection asked.
-        purpose: What it is for, one line.
+        collection: The collection it reads.
+        purpose: Its purpose in one line.
         index: Name of the index that must answer it.
         build: Builds the filter from named values. `tenant_id` is added by the scope.
         sort: Sort keys, in order.
         projection: Fields returned; None for whole documents.
-        examined_ratio: Most documents examined per document returned ...
-        examined_slack: ... plus this many.
-        scatter: Why it may be sent to every shard; None when the filter carries the shard key.
-        hinted: Whether the index is forced, so that the planner cannot flip.
-        example: Values for `build` that show its shape, for plan checks and the reference.
+        examined_ratio: Highest number of documents examined per document returned.
+        examined_slack: Documents that may be examined in addition.
+        scatter: Why it may be sent to every shard; None when the filter has the shard key.
+        hinted: Whether the index is forced, so that the planner cannot choose another.
+        example: Example values for `build`, for plan checks and the reference.
         stages: Aggregation stages after the match; empty for a find.
-        all_tenants: Why the service's own machinery asks it of all tenants together; None for a
-            query of one tenant.
+        all_tenants: Why the service runs it for all tenants together; None for a query of one
+            tenant.
     """
 
     name: str

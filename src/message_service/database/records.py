@@ -1,4 +1,4 @@
-"""What the service's own machinery remembers: single documents, apart from tenants' data."""
+"""Single documents of the service itself, apart from tenants' data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from message_service.database.translate import translated
 from message_service.documents.row import Row
 
 COLLECTION = "schema_state"
-"""Holds the schema's version, leases, the progress of loops, and the cursor secret."""
+"""The collection of the schema's version, leases, reports of loops, and the cursor secret."""
 
 
 class Record:
     """One document, read and replaced as a whole.
 
     Args:
-        database: Where.
+        database: The database.
         name: The document's `_id`.
     """
 
@@ -26,7 +26,7 @@ class Record:
         self._name = name
 
     async def read(self) -> Row:
-        """Return what was written last; empty when nothing was."""
+        """Return the record; empty when there is none."""
         with translated():
             return await self._records.find_one({"_id": self._name}, {"_id": 0}) or {}
 

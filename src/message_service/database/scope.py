@@ -1,4 +1,4 @@
-"""One tenant's way to the database: declared queries in, the tenant added to each."""
+"""A tenant's scope: takes declared queries and adds the tenant to each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 class Scope:
-    """One tenant's door to the database."""
+    """Reads and writes of one tenant."""
 
     def __init__(self, access: Access, tenant_id: str) -> None:
         self._access = access
@@ -42,27 +42,27 @@ class Scope:
         whole: bool = False,
         **values: Any,
     ) -> list[Row]:
-        """Return the documents a query finds, as plain dictionaries.
+        """Return the documents of a query, as plain dictionaries.
 
         Args:
             query: A declared query.
             limit: Most documents to return; 0 for all.
-            committed: Read only what a majority holds.
+            committed: Read only majority-committed data.
             whole: Return whole documents instead of the declared projection.
-            values: What the query's `build` takes.
+            values: The values for the query's `build`.
         """
         with translated():
             return await self._cursor(query, limit, committed, whole, values).to_list()
 
     async def find_one(self, query: Query, *, committed: bool = False, **values: Any) -> Row | None:
-        """Return the first document a query finds, or None."""
+        """Return the first document of a query, or None."""
         found = await self.find(query, limit=1, committed=committed, **values)
         return found[0] if found else None
 
     async def stream(
         self, query: Query, *, batch: int = 500, whole: bool = False, **values: Any
     ) -> AsyncIterator[Row]:
-        """Yield the documents a query finds, holding one batch in memory."""
+        """Yield the documents of a query, with one batch in memory."""
         cursor = self._cursor(query, 0, False, whole, values).batch_size(batch)
         async for row in each_row(cursor):
             yield row
@@ -112,7 +112,7 @@ class Scope:
     async def insert_many(
         self, collection: str, documents: Sequence[Row], *, comment: str
     ) -> list[Refused]:
-        """Insert documents of this tenant; return those the server refused, the others are in."""
+        """Insert documents of this tenant; return the refused ones, the others are stored."""
         return await insert(
             self._access,
             collection,
@@ -126,7 +126,7 @@ class Scope:
 
         Args:
             query: Finds the document of each.
-            updates: What the query's `build` takes, and the update.
+            updates: The values for the query's `build`, and the update.
         """
         return await update_each(
             self._access,
@@ -135,7 +135,7 @@ class Scope:
         )
 
     async def update_one(self, query: Query, update: Update, **values: Any) -> bool:
-        """Change the one document a query finds; False when it finds none."""
+        """Update the first document of a query; False when there is none."""
         with translated():
             result = await self._access.collection(query.collection).update_one(
                 self.filter(query, values),
@@ -147,7 +147,7 @@ class Scope:
         return result.matched_count > 0
 
     async def find_and_update(self, query: Query, update: Update, **values: Any) -> Row | None:
-        """Change the one document a query finds and return it as it is then."""
+        """Update the first document of a query and return the updated document, or None."""
         with translated():
             return await self._access.collection(query.collection).find_one_and_update(
                 self.filter(query, values),

@@ -1,4 +1,4 @@
-"""What the server is and can do, and in one sentence what it cannot."""
+"""Facts about the server: version, topology, and its limits for us."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServerInfo:
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What this server cannot do for us, a sentence each."""
+        """The features this server lacks, a sentence each."""
         said: list[str] = []
         if self.version < (7, 0):
             said.append(
@@ -55,7 +55,7 @@ async def read_server_info(client: AsyncMongoClient[Any]) -> ServerInfo:
     """Ask the server what it is.
 
     Raises:
-        Unavailable: Nobody answers.
+        Unavailable: No server answers.
         Unsupported: It is older than 6.0, or not a replica set or sharded cluster.
         PermissionDenied: The credentials are refused.
     """

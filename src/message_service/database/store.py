@@ -1,10 +1,9 @@
-"""The database as the service sees it: nobody else holds a collection.
+"""The store: the only access of the service to collections.
 
 A `Scope` belongs to one tenant. It takes declared queries, never filters, adds `tenant_id` to each,
-forces the declared index, names the command after the query, and translates errors. So a query
-without a tenant, or with one a caller made up, cannot be written. The few queries of the service's
-own machinery that look at all tenants together (the indexer's work list) are declared as such and
-asked of the `Store`.
+forces the declared index, names the command after the query, and translates errors. So it is not
+possible to write a query without a tenant. The few queries that the service itself runs for all
+tenants together (the indexer's work list, for example) are declared as such and run by the `Store`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """The database as the service sees it; hands out tenants' scopes.
+    """Reads and writes for all tenants; returns the scopes of tenants.
 
     Args:
         database: A database opened by `client.open_database`.
@@ -39,7 +38,7 @@ class Store:
 
     @property
     def database(self) -> AsyncDatabase[Row]:
-        """The database itself, for the owners of whole collections and of single records."""
+        """The database itself, for the schema engine, leases and records."""
         return self._access.database
 
     def scope(self, tenant_id: str) -> Scope:
@@ -49,19 +48,19 @@ class Store:
     async def transaction(self, work: Work[T], *, seconds: float = SECONDS) -> T:
         """Run work in a transaction and return its result once that is committed.
 
-        The work is run again, from its beginning, when a write of somebody else or a failover
-        interrupted it; a commit without an answer is repeated until there is one.
+        When another write or a failover interrupts the work, it is run again from its beginning;
+        a commit that is not answered is repeated.
 
         Args:
             work: Reads and writes through `within(transaction)`, of this store or of scopes.
-            seconds: How long it may take with all its repetitions.
+            seconds: Time limit for all attempts together.
 
         Raises:
             Unsupported: The server has no transactions.
-            OutcomeUnknown: No answer to the commit: all of it was written, or nothing.
-            Unavailable: The server cannot be reached, or others wrote in between all the time.
-                Nothing was written.
-            MessageServiceError: What the work raised. Nothing was written.
+            OutcomeUnknown: The commit was not answered: all was written, or nothing.
+            Unavailable: The server cannot be reached, or other writes interrupted the work until
+                the deadline. Nothing was written.
+            MessageServiceError: Raised by the work. Nothing was written.
         """
         return await run_transaction(self._access, work, seconds)
 
@@ -72,7 +71,7 @@ class Store:
         return inside
 
     def collection(self, name: str, *, committed: bool = False) -> AsyncCollection[Row]:
-        """Return a collection; `committed` reads only what a majority holds."""
+        """Return a collection; with `committed`, reads see only majority-committed data."""
         return self._access.collection(name, committed=committed)
 
     async def insert(
@@ -81,17 +80,17 @@ class Store:
         """Insert documents of any tenants, durably.
 
         Args:
-            collection: Where to.
-            documents: Each must carry its own `tenant_id` and `conversation_id`.
-            ordered: Stop at the first refusal (what follows it is then not written).
+            collection: The collection.
+            documents: Each must have its `tenant_id` and `conversation_id`.
+            ordered: Stop at the first refusal; the documents after it are then not written.
             comment: Name of the command in logs.
 
         Returns:
-            Those the server refused; the others (before the first, when ordered) are in.
+            The refused documents; the others (when ordered, those before the first) are stored.
 
         Raises:
-            OutcomeUnknown: No answer, or no majority; any part may have been written.
-            Unavailable: No server to send to; nothing was written.
+            OutcomeUnknown: No answer, or no majority; any of the documents may be stored.
+            Unavailable: No server could be reached; nothing was written.
         """
         return await bulk.insert(
             self._access, collection, documents, ordered=ordered, comment=comment
@@ -100,7 +99,7 @@ class Store:
     async def find_everywhere(
         self, query: Query, *, limit: int = 0, committed: bool = False, **values: Any
     ) -> list[Row]:
-        """Return what a query declared for all tenants finds."""
+        """Return the documents of a query declared for all tenants."""
         chosen = _everywhere(query, values)
         with translated():
             return await self._access.find(query, chosen, limit, committed=committed).to_list()
@@ -110,7 +109,7 @@ class Store:
         return await self._access.aggregate(query, _everywhere(query, values))
 
     async def estimated_count(self, collection: str) -> int:
-        """Return about how many documents a collection holds, from its metadata."""
+        """Return the approximate number of documents of a collection, from its metadata."""
         with translated():
             return await self.collection(collection).estimated_document_count(
                 comment="catalogue.count"
@@ -119,7 +118,7 @@ class Store:
     async def stream_everywhere(
         self, query: Query, *, batch: int = 2_000, **values: Any
     ) -> AsyncIterator[Row]:
-        """Yield what a query declared for all tenants finds, holding one batch in memory."""
+        """Yield the documents of a query declared for all tenants, with one batch in memory."""
         cursor = self._access.find(query, _everywhere(query, values)).batch_size(batch)
         async for row in each_row(cursor):
             yield row
@@ -127,7 +126,7 @@ class Store:
     async def update_everywhere(
         self, query: Query, update: Mapping[str, Any], **values: Any
     ) -> int:
-        """Change every document a query declared for all tenants finds; return how many."""
+        """Update every document of a query declared for all tenants; return how many."""
         with translated():
             result = await self.collection(query.collection).update_many(
                 _everywhere(query, values),
@@ -141,18 +140,18 @@ class Store:
     async def replace_each(
         self, query: Query, documents: Sequence[tuple[Mapping[str, Any], Row]]
     ) -> None:
-        """Put derived documents, of any tenants, in the place of older ones, in one round trip.
+        """Replace derived documents of any tenants by newer ones, in one round trip.
 
         Args:
-            query: Finds the older one; a newer one it does not find is left as it is.
-            documents: What the query's `build` takes, and the document (with its `tenant_id`).
+            query: Finds the older document; a newer one, which it does not find, is kept.
+            documents: The values for the query's `build`, and the document (with `tenant_id`).
         """
         await bulk.replace_each(self._access, query, documents)
 
     async def delete_each(
         self, query: Query, chosen: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> int:
-        """Remove derived documents, each a tenant and what the query's `build` takes."""
+        """Delete derived documents; each is given by tenant and values for the query's `build`."""
         return await bulk.delete_each(self._access, query, chosen)
 
     async def update_each(self, query: Query, updates: Sequence[TargetedUpdate]) -> int:

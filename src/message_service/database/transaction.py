@@ -1,8 +1,8 @@
-"""Transactions: several writes that are there together, or not at all.
+"""Transactions: several writes that are stored together, or not at all.
 
-The work is a function, not a block: an attempt that another writer or a failover interrupted is
-run again from its beginning, and only a function can be. So whatever it does besides reading and
-writing through the transaction must be safe to do twice, or wait for `Transaction.after_commit`.
+The work is a function, not a block, because an attempt that another writer or a failover interrupts
+is run again from its beginning. So side effects of the work, other than reads and writes in the
+transaction, must be idempotent or wait for `Transaction.after_commit`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ T = TypeVar("T")
 class Transaction:
     """One attempt at a transaction.
 
-    `Store.within` and `Scope.within` give the store and a tenant's scope inside it. Reads see one
-    moment of the database and the transaction's own writes. Any refused write ends the attempt.
+    `Store.within` and `Scope.within` return the store and a tenant's scope inside it. Reads see a
+    snapshot of the database and the transaction's own writes. A refused write ends the attempt.
 
     Args:
         access: The collections, bound to the transaction's session.
@@ -46,11 +46,11 @@ class Transaction:
         self._after_commit: list[Callable[[], object]] = []
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Have something done once it is committed, and not when it is not; must not block."""
+        """Call a function after the commit, and only then; it must not block."""
         self._after_commit.append(call)
 
     def committed(self) -> None:
-        """Do what waited for the commit."""
+        """Call the functions that wait for the commit."""
         for call in self._after_commit:
             call()
 
@@ -61,7 +61,7 @@ Work = Callable[[Transaction], Awaitable[T]]
 async def run_transaction(access: Access, work: Work[T], seconds: float) -> T:
     """Run work in a transaction; see `Store.transaction`.
 
-    The driver's `with_transaction` repeats the attempt and the commit as the specification says
+    The driver's `with_transaction` repeats the attempt and the commit as its specification demands
     (mongodb/specifications, transactions-convenient-api).
     """
     if access.session is not None:
@@ -79,8 +79,8 @@ async def run_transaction(access: Access, work: Work[T], seconds: float) -> T:
         except errors.MessageServiceError as error:
             cause = error.__cause__
             if isinstance(cause, driver.PyMongoError) and cause.has_error_label(_AGAIN):
-                raise cause from error  # the driver knows what to do by the label
-            if isinstance(error, errors.OutcomeUnknown):  # of a write; the commit was not reached
+                raise cause from error  # the driver decides by the error's label
+            if isinstance(error, errors.OutcomeUnknown):  # of a write before the commit
                 raise errors.Unavailable(f"{error.message}; {_NOTHING}") from error
             raise
 

@@ -1,4 +1,4 @@
-"""The one seam to the driver: its errors become ours, and cancellations it lost are raised."""
+"""Translates errors of the driver into ours, and raises cancellations the driver lost."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MISSING_INDEX_HINT = "hint provided does not correspond to an existing index"
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turn a driver error raised inside into an error of our tree, with the cause chained.
+    """Translate a driver error raised in the block into an error of our tree, cause chained.
 
     Raises:
-        CancelledError: The task was cancelled inside, and the driver returned all the same: on
-            Python 3.11 `asyncio.wait_for`, which it sends through, can drop a cancellation
-            (python/cpython#86296). Without this a timeout around a call would go unheard.
+        CancelledError: The task was cancelled in the block, but the driver returned normally: on
+            Python 3.11 `asyncio.wait_for`, which the driver uses, can drop a cancellation
+            (python/cpython#86296). Without this a timeout around a call would have no effect.
     """
     task = _current_task()
     asked_before = 0 if task is None else task.cancelling()
@@ -43,7 +43,7 @@ def translated() -> Generator[None]:
 
 
 def _cancelled_since(task: asyncio.Task[object] | None, asked_before: int) -> bool:
-    # Only one that came meanwhile counts: a clean-up after an earlier one may use the database.
+    # Only new cancellations count: a clean-up after an earlier one may use the database.
     return task is not None and task.cancelling() > asked_before
 
 

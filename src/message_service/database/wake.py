@@ -1,6 +1,6 @@
-"""A hint that something changed: a change stream where there is one, else just the passing of time.
+"""A wake hint: a change stream where the server has them, else a pause.
 
-The hint may come late, twice or never; whoever waits for it polls afterwards in any case.
+The hint may come late, twice or never; the waiting loop polls in any case.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class WakeUp:
     async def arm(self) -> None:
         """Start listening, so that a change after this call ends the next `wait`.
 
-        What happened before is forgotten: a stream left open while its owner was busy would tell
-        of every change already seen.
+        Earlier changes are forgotten: a stream left open while its owner was busy would report
+        every change the owner has seen already.
         """
         await self.disarm()
         with contextlib.suppress(errors.MessageServiceError), translated():  # none here, or now

@@ -1,4 +1,4 @@
-"""What is stored: one module per collection, embedded models beside it."""
+"""The stored documents: one module per collection, together with its embedded models."""
 
 from message_service.documents.analytics import MessageAnalytics
 from message_service.documents.conversation import Branch, Conversation

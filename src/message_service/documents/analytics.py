@@ -26,7 +26,7 @@ Histogram = dict[str, Count]
 
 
 class AggregationType(StrEnum):
-    """How long a period a summary covers."""
+    """The length of the period a summary covers."""
 
     DAILY = "daily_summary"
     WEEKLY = "weekly_summary"
@@ -70,7 +70,7 @@ class PerformanceMetrics(Embedded):
 
 
 class QualityMetrics(Embedded):
-    """Averages of scores, and rates."""
+    """Average scores and rates."""
 
     avg_coherence_score: Score | None = None
     avg_relevance_score: Score | None = None
@@ -81,7 +81,7 @@ class QualityMetrics(Embedded):
 
 
 class Distributions(Embedded):
-    """Histograms; the keys are the design's class labels."""
+    """Histograms; their keys are the class labels of the source design."""
 
     message_length_distribution: Histogram | None = None
     response_time_distribution: Histogram | None = None
@@ -89,7 +89,7 @@ class Distributions(Embedded):
 
 
 class MessageAnalytics(StoredDocument):
-    """One summary of one conversation (or user) over one period."""
+    """The summary of one conversation (or user) over one period."""
 
     tenant_id: TenantId
     analytics_id: Name

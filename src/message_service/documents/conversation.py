@@ -1,7 +1,7 @@
 """The collections `conversations` and `conversation_branches`, which the source design lacks.
 
-A branch is a pointer: its parent branch and the sequence number where it leaves it. The main
-branch needs no document.
+A branch is a pointer: the parent branch and the sequence number at which the branch leaves it. The
+main branch needs no document.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ MAIN_BRANCH = "main"
 
 
 class ConversationState(StrEnum):
-    """Whether a conversation takes messages."""
+    """Whether a conversation accepts messages."""
 
     ACTIVE = "active"
     ARCHIVED = "archived"
 
 
 class LastMessage(Embedded):
-    """A glance at the newest message, for lists."""
+    """A preview of the newest message, for lists."""
 
     message_id: MessageId
     role: Role
@@ -48,7 +48,7 @@ class LastMessage(Embedded):
 
 
 class Summary(Embedded):
-    """A text standing for a branch's messages up to a sequence number, for prompt windows."""
+    """A text that replaces a branch's messages up to a sequence number in prompt windows."""
 
     branch: BranchName = MAIN_BRANCH
     text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
@@ -58,10 +58,10 @@ class Summary(Embedded):
 
 
 class ImportSource(Embedded):
-    """Where an imported conversation came from, and how far the import got.
+    """The source of an imported conversation, and the progress of the import.
 
     Attributes:
-        as_of: The latest moment the source told of; tells which of two exports is the newer.
+        as_of: The latest moment found in the source; shows which of two exports is newer.
         custom_fields: The names in `custom_metadata` that came from the source.
     """
 
@@ -77,8 +77,8 @@ class ImportSource(Embedded):
 class Conversation(StoredDocument):
     """One conversation of one tenant.
 
-    `last_sequence_number` and `last_message` follow the messages within moments; the messages
-    themselves are the truth (their numbers are given by the insert, not by this document).
+    `last_sequence_number` and `last_message` are updated shortly after each message is stored; the
+    messages are authoritative (the insert assigns their numbers, not this document).
     """
 
     tenant_id: TenantId
@@ -108,7 +108,7 @@ class Conversation(StoredDocument):
 
 
 class Branch(StoredDocument):
-    """A branch other than main: where it leaves which branch.
+    """A branch other than main: its parent branch and the position at which it leaves the parent.
 
     `fork_sequence` is the last sequence number shared with the parent (0: nothing is shared).
     """

@@ -1,7 +1,7 @@
-"""The building blocks documents are made of: bounded types, embedded models, the Beanie base.
+"""The building blocks of documents: bounded types, embedded models, the Beanie base class.
 
-Everything a validator needs (types, ranges, lengths, patterns, enumerations) is said here and on
-the fields once; `catalogue.validators` reads it from the models.
+Everything a validator needs (types, ranges, lengths, patterns, enumerations) is declared once, here
+and on the fields; `catalogue.validators` reads it from the models.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ MAX_NAME = 256
 MAX_DIGEST = 128
 
 MAX_TEXT_BYTES = 160_000
-"""Bound on the UTF-8 size: 50,000 three-byte (CJK) characters and some; 40,000 emoji."""
+"""Bound on the UTF-8 size: a little over 50,000 three-byte (CJK) characters, or 40,000 emoji."""
 
 
 def _aware(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
-        raise ValueError("the datetime has no time zone; pass an aware one")
+        raise ValueError("the datetime has no time zone; pass an aware datetime")
     try:
         return clock.to_milliseconds(moment.astimezone(UTC))
     except OverflowError:
@@ -62,11 +62,11 @@ def _number(value: object) -> object:
 
 
 def _text(value: object) -> object:
-    # pydantic would decode bytes, in an encoding nobody named.
+    # Otherwise pydantic would decode bytes, although the caller named no encoding.
     if isinstance(value, (bytes, bytearray)):
         raise ValueError("is bytes, not a string")
     if isinstance(value, str) and not is_unicode(value):
-        raise ValueError("has a lone surrogate, which UTF-8 cannot express")
+        raise ValueError("has a lone surrogate, which UTF-8 cannot encode")
     return value
 
 
@@ -78,19 +78,19 @@ def _decimal128(value: Decimal) -> Decimal:
     return value
 
 
-# They come last in a type: a constraint behind them would not be in the schema, and so not in the
-# server's validator.
+# These come last in a type: a constraint after them would be missing from the schema, and therefore
+# from the server's validator.
 _ANumber = BeforeValidator(_number)
 _AnyText = BeforeValidator(_text)
 _AText = Strict()
-"""No bytes; pydantic itself refuses lone surrogates in a string that has a bound or a pattern."""
+"""Refuses bytes; pydantic itself refuses lone surrogates where there is a bound or a pattern."""
 
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """An aware datetime, held as UTC milliseconds."""
 
 SaidAt = Annotated[datetime, AfterValidator(_aware), AfterValidator(_said)]
-"""A moment a caller names: as `Moment`, from 1900 to 2999."""
+"""A moment given by a caller: a `Moment` in the years 1900 to 2999."""
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1), _ANumber]
 """A non-negative whole number; BSON int or long."""
@@ -102,7 +102,7 @@ Score = Annotated[float, Field(ge=0, le=1), _ANumber]
 """A number from 0 to 1."""
 
 Money = Annotated[DecimalAnnotation, Field(ge=0), AfterValidator(_decimal128), _ANumber]
-"""An exact non-negative amount; BSON Decimal128, because doubles drift when added up."""
+"""An exact non-negative amount; BSON Decimal128, because sums of doubles accumulate errors."""
 
 Text = Annotated[str, _AnyText]
 """A string of any length."""
@@ -117,12 +117,13 @@ Labels = Annotated[list[Name], Field(max_length=1_000)]
 """A list of short strings."""
 
 Digest = Annotated[str, StringConstraints(max_length=MAX_DIGEST), _AText]
-"""`sha256:` and a hexadecimal digest (shorter forms are accepted from outside)."""
+"""`sha256:` and a hexadecimal digest (callers may pass shorter forms)."""
 
 
 def _id(kind: IdKind) -> StringConstraints:
-    # \A and \z cannot be used: Python < 3.14 spells the end \Z and MongoDB (PCRE) \z. The
-    # catalogue adds the anchors for the server; pydantic's Rust regex has no newline trap at $.
+    # \A and \z cannot be used: the end of the text is \Z in Python < 3.14 and \z in MongoDB (PCRE).
+    # The catalogue adds the server's anchors; in pydantic's Rust regex, $ does not match before a
+    # final newline.
     return StringConstraints(pattern=rf"^{kind.pattern}$")
 
 
@@ -142,28 +143,27 @@ class Embedded(BaseModel):
 
 
 class OpenEmbedded(BaseModel):
-    """A sub-document users may extend with fields of their own."""
+    """A sub-document that users may extend with their own fields."""
 
     model_config = ConfigDict(extra="allow", validate_assignment=True)
 
 
 class StoredDocument(Document):
-    """A top-level document: a Beanie document that needs no database to be validated.
+    """A top-level document: a Beanie document that can be validated without a database.
 
     Beanie binds a class to one database for the whole process, while one process may hold several
-    services. So the service validates with these classes and writes with targeted updates of its
-    own; binding them with `init_beanie(..., skip_indexes=True)` is left to users who want
-    Beanie's queries.
+    services. Therefore the service validates with these classes and writes with its own targeted
+    updates; users who want Beanie's queries bind them with `init_beanie(..., skip_indexes=True)`.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # Document.__init__ only adds a check that init_beanie has run.
+        # Document.__init__ is skipped: it only adds a check that init_beanie has run.
         super(Document, self).__init__(*args, **kwargs)
 
     def to_bson(self) -> dict[str, Any]:
-        """Return what is stored: no nulls, exact decimals, no `_id` unless it is set."""
+        """Return the document to store: no nulls, exact decimals, no `_id` unless it is set."""
         values = self.model_dump(exclude_none=True, exclude={"id"})
         encoded: dict[str, Any] = Encoder(keep_nulls=False).encode(values)
         if self.id is not None:

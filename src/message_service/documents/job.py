@@ -25,7 +25,7 @@ from message_service.documents.fields import (
 
 
 class JobType(StrEnum):
-    """What a job does."""
+    """The kind of work a job does."""
 
     MESSAGE_PROCESSING = "message_processing"
     LLM_GENERATION = "llm_generation"
@@ -33,7 +33,7 @@ class JobType(StrEnum):
 
 
 class Priority(StrEnum):
-    """The design's four names; `rank` is what is stored beside and sorted by."""
+    """The four priorities of the source design; `rank` is stored too, for sorting."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -42,12 +42,12 @@ class Priority(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for low to 3 for urgent: as strings, `high` would sort last."""
+        """0 for low to 3 for urgent; sorted as strings, the names would be in the wrong order."""
         return list(Priority).index(self)
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -57,7 +57,7 @@ class JobStatus(StrEnum):
 
 
 class JobConfig(OpenEmbedded):
-    """What the worker needs to know."""
+    """The parameters for the worker."""
 
     llm_provider: Name | None = None
     model: Name | None = None
@@ -68,7 +68,7 @@ class JobConfig(OpenEmbedded):
 
 
 class Execution(Embedded):
-    """How far the job got."""
+    """The progress and outcome of a job."""
 
     attempts: Count = 0
     max_attempts: Count = 3
@@ -81,7 +81,7 @@ class Execution(Embedded):
 
 
 class QueueMetadata(Embedded):
-    """When the job may run."""
+    """The queue of a job, and when the job may run."""
 
     queue_name: Name
     scheduled_for: Moment

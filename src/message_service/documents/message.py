@@ -1,9 +1,10 @@
-"""The collection `messages`: one document per message, field by field of the source design.
+"""The collection `messages`: one document per message, with all fields of the source design.
 
-Additions to the design: `tenant_id`, `revision` (guards edits; the design's `version` is the
-schema's), `pinned`, `tombstone`, `previous_status`, `content.token_count` and `content.tokenizer`,
-`client_metadata.content_fingerprint`, `enrichment`, the stamps of deletion, edit and archiving,
-and `delete_at` (set only once an archive is verified; the TTL index looks at nothing else).
+Additions to the design: `tenant_id`, `revision` (guards edits; the design's `version` is that of
+the schema), `pinned`, `tombstone`, `previous_status`, `content.token_count` and
+`content.tokenizer`, `client_metadata.content_fingerprint`, `enrichment`, the timestamps of
+deletion, edit and archiving, and `delete_at` (set only after an archive is verified; the TTL index
+uses no other field).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SCHEMA_VERSION = 1
 
 
 class Role(StrEnum):
-    """Who speaks. `tool` is added to the design's three: tool results are messages too."""
+    """The author of a message. `tool`, for tool results, is added to the design's three roles."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -49,7 +50,7 @@ class Role(StrEnum):
 
 
 class MessageType(StrEnum):
-    """What kind of message. `tombstone` closes a sequence number whose message was lost."""
+    """The kind of a message. `tombstone` fills a sequence number whose message was lost."""
 
     STANDARD = "standard"
     TEMPLATE = "template"
@@ -59,7 +60,7 @@ class MessageType(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """Where a message stands."""
+    """The state of a message."""
 
     ACTIVE = "active"
     ARCHIVED = "archived"
@@ -84,7 +85,7 @@ class DataClassification(StrEnum):
 
 
 class BackupStatus(StrEnum):
-    """The design's per-document backup state; ours lives in the backup's manifest."""
+    """The design's backup state per document; the service keeps it in the backup's manifest."""
 
     BACKED_UP = "backed_up"
     PENDING = "pending"
@@ -92,7 +93,7 @@ class BackupStatus(StrEnum):
 
 
 class Content(Embedded):
-    """The text and what is derived from it."""
+    """The text and the values derived from it."""
 
     text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
     sanitized_text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)] | None = None
@@ -107,7 +108,7 @@ class Content(Embedded):
 
 
 class LlmMetadata(Embedded):
-    """Which model spoke, and how it was asked."""
+    """The model that wrote the message, and the parameters of the request."""
 
     provider: Name | None = None
     model: Name | None = None
@@ -123,7 +124,7 @@ class LlmMetadata(Embedded):
 
 
 class TokenUsage(Embedded):
-    """Tokens and their price, exact."""
+    """Token counts and their exact price."""
 
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
@@ -136,7 +137,7 @@ class TokenUsage(Embedded):
 
 
 class ContextMetadata(Embedded):
-    """The context window a reply was made from."""
+    """The context window from which a reply was generated."""
 
     context_window_size: Count | None = None
     messages_in_context: Count | None = None
@@ -173,7 +174,7 @@ class SafetyMetadata(Embedded):
 
 
 class Timestamps(Embedded):
-    """The stations of a message; only `created_at` is always there."""
+    """The moments of a message's life cycle; only `created_at` is always present."""
 
     created_at: Moment
     received_at: Moment | None = None
@@ -189,9 +190,9 @@ class Timestamps(Embedded):
 
 
 class ClientMetadata(Embedded):
-    """Who sent it, from where; `client_msg_id` is the idempotency key.
+    """The client that sent the message; `client_msg_id` is the idempotency key.
 
-    `content_fingerprint` and `request_fields` tell a repeated request from another one.
+    `content_fingerprint` and `request_fields` distinguish a repeated request from a different one.
     """
 
     client_msg_id: Name | None = None
@@ -206,7 +207,7 @@ class ClientMetadata(Embedded):
 
 
 class CustomMetadata(OpenEmbedded):
-    """What the application and the enrichers say about the message; open to more fields."""
+    """Facts from the application and the enrichers; more fields may be added."""
 
     intent: Name | None = None
     sentiment: Name | None = None
@@ -222,7 +223,7 @@ class CustomMetadata(OpenEmbedded):
 
 
 class Relationships(Embedded):
-    """Links to other messages of the conversation, and the branch the message lies on."""
+    """Links to other messages of the conversation, and the branch of the message."""
 
     parent_message_id: MessageId | None = None
     reply_to_message_id: MessageId | None = None
@@ -232,7 +233,7 @@ class Relationships(Embedded):
 
 
 class UserFeedback(Embedded):
-    """What the reader thought of a message."""
+    """The reader's opinion of a message."""
 
     rating: Name
     comment: Note | None = None
@@ -254,35 +255,35 @@ class QualityMetadata(Embedded):
 
 
 class Enrichment(Embedded):
-    """How far enrichment and the search index are with this message.
+    """The progress of enrichment and of the search index for this message.
 
-    `pending` stands in every message from the write that changed it until its search entry is
-    written: it is the indexer's work list, atomic with the change itself.
+    `pending` is set in the same atomic write that changes a message, and removed when its search
+    entry is written: the pending messages are the indexer's backlog.
     """
 
     version: Name | None = None
     enriched_at: Moment | None = None
     language_confidence: Score | None = None
     pending: Annotated[int, Field(ge=1, le=2)] | None = None
-    """1: written or changed by a caller; 2: backlog (imports, new enricher versions)."""
+    """1: written or changed by a caller; 2: bulk work (imports, new enricher versions)."""
     pending_since: Moment | None = None
     given: Labels | None = None
-    """Paths the caller filled, which enrichers leave alone."""
+    """Paths filled by the caller; enrichers do not overwrite them."""
     failed: Labels | None = None
-    """Enrichers that raised an error on this text, or why it could not be indexed."""
+    """Enrichers that raised an error on this text, or the reason why it could not be indexed."""
     refused: Name | None = None
-    """Why the search index has no entry of the message as it is now; absent when it has."""
+    """Why the search index has no current entry of the message; absent when there is an entry."""
 
 
 class WorkMark(Embedded):
-    """The mark of one follower (`catalogue.follower`); gone when it has done its work."""
+    """The mark of one follower (`catalogue.follower`), removed when the follower's work is done."""
 
     pending: Annotated[int, Field(ge=1, le=2)] | None = None
     pending_since: Moment | None = None
 
 
 class Tombstone(Embedded):
-    """Why a sequence number holds no message."""
+    """The reason why a sequence number has no message."""
 
     reason: Name
     closed_at: Moment
@@ -314,7 +315,7 @@ class Message(StoredDocument):
     quality_metadata: QualityMetadata | None = None
     enrichment: Enrichment | None = None
     marks: dict[Name, WorkMark] | None = None
-    """Work that is due after a change, by follower; that of search stands in `enrichment`."""
+    """Pending work after a change, by follower; the mark of search is in `enrichment`."""
     pinned: bool | None = None
     tombstone: Tombstone | None = None
     version: Count = SCHEMA_VERSION
@@ -330,7 +331,7 @@ class Message(StoredDocument):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.content.text and self.message_type is not MessageType.TOMBSTONE:
-            raise ValueError("content.text is empty; only a tombstone holds no text")
+            raise ValueError("content.text is empty; only a tombstone may have an empty text")
         return self
 
     class Settings:
@@ -340,7 +341,7 @@ class Message(StoredDocument):
 
 
 class MessageVersion(StoredDocument):
-    """What a message said before an edit (`message_versions`)."""
+    """The content of a message before an edit (collection `message_versions`)."""
 
     tenant_id: TenantId
     conversation_id: ConversationId

@@ -1,11 +1,11 @@
 """The collection `message_search_index`: one entry per searchable message.
 
-Additions to the design: `tenant_id`, `indexed_content.terms` (what our own index looks up),
-`sequence_number`, `revision` and `content_hash` of the message indexed, `delete_at`, and in
-`search_metadata` what searches filter by. `removed` marks what is left of the entry of a deleted
-message for a day: its revision, so that an indexer that was frozen cannot bring it back.
-`search_weights.recency_score` is left out when written: a score frozen at indexing is wrong a week
-later, so recency is worked out at query time.
+Additions to the design: `tenant_id`, `indexed_content.terms` (the terms of our own index),
+`sequence_number`, `revision` and `content_hash` of the indexed message, `delete_at`, and the filter
+fields in `search_metadata`. When a message is deleted, its entry is reduced to the revision, marked
+`removed` and kept for a day, so that a stalled indexer cannot restore the entry.
+`search_weights.recency_score` is not written: a score computed at indexing would be wrong a week
+later, so recency is computed at query time.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from message_service.documents.fields import (
 from message_service.documents.message import MessageStatus, MessageType, Role
 from message_service.enrichment.limits import MAX_FORM, MAX_TERMS
 
-_SLACK = 1_000  # the last word or piece, and terms that stand for features and topics
+_SLACK = 1_000  # room for the last word or piece, and for the terms of features and topics
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
 _Form = Annotated[str, StringConstraints(max_length=MAX_FORM + _SLACK)]
 _Terms = Annotated[list[str], Field(max_length=MAX_TERMS + _SLACK)]
 
 
 class IndexedContent(Embedded):
-    """The text in the forms a query may meet it."""
+    """The text in the forms that queries match."""
 
     full_text: _Text
     normalized_text: _Form | None = None
@@ -54,9 +54,9 @@ class IndexedContent(Embedded):
 
 
 class SearchMetadata(Embedded):
-    """What results are filtered by.
+    """The fields by which results are filtered.
 
-    `language` lies beside indexed text and would be taken for a text-index override; the index
+    MongoDB would take `language` for a language override of the text index; therefore the index
     declares another override field (see `docs/deviations.md`).
     """
 
@@ -74,7 +74,7 @@ class SearchMetadata(Embedded):
 
 
 class SearchWeights(Embedded):
-    """What ranking adds to text relevance."""
+    """The scores that ranking adds to text relevance."""
 
     importance_score: Score | None = None
     recency_score: Score | None = None
@@ -83,7 +83,7 @@ class SearchWeights(Embedded):
 
 
 class EarlierWeights(Embedded):
-    """The weights up to a moment, for listings that began before it."""
+    """The weights that were valid until a moment, for listings that began before it."""
 
     until: Moment
     weights: SearchWeights
@@ -93,9 +93,9 @@ class SearchEntry(StoredDocument):
     """One searchable message.
 
     Attributes:
-        content_indexed_at: Since when this text is searchable; unlike `last_indexed_at` it stays
-            when only something beside the text changes.
-        earlier_weights: The weights it had of late, oldest first.
+        content_indexed_at: When this text became searchable; unlike `last_indexed_at`, it does not
+            change when only other fields change.
+        earlier_weights: The recent earlier weights of the entry, oldest first.
     """
 
     tenant_id: TenantId

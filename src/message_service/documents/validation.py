@@ -1,4 +1,4 @@
-"""Turns a model's complaint into our error, naming the field and the fix."""
+"""Translates validation errors of pydantic into our error, which names the field and the fix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
     """Return `values` as a validated `model`.
 
     Raises:
-        InvalidInput: Naming the first field that does not fit, and what would.
+        InvalidInput: A field is not valid; the error names the first such field and the fix.
     """
-    # Before pydantic, which would read an iterator without end to its end.
+    # Checked before pydantic runs, because pydantic would never finish reading an endless iterator.
     check_finite("", check_mapping("value", values))
     try:
         return model.model_validate(values)
@@ -28,7 +28,7 @@ def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
 
 
 def invalid_input(error: ValidationError) -> errors.InvalidInput:
-    """Return our error for pydantic's; the offending value itself is not repeated."""
+    """Return our error for an error of pydantic; the invalid value is not repeated in it."""
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "value"
     context: dict[str, Any] = first.get("ctx", {})

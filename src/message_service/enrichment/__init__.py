@@ -1,1 +1,1 @@
-"""What is worked out from a message's text: pure functions, versioned."""
+"""Values derived from a message's text, by versioned pure functions."""

@@ -1,9 +1,9 @@
-"""Names and other particulars in a text, by form alone.
+"""Finds names and other entities in a text by their form.
 
-Capitalised names inside sentences, @names and #tags, hosts of links, dates, amounts of money,
-names with numbers ("GPT-4"), katakana names, and a few hundred countries and cities. Precision
-comes before recall: lower-case names, most Chinese, Japanese, Korean and Arabic names, and German
-names of one word (every German noun has a capital) are missed.
+Found are capitalised names inside sentences, @names and #tags, hosts of links, dates, amounts of
+money, names with numbers ("GPT-4"), katakana names, and a few hundred countries and cities.
+Precision has priority over recall: lower-case names, most Chinese, Japanese, Korean and Arabic
+names, and German names of one word (every German noun is capitalised) are missed.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _NOT_NAMES = frozenset(
 
 
 def find_entities(text: str, language: str, limit: int = 16) -> tuple[str, ...]:
-    """Return the entities of a text in the order they first appear, as they are written.
+    """Return the entities of a text as written, in the order of their first occurrence.
 
     Args:
         text: The message's text; its first 4,000 characters are read.
-        language: ISO 639-1 code; in German single capitalised words are not names.
-        limit: Most entities returned.
+        language: ISO 639-1 code; in German, single capitalised words are not taken for names.
+        limit: Maximum number of entities returned.
     """
     head = text[:_SCANNED]
     found: list[tuple[int, int, str]] = []
@@ -61,7 +61,7 @@ def find_entities(text: str, language: str, limit: int = 16) -> tuple[str, ...]:
         found.append((match.start(), match.end(), shown))
     if not head.isupper():
         found.extend(_names(head, language))
-    found.sort(key=lambda one: (one[0], -one[1]))
+    found.sort(key=lambda hit: (hit[0], -hit[1]))
     distinct: dict[str, None] = {}
     end = 0
     for start, stop, shown in found:

@@ -1,16 +1,17 @@
-"""The folded form of text: the one in which texts are compared."""
+"""The folded form of text, which is used to compare texts."""
 
 from __future__ import annotations
 
 import unicodedata
 
 APOSTROPHES = "'’‘ʼ"
-"""The ways an apostrophe is written, the one on the keyboard first."""
+"""The characters used as apostrophes, the ASCII apostrophe first."""
 
 PLAIN_APOSTROPHES = dict.fromkeys(map(ord, APOSTROPHES), "'")
-"""For `str.translate`: each of them to the one on the keyboard."""
+"""For `str.translate`: maps every apostrophe to the ASCII apostrophe."""
 
-# What canonical decomposition leaves: ligatures, strokes, and Arabic letters written several ways.
+# Letters that canonical decomposition does not change: ligatures, letters with strokes, and Arabic
+# letters with several spellings.
 _LETTERS = {
     ord(source): target
     for sources, target in (
@@ -20,11 +21,11 @@ _LETTERS = {
     )
     for source in sources
 } | PLAIN_APOSTROPHES  # fmt: skip
-_KEPT = {"й", "ї"}  # letters of their own, not a letter with an accent
+_KEPT = {"й", "ї"}  # separate letters of the alphabet, not accented letters
 
 
 class _Folding(dict[int, str]):
-    """Maps a code point to its folded form, worked out when first met."""
+    """Maps a code point to its folded form, which is computed on first use."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -52,11 +53,11 @@ _FOLDING = _Folding(_LETTERS)
 
 
 def fold(text: str) -> str:
-    """Return the form in which texts are compared.
+    """Return the folded form of a text, which is used to compare texts.
 
-    NFKC and case folding; accents dropped in Latin, Greek, Cyrillic, Hebrew and Arabic; Arabic
-    letters with several spellings unified. Chinese, Japanese, Korean and Indic text keeps its
-    marks.
+    Folding applies NFKC and case folding, removes accents in Latin, Greek, Cyrillic, Hebrew and
+    Arabic, and unifies Arabic letters with several spellings. Chinese, Japanese, Korean and Indic
+    text keeps its marks.
     """
     if text.isascii():
         return text.lower()

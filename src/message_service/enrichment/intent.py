@@ -1,8 +1,8 @@
-"""What a message wants: a greeting, an answer, an action, something creative, or nothing.
+"""The intent of a message: a greeting, a question, a command, a creative request or a statement.
 
-Rules over word tables (`data/intent.toml`), 13 languages. Weak where form and intent part: "can you
-..." is taken for a command, a question without question words or mark for a statement, sarcasm
-for what it says. Elsewhere than in those languages only the question mark is understood.
+Rules use word tables (`data/intent.toml`) in 13 languages. They are weak where form and intent
+differ: "can you ..." is taken for a command, a question without question word or question mark for
+a statement, and sarcasm literally. In other languages only the question mark is recognised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from message_service.enrichment.folding import fold
 from message_service.enrichment.words import tokenize
 
 INTENTS: Final = ("greeting", "question", "command", "creative", "statement")
-"""The design's four, and what is none of them."""
+"""The four intents of the source design, and `statement` for all other messages."""
 
 UNSPACED: Final = frozenset({"zh", "ja", "ko"})
 _SCANNED = 400
@@ -31,11 +31,11 @@ _INVERTED = ("-tu", "-vous", "-il", "-elle", "-ils", "-elles", "-on")
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a message wants.
+    """The intent of a message.
 
     Attributes:
         name: One of `INTENTS`.
-        confidence: 0 to 1: how sure the kind of rule is, not a probability.
+        confidence: 0 to 1: the reliability of the kind of rule that matched, not a probability.
     """
 
     name: str
@@ -61,7 +61,7 @@ class _Table:
 
 
 def classify_intent(text: str, language: str) -> Intent:
-    """Return what a message wants, judged by its first and last 400 characters.
+    """Return the intent of a message, judged by its first and last 400 characters.
 
     Args:
         text: The message's text.
@@ -141,7 +141,7 @@ def _creative(line: str, words: Iterable[str], table: _Table) -> bool:
 
 
 def _beginning(line: str, forms: Iterable[str]) -> str:
-    """Return the longest of these forms the line begins with, as whole words."""
+    """Return the longest of `forms` with which the line begins, in whole words, or ""."""
     best = ""
     for form in forms:
         if (

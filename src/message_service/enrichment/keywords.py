@@ -1,10 +1,11 @@
-"""The words a message turns on: RAKE, with our own cutting of text that has no spaces.
+"""The keywords of a message: RAKE, with our own segmentation of text without spaces.
 
-Rose, Engel, Cramer & Cowley (2010), "Automatic keyword extraction from individual documents": runs
-of words between stop words and punctuation are candidates, scored by how long the runs are their
-words appear in. We add a little for an early place and for capitals, and count forms of one stem
-once. In Chinese, Japanese and Korean, runs of Han characters or katakana, and Korean words without
-their particles, stand for words: coarser, and compounds stay whole.
+Rose, Engel, Cramer & Cowley (2010), "Automatic keyword extraction from individual documents": the
+candidates are runs of words between stop words and punctuation; a word scores higher the longer the
+runs are in which it occurs. We add a small bonus for an early position and for capitals, and count
+all forms of a stem together. In Chinese, Japanese and Korean, runs of Han characters or katakana,
+and Korean words without their particles, are used as words; this is coarser and does not split
+compounds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from message_service.enrichment.stems import stem
 from message_service.enrichment.words import Token, is_unspaced, occurrences
 
 MAX_WORDS = 3
-"""Longest phrase, in words."""
+"""Maximum length of a phrase, in words."""
 
 _SCANNED = 4_000
 _HAN_OR_KATAKANA = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]{2,6}|[\u30a1-\u30fa\u30fc]{3,20}")
@@ -29,7 +30,7 @@ _PARTICLES = re.compile(
     r"(?:에서|에게|까지|부터|으로|이나|하고|이랑|처럼|보다|은|는|이|가|을|를|에|의|도|로|와|과|만|랑)$"
 )
 _KOREAN_VERBS = re.compile(r"(?:요|다|까|죠|네|게|지|고|어|아|해)$")
-# Han characters that join words rather than make them, in Chinese.
+# Chinese characters that connect words and are not part of keywords.
 _CHINESE_JOINTS = re.compile(
     r"[的了是在我你他她它们这那和与也都就很不没有会要把被让吗呢吧啊个着过去来]"
 )
@@ -40,8 +41,8 @@ def find_keywords(text: str, language: str, limit: int = 8) -> tuple[str, ...]:
 
     Args:
         text: The message's text; its first 4,000 characters are read.
-        language: ISO 639-1 code choosing stop words and stemmer; `und` is read as English.
-        limit: Most keywords returned.
+        language: ISO 639-1 code that selects stop words and stemmer; `und` is read as English.
+        limit: Maximum number of keywords returned.
     """
     head = text[:_SCANNED]
     code = "en" if language == "und" else language
@@ -65,7 +66,7 @@ def find_keywords(text: str, language: str, limit: int = 8) -> tuple[str, ...]:
     if is_unspaced(head):
         for place, word in enumerate(_runs(head, code)):
             scores.setdefault((word,), (min(4.0, len(word) / 2) + 0.5 / (1 + place), word))
-    ranked = sorted(scores.values(), key=lambda one: (-one[0], one[1]))
+    ranked = sorted(scores.values(), key=lambda scored: (-scored[0], scored[1]))
     return tuple(shown for _, shown in ranked[:limit])
 
 
@@ -88,7 +89,7 @@ def _phrases(head: str, language: str) -> Iterator[list[Token]]:
 
 
 def _runs(head: str, language: str) -> Iterator[str]:
-    """Yield what stands for words in text without spaces."""
+    """Yield the runs that are used as words in text without spaces."""
     spaced = _CHINESE_JOINTS.sub(" ", head) if language == "zh" else head
     for found in _HAN_OR_KATAKANA.findall(spaced):
         yield fold(found)

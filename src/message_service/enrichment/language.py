@@ -1,4 +1,4 @@
-"""Which language a text is in, with a confidence; short and mixed texts handled with care."""
+"""Detects the language of a text, with a confidence; cautious with short and mixed texts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import eldc  # pyright: ignore[reportMissingTypeStubs]
 
 UNDETERMINED = "und"
-"""ISO 639-2 code for a language that could not be told."""
+"""ISO 639-2 code for an undetermined language."""
 
 MIN_LETTERS = 3
-"""Fewer letters than this say nothing in a script shared by several languages."""
+"""Fewer letters are not enough in a script that several languages share."""
 
 MIN_CONFIDENCE = 0.7
-"""Below this the answer is `und`.
+"""Below this confidence the answer is `und`.
 
-The detector takes a language it does not know for one it does: at 0.3 romanised Hindi was
-Indonesian, Basque or another nine times in ten, at 0.7 from 20 characters on never. At 0.8 one
-English text in ten of 20 to 50 characters would be lost. Measured by
-`benchmarks.enrichment_language`, published in `docs/how-to/enrichment.md`.
+The detector reports a language it does not know as another language: at 0.3, nine of ten texts in
+romanised Hindi were reported as Indonesian, Basque or another language; at 0.7, none of 20
+characters or more. At 0.8, a tenth of the English texts of 20 to 50 characters would be `und`.
+Measured by `benchmarks.enrichment_language`, published in `docs/how-to/enrichment.md`.
 """
 
-_SCANNED = 1_000  # the detector reads no more than 1,000 bytes
-# Detectors guess on these: links, code, names of users and tags.
+_SCANNED = 1_000  # the detector reads at most 1,000 bytes
+# Links, code, user names and tags, which would mislead the detector.
 _NOISE = re.compile(
     r"```.{0,1000}?(?:```|\Z)|`[^`\n]{1,200}`|https?://\S{1,1000}|[@#]\w{1,64}", re.S
 )
@@ -33,7 +33,7 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _KANA = re.compile(r"[\u3041-\u30fa]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-# The detector has no code for Indonesian and answers Malay, which chat has far less of.
+# The detector reports Indonesian as Malay, which is much rarer in chats.
 _RENAMED = {"ms": "id", "nb": "no", "nn": "no"}
 
 
@@ -43,7 +43,7 @@ class Language:
 
     Attributes:
         code: ISO 639-1, or `und`.
-        confidence: 0 to 1; the detector's score, 0 for `und`.
+        confidence: 0 to 1: the detector's score; 0 for `und`.
     """
 
     code: str
@@ -54,14 +54,15 @@ _UNKNOWN = Language(UNDETERMINED, 0.0)
 
 
 def detect_language(text: str, min_confidence: float = MIN_CONFIDENCE) -> Language:
-    """Return the language of a text, `und` when the detector is unsure.
+    """Return the language of a text, or `und` when the detector is unsure.
 
-    Links, code and @names are left out. Texts of fewer than three letters are `und` unless their
-    script settles it (kana, Hangul, Han). Weak on one or two words: many are `und`, some wrong.
+    Links, code and @names are ignored. Texts of fewer than three letters are `und` unless their
+    script determines the language (kana, Hangul, Han). Detection is weak on one or two words: many
+    results are `und`, some are wrong.
 
     Args:
         text: The text.
-        min_confidence: The score under which the detector's answer is not taken.
+        min_confidence: The minimum score; a lower score gives `und`.
     """
     cleaned = text[: 2 * _SCANNED]
     if "`" in cleaned or "://" in cleaned or "@" in cleaned or "#" in cleaned:
@@ -81,7 +82,7 @@ def detect_language(text: str, min_confidence: float = MIN_CONFIDENCE) -> Langua
 
 
 def _by_script(text: str) -> Language | None:
-    """Settle Korean, Japanese and Chinese by their characters, when they are most of the text."""
+    """Detect Korean, Japanese and Chinese by their characters, if these are most of the text."""
     hangul, kana, han = (len(kind.findall(text)) for kind in (_HANGUL, _KANA, _HAN))
     letters = len(_LETTERS.findall(text))
     if not letters or 2 * (hangul + kana + han) < letters:

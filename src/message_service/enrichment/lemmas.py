@@ -1,10 +1,10 @@
-"""Dictionary forms of inflected words, and the words a compound is made of (simplemma).
+"""Dictionary forms of inflected words, and the parts of compounds (simplemma).
 
-Stemmers cut endings; they cannot know that "duermo" is a form of "dormir" or "الأطفال" the plural
-of "طفل". `tests/relevance/test_misses.py` counts what each language gains.
+Stemmers only cut endings; they cannot find that "duermo" is a form of "dormir" or "الأطفال" the
+plural of "طفل". `tests/relevance/test_misses.py` counts the additional hits in each language.
 
 The dictionaries stay in their packed form, 35 MB together, and take about a second to read:
-`dictionaries_read` does that in a thread, before anything on the event loop needs them.
+`dictionaries_read` reads them in a thread, before they are needed on the event loop.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ LEMMATISED = frozenset({"ar", "de", "en", "es", "fr"})
 """Languages whose words are looked up in a dictionary."""
 
 SPLIT = frozenset({"de"})
-"""Languages whose compounds are split. Dutch, which writes no capitals, was split wrongly."""
+"""Languages whose compounds are split. Dutch was split wrongly: its nouns have no capitals."""
 
 REMEMBERED = 32_768
-"""Words whose forms are remembered; an unknown word costs some 50 microseconds."""
+"""Number of words whose forms are cached; without the cache a word takes about 50 microseconds."""
 
 _MIN_PART = 4
 _MIN_COMPOUND = 8
 _MAX_COMPOUND = 40
 _LINKS = ("", "s", "es", "n", "en")
-# Endings that make words of other words, and are in the dictionary as words too.
+# Suffixes that form words from other words, and are also words of the dictionary.
 _ENDINGS = frozenset({
     "schaft", "schaften", "heit", "heiten", "keit", "keiten", "lich", "weise", "ling", "linge",
     "isch", "ische", "stag", "stage",
 })  # fmt: skip
-# Prefixes of verbs and their nouns; the dictionary has some as nouns too.
+# Prefixes of verbs and their nouns; some of them are also nouns of the dictionary.
 _PREFIXES = frozenset({
     "nach", "unter", "über", "wider", "wieder", "gegen", "durch", "hinter", "zurück", "vorbei",
 })  # fmt: skip
@@ -57,10 +57,10 @@ def lemma(word: str, language: str) -> str | None:
 
 @lru_cache(maxsize=REMEMBERED)
 def parts(word: str, language: str) -> tuple[str, ...]:
-    """Return the words a compound is made of, or nothing.
+    """Return the parts of a compound, or an empty tuple.
 
-    Every part has four letters or more and is a noun of the dictionary; a word that is itself a
-    verb or adjective of the dictionary stays whole ("unterhalten").
+    Every part has at least four letters and is a noun of the dictionary; a word that is a verb or
+    adjective of the dictionary is not split ("unterhalten").
     """
     if language not in SPLIT or not word.isalpha():
         return ()
@@ -73,7 +73,7 @@ def parts(word: str, language: str) -> tuple[str, ...]:
 
 
 def _split(word: str, language: str) -> tuple[str, ...]:
-    """Return the split with the longest last word, which says what the whole is."""
+    """Return the split with the longest last word, which carries the meaning of the compound."""
     for place in range(_MIN_PART, len(word) - _MIN_PART + 1):
         head, last = word[:place], word[place:]
         if last in _ENDINGS or not _is_part(last, language):
@@ -113,7 +113,7 @@ def _without_pronoun(word: str) -> str | None:
 
 
 class _Dictionaries:
-    """The dictionaries of this process, read once."""
+    """The dictionaries of this process; they are read once."""
 
     def __init__(self) -> None:
         self._reading = threading.Lock()
@@ -141,6 +141,6 @@ _DICTIONARIES = _Dictionaries()
 
 
 async def dictionaries_read() -> None:
-    """Wait until the dictionaries are read, so that no lookup holds up the event loop."""
+    """Wait until the dictionaries are read, so that no lookup blocks the event loop."""
     if not _DICTIONARIES.are_read:
         await asyncio.to_thread(_DICTIONARIES.read)

@@ -1,9 +1,9 @@
-"""How much of a text becomes searchable."""
+"""Limits on the searchable part of a text."""
 
 MAX_FORM = 100_000
-"""How much of a text is searchable, in code points of its searchable form (words set apart by
-spaces). Any text that can be stored fits, unless compatibility forms make it longer (the ligature
-U+FDFA stands for 18 characters): then what comes after is not searched."""
+"""Maximum length of the searchable form of a text (words separated by spaces), in code points. Any
+text that can be stored fits, unless compatibility forms make it longer (the ligature U+FDFA becomes
+18 characters); the text beyond the limit is not searchable."""
 
 MAX_TERMS = 50_000
-"""How many words and pieces of a text are searchable."""
+"""Maximum number of searchable words and pieces of a text."""

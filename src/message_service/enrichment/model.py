@@ -1,4 +1,4 @@
-"""What an enricher is."""
+"""The interface of enrichers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from message_service.enrichment.words import Words
 
 Findings = Mapping[str, Any]
-"""Values by field path: of the message (`custom_metadata.intent`) or, under `indexed_content`, of
-its search entry. What was not found is left out."""
+"""Values by field path: fields of the message (`custom_metadata.intent`) or, under
+`indexed_content`, of its search entry. Values that were not found are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A text on its way through the enrichers.
+    """The input of an enricher.
 
     Attributes:
         text: The sanitized text.
@@ -36,11 +36,11 @@ class Enricher:
 
     Attributes:
         name: Its name.
-        version: Raised when its results change; stored messages are then enriched again.
-        finds: What it finds, one line.
-        weak: Where it is weak, one line.
-        fills: The paths it may fill; one it leaves empty this time is cleared.
-        run: A pure function.
+        version: Increased when its results change; stored messages are then enriched again.
+        finds: Its results, in one line.
+        weak: Its weaknesses, in one line.
+        fills: The paths it may fill; a path that it does not fill for a text is cleared.
+        run: A pure function that returns the findings.
     """
 
     name: str

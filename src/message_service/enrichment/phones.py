@@ -1,13 +1,13 @@
-"""Phone numbers in a text, of the regions it is likely to be about.
+"""Finds phone numbers in a text, for the regions the text probably relates to.
 
-Three ways, each stricter where less speaks for a number:
+There are three rules; the less evidence for a phone number, the stricter the rule:
 
-- Right after a word for a phone ("mobile:", "call me at"): any number possible in some region.
+- Directly after a phone word ("mobile:", "call me at"): any number that is possible in some region.
 - With `+` and a country code: any number of a possible length.
-- Otherwise: a valid number, written as in one of the regions that the text's language or the
+- Otherwise: a valid number in a format of one of the regions that the text's language or the
   deployment suggests.
 
-Dates, times, decimals, versions and numbers inside links and identifiers are left out. Words and
+Dates, times, decimals, versions and numbers inside links and identifiers are excluded. Words and
 regions are in `data/phones.toml`.
 """
 
@@ -23,7 +23,7 @@ from importlib import resources
 import phonenumbers
 
 DEFAULT_REGIONS = ("US", "GB")
-"""Regions of a deployment that names none."""
+"""Regions of a deployment that configures no regions."""
 
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[ ().\-/]{0,3}[0-9]){6}")
 _HEX_BEFORE = re.compile(r"[0-9A-Fa-f]{4}-\Z")
@@ -34,8 +34,8 @@ _DATE_OR_TIMES = re.compile(
     r"|(?:[01]?[0-9]|2[0-4])[.][0-5][0-9] ?[-/] ?(?:[01]?[0-9]|2[0-4])[.][0-5][0-9]"
     r"|(?:19|20)[0-9]{2} ?[-/] ?(?:19|20)[0-9]{2})(?: .*)?"
 )
-# A date and a counter (of orders and tickets, which area code 202 would make valid), decimals,
-# versions, times of a kernel's log.
+# A date with a counter (order and ticket numbers, which would be valid because of area code 202),
+# decimals, versions, and times in a kernel log.
 _OTHER_NUMBER = re.compile(
     r"20[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{1,4}"
     r"|[1-9][0-9]*\.[0-9]{5,}|[02-7]\.[0-9].*|\[.*"
@@ -51,34 +51,34 @@ _NUMBER = (
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    """What `data/phones.toml` says."""
+    """The contents of `data/phones.toml`."""
 
     regions: dict[str, tuple[str, ...]]
     after_word: re.Pattern[str]
 
 
 def is_region(code: str) -> bool:
-    """Return whether there is a numbering plan for a region (ISO 3166-1, two capital letters)."""
+    """Return whether a region (ISO 3166-1, two capital letters) has a numbering plan."""
     known: set[str] = phonenumbers.SUPPORTED_REGIONS
     return code in known
 
 
 def regions_for(language: str, configured: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the regions whose national formats are looked for.
+    """Return the regions whose national formats are recognised.
 
     Args:
         language: ISO 639-1 code, or `und`.
-        configured: The deployment's own regions; without any, `DEFAULT_REGIONS`.
+        configured: The deployment's own regions; when empty, `DEFAULT_REGIONS`.
     """
     suggested = _declared().regions.get(language, ())
     return tuple(dict.fromkeys((*(configured or DEFAULT_REGIONS), *suggested)))
 
 
 def find_phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where phone numbers stand; they may overlap.
+    """Yield the start and end of phone numbers; they may overlap.
 
     Args:
-        text: The text, its digits and signs in ASCII.
+        text: The text, with digits and signs in ASCII.
         regions: Regions whose national formats are recognised.
     """
     if not _SEVEN_DIGITS.search(text):
@@ -92,7 +92,7 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield start, end
     for region in regions:
         for start, end in _matches(text, region, phonenumbers.Leniency.VALID):
-            # Numbers of eight digits without a prefix, as in Denmark, read like compact dates.
+            # Numbers of eight digits without a prefix, as in Denmark, look like compact dates.
             written = text[start:end]
             if not (
                 _DATE_OR_TIMES.fullmatch(written)
@@ -112,8 +112,8 @@ def _matches(text: str, region: str | None, leniency: int) -> Iterator[tuple[int
     )
     for match in matcher:
         before = text[max(0, match.start - 5) : match.start]
-        # The tail of a UUID or of some other dashed identifier is no number to call. What stands
-        # before a `+` the matcher does not look at: "UTC+1 ...", "x+49...".
+        # The tail of a UUID or of another identifier with dashes is not a phone number. The matcher
+        # does not check the text before a `+`: "UTC+1 ...", "x+49...".
         if not _HEX_BEFORE.search(before) and not (
             text[match.start] == "+" and _WORD_BEFORE.search(before)
         ):
@@ -127,7 +127,7 @@ def _everywhere() -> tuple[str, ...]:
 
 
 def _is_possible(number: str) -> bool:
-    """Whether a number has a length that some region dials; nearly always the first one does."""
+    """Whether a number has a length that some region uses; nearly always the first region does."""
     for region in _everywhere():
         try:
             parsed = phonenumbers.parse(number, region)
@@ -145,7 +145,8 @@ def _declared() -> _Declared:
     regions = {language: tuple(codes) for language, codes in tables["regions"].items()}
     unknown = {code for codes in regions.values() for code in codes if not is_region(code)}
     if unknown:
-        raise ValueError(f"data/phones.toml: no numbering plan for {', '.join(sorted(unknown))}")
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"data/phones.toml: there is no numbering plan for {names}")
     words = _any_of(word for several in tables["words"].values() for word in several)
     between = _any_of(tables["between"]["words"])
     return _Declared(
@@ -158,7 +159,7 @@ def _declared() -> _Declared:
 
 
 def _any_of(words: Iterator[str] | Sequence[str]) -> str:
-    """Return a pattern of whole words; of unspaced scripts, of what may stand inside a text."""
+    """Return a pattern that matches whole words, or in unspaced scripts any substring."""
     spaced: list[str] = []
     unspaced: list[str] = []
     for word in sorted(set(words), key=lambda word: (-len(word), word)):

@@ -1,13 +1,14 @@
-"""Personal data in a text: where it stands and of what kind.
+"""Finds personal data in a text, with its position and kind.
 
-Every kind is checked, not only matched: cards by issuer and Luhn, IBANs by length and mod-97,
-addresses by the standard library, phone numbers by numbering plans (see `phones`), Bitcoin
-addresses by their checksum. Weak: phone numbers in national format of a region that neither the
-text's language nor a phone word suggests, numbers a speaker broke up ("oh seven seven ..."), names
-and postal addresses (not looked for), US social security numbers without separators (any nine
-digits would match).
+Every match is also verified: cards by issuer and Luhn, IBANs by length and mod-97, IP addresses by
+the standard library, phone numbers by numbering plans (see `phones`), Bitcoin addresses by their
+checksum. Weaknesses: phone numbers in the national format of a region that neither the text's
+language nor a phone word suggests, numbers that are spelt out ("oh seven seven ..."), names and
+postal addresses (not searched for), US social security numbers without separators (any nine digits
+would match).
 
-Only the first `SCANNED` characters are read. Every pattern is bounded, so time grows with length.
+Only the first `SCANNED` characters are read. Every pattern is bounded, so time is linear in the
+length of the text.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from message_service.enrichment.phones import DEFAULT_REGIONS, find_phones, is_r
 from message_service.errors import InvalidInput
 
 SCANNED = 20_000
-"""Characters of a text that are looked at."""
+"""Maximum number of characters of a text that are read."""
 
 KINDS = (
     "iban", "card", "crypto_address", "url_credentials", "email", "us_ssn", "ip", "phone",
 )  # fmt: skip
-"""Every kind, the most certain first; of two that overlap the earlier one is kept."""
+"""Every kind, the most certain first; of two overlapping findings, the more certain is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Pii:
 
     Attributes:
         kind: One of `KINDS`.
-        start: Where it begins, in code points.
-        end: Where it ends.
+        start: Its first position, in code points.
+        end: The position after its end.
     """
 
     kind: str
@@ -49,12 +50,12 @@ class Pii:
 
 
 def find_pii(text: str, regions: tuple[str, ...] = DEFAULT_REGIONS) -> tuple[Pii, ...]:
-    """Return the personal data in a text, in order, none overlapping another.
+    """Return the personal data in a text, in order and without overlaps.
 
     Args:
         text: The text.
         regions: Regions (ISO 3166-1, two letters) whose national phone formats are recognised;
-            numbers with a country code or after a phone word are recognised always.
+            numbers with a country code or after a phone word are always recognised.
 
     Raises:
         InvalidInput: A region has no numbering plan.
@@ -63,7 +64,7 @@ def find_pii(text: str, regions: tuple[str, ...] = DEFAULT_REGIONS) -> tuple[Pii
     text = text[:SCANNED]
     if not _GATE.search(text):
         return ()
-    # Digits of any script, wide forms and typographic dashes become ASCII, one for one.
+    # Digits of any script, wide forms and typographic dashes become ASCII; positions do not change.
     plain = text if text.isascii() else text.translate(_plain())
     found: list[Pii] = []
     if "@" in plain:
@@ -90,7 +91,7 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
 def _without_overlaps(found: list[Pii]) -> tuple[Pii, ...]:
-    """Keep the most certain kind, then the longest."""
+    """Of overlapping findings, keep the most certain kind, then the longest finding."""
     kept: list[Pii] = []
     taken = bytearray(max(hit.end for hit in found))
     for hit in sorted(found, key=lambda hit: (_RANK[hit.kind], hit.start - hit.end, hit.start)):
@@ -136,7 +137,7 @@ def _emails(text: str) -> Iterator[Pii]:
             start += 1
         for mark in "=/":  # `to=ann@example.com`, `mailto://ann@example.com`
             start = max(start, text.rfind(mark, start, at) + 1)
-        # A whole local part: not the tail of a longer one, not a handle (`@ann@example.social`).
+        # The whole local part: not the tail of a longer one, and no handle (`@ann@example.social`).
         whole = start == 0 or text[start - 1] not in _LOCAL or at - start < 64
         handle = start > 0 and text[start - 1] == "@"
         if start < at and whole and not handle and text[at - 1] != ".":
@@ -175,7 +176,7 @@ _CARD = re.compile(
     r"(?<![\w.+-])(?:[0-9]{12,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,3})?"
     r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})(?![\w]|[.,-][0-9])"
 )
-# Issuer prefixes and the lengths each issues.
+# The prefixes of card issuers, with the lengths of their numbers.
 _ISSUERS = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"
     r"|(?:5[1-5]|2(?:2[0-9]|[3-6][0-9]|7[012]))[0-9]{13,14}(?<=[0-9]{16})"
@@ -192,7 +193,7 @@ def _cards(text: str) -> Iterator[Pii]:
             yield Pii("card", *match.span())
 
 
-# The check digits, then groups as printed; what follows in the same line may look like a group.
+# Country code, check digits, then groups as printed; the text after an IBAN may look like a group.
 _IBAN = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?"
 )
@@ -246,7 +247,7 @@ def _ipv4(text: str) -> Iterator[Pii]:
 def _ipv6(text: str) -> Iterator[Pii]:
     for match in _IPV6.finditer(text):
         written = match[0]
-        # Source code is full of `a::b`: the short form counts only inside assigned space.
+        # Source code often has `a::b`, so the short form is accepted only in assigned space.
         if "::" in written and not re.match(
             r"[23][0-9A-Fa-f]{3}:|f[cde][0-9a-f]{2}:", written, re.I
         ):
@@ -256,7 +257,7 @@ def _ipv6(text: str) -> Iterator[Pii]:
 
 
 def _is_somebodys(address: str) -> bool:
-    """Whether it is an address, and of some machine: not loopback, not "any address"."""
+    """Whether it is an IP address of a machine: neither loopback nor unspecified."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

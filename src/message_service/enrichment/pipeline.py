@@ -1,8 +1,8 @@
-"""The enrichers, in one list, and the run of a text through them.
+"""The list of enrichers, and the function that runs them on a text.
 
-Language and the counts of the text are worked out when a message is appended; the rest here, behind
-the append, by the indexer. A result says what was found and stays silent otherwise: no value is
-made up for what an enricher could not tell.
+Language and text statistics are computed when a message is appended; the indexer computes all other
+values later, with this module. A result contains only values that were found: when an enricher
+cannot decide, there is no default value.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ ENRICHERS: tuple[Enricher, ...] = (
         name="intent",
         version=1,
         finds="greeting, question, command, creative or statement; how sure the rule is",
-        weak="questions without question words or mark; 'can you ...' is taken for a command",
+        weak="questions without question word or mark; 'can you ...' is taken for a command",
         fills=("custom_metadata.intent", "custom_metadata.confidence"),
         run=_intent,
     ),
@@ -93,15 +93,15 @@ ENRICHERS: tuple[Enricher, ...] = (
         name="sentiment",
         version=1,
         finds="positive, neutral or negative, by word lists in 13 languages and emoji",
-        weak="sarcasm; feelings told without their words; negation in Chinese and Japanese",
+        weak="sarcasm; feelings without words for them; negation in Chinese and Japanese",
         fills=("custom_metadata.sentiment",),
         run=_sentiment,
     ),
     Enricher(
         name="urgency",
         version=1,
-        finds="low, medium, high or urgent, by words for haste in 12 languages",
-        weak="urgency told by circumstances; no safety signal",
+        finds="low, medium, high or urgent, by words for urgency in 12 languages",
+        weak="urgency that only follows from the circumstances; not a safety signal",
         fills=("custom_metadata.urgency",),
         run=_urgency,
     ),
@@ -109,7 +109,7 @@ ENRICHERS: tuple[Enricher, ...] = (
         name="complexity",
         version=1,
         finds="0 to 1: long sentences, long words, vocabulary, code and formulas",
-        weak="a heuristic that orders texts, no grade level",
+        weak="a heuristic that ranks texts, not a grade level",
         fills=("custom_metadata.complexity_score",),
         run=_complexity,
     ),
@@ -125,7 +125,7 @@ ENRICHERS: tuple[Enricher, ...] = (
         name="keywords",
         version=1,
         finds="up to eight key phrases (RAKE)",
-        weak="compounds of Chinese and Japanese stay whole; very short texts",
+        weak="Chinese and Japanese compounds are not split; very short texts",
         fills=("indexed_content.keywords",),
         run=_keywords,
     ),
@@ -141,7 +141,7 @@ ENRICHERS: tuple[Enricher, ...] = (
         name="safety",
         version=3,
         finds="personal data, abusive language, spam; a score, flags, and the need for review",
-        weak="implied and quoted hate, misspelt abuse; no score but in five languages",
+        weak="implied and quoted hate, misspelt abuse; a score in five languages only",
         fills=tuple(
             f"safety_metadata.{name}"
             for name in (
@@ -156,18 +156,18 @@ ENRICHERS: tuple[Enricher, ...] = (
         run=_safety,
     ),
 )
-"""Every enricher. Adding one is adding an entry; raising a version re-enriches what is stored."""
+"""Every enricher. A new enricher is a new entry; a higher version re-enriches stored messages."""
 
 
 def _version(enrichers: Sequence[Enricher]) -> str:
-    named = ",".join(f"{one.name}{one.version}" for one in enrichers)
+    named = ",".join(f"{enricher.name}{enricher.version}" for enricher in enrichers)
     first = f"words{WORDS_VERSION},language{LANGUAGE_VERSION}"
     digest = hashlib.sha256(f"{first},{named}".encode()).hexdigest()
     return f"e{len(enrichers)}-{digest[:8]}"
 
 
 ENRICHMENT_VERSION = _version(ENRICHERS)
-"""Stored with every message and search entry; changes whenever an enricher's version does."""
+"""Stored with every message and search entry; changes when the version of any enricher changes."""
 
 
 MESSAGE_PATHS: tuple[str, ...] = (
@@ -180,18 +180,18 @@ MESSAGE_PATHS: tuple[str, ...] = (
         if not path.startswith("indexed_content.")
     ),
 )
-"""The fields of a message that enrichment fills; those under `indexed_content` are its entry's."""
+"""The fields of a message that enrichment fills, without those of the search entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enriched:
-    """What is known of a text.
+    """The result of the enrichment of a text.
 
     Attributes:
         language: Its language.
         words: Its searchable forms.
         findings: Values by field path.
-        failed: Enrichers that raised an error on it.
+        failed: Names of the enrichers that raised an error on this text.
     """
 
     language: Language
@@ -207,14 +207,14 @@ def enrich(
     enrichers: Sequence[Enricher] = ENRICHERS,
     phone_regions: tuple[str, ...] = (),
 ) -> Enriched:
-    """Run a text through the enrichers.
+    """Run the enrichers on a text.
 
-    An enricher that raises is recorded in `failed` and logged; the others go on, so that one odd
-    text cannot hold up the index.
+    An enricher that raises an error is logged and recorded in `failed`; the others still run, so
+    that one odd text cannot stall the index.
 
     Args:
         text: The message's text.
-        language: Its language, when the caller named it.
+        language: Its language, when the caller gave it.
         enrichers: The enrichers to run.
         phone_regions: The deployment's regions (`Settings.phone_regions`).
     """

@@ -1,16 +1,16 @@
-"""Abusive language in a text: how many terms, and of which categories.
+"""Finds abusive language in a text: the number of terms and their categories.
 
-Three sources: profanex for English (obfuscated spellings included), badwords-py for the detected
-language alone (all its languages at once would flag "queue", "bitte" and "nicht") less the everyday
-words that its machine-translated lists hold (`data/safety_ordinary.toml`), and phrases of
-our own for what word lists cannot say: hate against groups, harassment, threats, self-harm
-(`data/safety_abuse.toml`). Weak: implied hate, quoted or negated hate (a report of it reads the
-same), groups and slurs that are not listed, misspelt or spaced-out phrases, fiction (a threat in a
-story reads as a threat), languages without phrases (their word list knows only profanity). On the
-adversarial sentences of Multilingual HateCheck the hate and harassment phrases find 6 to 16 %; in
-40,000 lines of ordinary English chat they flag one. A language gets only the signals that
-`data/safety_languages.toml` declares for it. A flag is a reason to look, and its absence proves
-nothing.
+There are three sources: profanex for English (including obfuscated spellings); badwords-py for the
+detected language only (all its languages at once would flag "queue", "bitte" and "nicht"), without
+the everyday words that its machine-translated lists contain (`data/safety_ordinary.toml`); and our
+own phrases for abuse that word lists cannot express: hate against groups, harassment, threats,
+self-harm (`data/safety_abuse.toml`). Weaknesses: implied hate, quoted or negated hate (a report of
+hate has the same words), unlisted groups and slurs, misspelt or spaced-out phrases, fiction (a
+threat in a story looks like a threat), languages without phrases (their word lists have only
+profanity). On the adversarial sentences of Multilingual HateCheck the hate and harassment phrases
+find 6 to 16 %; in 40,000 lines of ordinary English chat they flag a single line. A language gets
+only the signals that `data/safety_languages.toml` declares for it. A flag is a reason for a person
+to look; the absence of a flag proves nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from message_service.enrichment.folding import fold
 from message_service.enrichment.signals import given_categories
 
 SCANNED = 20_000
-"""Characters of a text that are looked at."""
+"""Maximum number of characters of a text that are read."""
 
 CATEGORIES = (
     "harassment", "hate", "profanity", "self_harm", "sexual", "slur", "violence",
@@ -39,11 +39,11 @@ CATEGORIES = (
 
 @dataclass(frozen=True, slots=True)
 class Abuse:
-    """What was found.
+    """The abusive language found in a text.
 
     Attributes:
-        terms: Terms and phrases matched.
-        categories: Of `CATEGORIES`, sorted.
+        terms: Number of matched terms and phrases.
+        categories: Their categories, from `CATEGORIES`, sorted.
     """
 
     terms: int
@@ -56,21 +56,21 @@ NONE = Abuse(0, ())
 def find_abuse(text: str, language: str, *, undeclared: bool = False) -> Abuse:
     """Return the abusive terms of a text.
 
-    What a text quotes is no hate or harassment of its own, unless it is nothing but the quotation.
+    Quotations in a text do not count as hate or harassment, unless the whole text is a quotation.
 
     Args:
         text: The text; only the first 20,000 characters are read.
-        language: ISO 639-1 code, or `und`; chooses the word list. English phrases are looked for in
-            every language, because chats mix it in.
-        undeclared: Whether to look for what is not given in this language too (see `signals`), as
-            the measuring of it must.
+        language: ISO 639-1 code, or `und`; selects the word list. English phrases are searched for
+            in every language, because chats often mix in English.
+        undeclared: Whether to include signals that are not declared for this language (see
+            `signals`); the benchmarks need them.
     """
     text = text[:SCANNED]
     phrases = _abuse_phrases()
     own = _own_words(text)
     found = phrases.find(own, language)
     if own is not text:
-        found += [one for one in phrases.find(text, language) if one in _QUOTED_TOO]
+        found += [category for category in phrases.find(text, language) if category in _QUOTED_TOO]
     if language in ("en", "und"):
         found += _english(text)
     elif language in _LISTED:
@@ -79,7 +79,7 @@ def find_abuse(text: str, language: str, *, undeclared: bool = False) -> Abuse:
         given = given_categories(language)
         if not given.issuperset(found):
             english = phrases.find(own, "en")
-            found = [one for one in found if one in given or one in english]
+            found = [category for category in found if category in given or category in english]
     return Abuse(len(found), tuple(sorted(set(found)))) if found else NONE
 
 
@@ -93,7 +93,7 @@ _OWN_LETTERS = 6
 
 
 def _own_words(text: str) -> str:
-    """Return the text less what it quotes; the very text when little else is in it."""
+    """Return the text without its quotations, or the text itself when little else is in it."""
     without, quotations = _QUOTATION.subn(" . ", text)
     return without if quotations and len(_LETTER.findall(without)) >= _OWN_LETTERS else text
 
@@ -107,7 +107,7 @@ _CATEGORY = {
 }
 # Listed as sexual, used as insults.
 _INSULTS = ("ass", "a**", "a55", "dick", "d*ck", "d**k", "cock", "circlejerk", "cawk")
-# Listed, and far more often harmless: a mild intensifier, a cat, British and technical words.
+# Listed, but far more often harmless: a mild intensifier, a cat, British and technical words.
 _HARMLESS = ["bloody", "maine coon", "dink", "dinks", "cipa", "barenaked", "dvda", "bobs", "cok"]
 
 
@@ -165,31 +165,31 @@ def _abuse_phrases() -> Phrases:
 class Phrases:
     """Phrases by language and category, written in a small notation and matched on folded words.
 
-    A phrase is a list of places separated by spaces. A place is alternatives separated by `|`, an
-    alternative one or more words joined by `_`, or `#` for a number, or `$` for the end of a
-    sentence. `{name}` stands for the alternatives of a named list, `+` at a word's end or beginning
-    for up to 12 (4) more letters there, `?` after a place makes it optional, `*` lets it come up to
-    three times or not at all. A first place `!a|b` forbids those words just before. Words match
-    whole. Languages marked `unspaced` are matched with all spaces removed. Every repetition is
+    A phrase is a list of places separated by spaces. A place is a list of alternatives separated by
+    `|`. An alternative is one or more words joined by `_`, or `#` for a number, or `$` for the end
+    of a sentence. `{name}` means the alternatives of a named list. `+` at the end (beginning) of a
+    word means up to 12 (4) more letters there. `?` after a place makes it optional; `*` allows it
+    zero to three times. A first place `!a|b` forbids these words directly before. Only whole words
+    match. Languages marked `unspaced` are matched with all spaces removed. Every repetition is
     bounded.
     """
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take the phrases; a language is compiled (10 to 30 ms) when it first comes up.
+        """Store the phrases; a language is compiled (10 to 30 ms) on first use.
 
         Args:
             tables: By language: `unspaced` (optional), `lists` (name to alternatives), `rules`
                 (category to phrases).
         """
         self._tables = dict(tables)
-        self._compiled: dict[str, _Language] = {}  # filled as languages come up
+        self._compiled: dict[str, _Language] = {}  # filled on first use of a language
 
     def find(self, text: str, language: str | None = None) -> list[str]:
         """Return the category of each phrase found.
 
         Args:
             text: The text.
-            language: Its language, English is always added; None looks in every language.
+            language: Its language; English is always added. None searches every language.
         """
         words = f" {' '.join(_WORD.findall(fold(text)))} "
         found: list[str] = []
@@ -208,12 +208,12 @@ class Phrases:
         return found
 
 
-# Words and ends of sentences; commas, quotes and symbols are as if not there.
+# Words and ends of sentences; commas, quotes and symbols are ignored.
 _WORD = re.compile(r"[^\W_]+|[.!?。]")
 
 
 class _Language:
-    """The compiled phrases of one language, each behind a word it cannot do without."""
+    """The compiled phrases of one language, each searched only if a word it requires occurs."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.unspaced = bool(table.get("unspaced", False))

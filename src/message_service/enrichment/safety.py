@@ -1,12 +1,12 @@
-"""The safety verdict of a text: score, issues, moderation flags, and whether a person should look.
+"""The safety verdict of a text: score, issues, moderation flags, and the need for a manual review.
 
-Everything that decides is declared here, so that a stored verdict can be explained:
+All parameters of the verdict are declared here, so that a stored verdict can be explained:
 `score = 1 - min(1, sum of WEIGHTS[issue] for the issues found)`, rounded to two decimals.
 
-The service flags; it filters nothing. Whether a text is withheld is a policy of the application, so
-`safety_metadata.content_filtered` is not part of the verdict (it starts as false and only such a
-policy sets it). Weak points are those of `pii`, `profanity` and `spam`; the score is a rule of
-thumb that orders texts, not a probability.
+The service flags texts but does not filter them. Withholding a text is a policy of the application,
+so `safety_metadata.content_filtered` is not part of the verdict (it starts as false, and only such
+a policy sets it). The weaknesses are those of `pii`, `profanity` and `spam`; the score is a
+heuristic that ranks texts, not a probability.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from message_service.enrichment.signals import JUDGED
 from message_service.enrichment.spam import spam_signals
 
 FILTER_VERSION = "v1.2"
-"""Stored as `safety_metadata.filter_version`; changes when a verdict may."""
+"""Stored as `safety_metadata.filter_version`; changes when verdicts may change."""
 
 WEIGHTS: Mapping[str, float] = MappingProxyType({
     "harmful_content.harassment": 0.50,
@@ -48,18 +48,18 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({
     "spam.shouting": 0.05,
     "spam.suspicious_link": 0.25,
 })  # fmt: skip
-"""What each issue takes from a score of 1; an issue found several times counts once."""
+"""The amount by which each issue lowers a score of 1; repeated issues count once."""
 
 SPAM_FROM = 0.30
-"""Sum of the `spam.*` weights from which a text is flagged as spam: no single trait suffices."""
+"""Minimum sum of `spam.*` weights for the flag `spam`; a single trait is never enough."""
 
 REVIEW_FLAGS = frozenset({"harassment", "hate", "self_harm"})
-"""Moderation flags that a person has to look at, whatever the score."""
+"""Moderation flags that require a manual review at any score."""
 
 REVIEW_BELOW = 0.40
-"""A score under this needs a person too."""
+"""A lower score requires a manual review too."""
 
-# What a category of abusive language counts as: the issue and, where there is one, the flag.
+# The issue and, for most categories, the flag of each category of abusive language.
 _ABUSE: Mapping[str, tuple[str, str | None]] = MappingProxyType({
     "harassment": ("harmful_content.harassment", "harassment"),
     "hate": ("harmful_content.hate", "hate"),
@@ -73,18 +73,19 @@ _ABUSE: Mapping[str, tuple[str, str | None]] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class SafetyVerdict:
-    """What was judged of one text.
+    """The safety verdict on one text.
 
-    None means not available: in a language outside `signals.JUDGED` a text can be found at fault
-    but not called clean.
+    None means not available: in a language outside `signals.JUDGED`, issues can be found in a text,
+    but a text cannot be judged safe.
 
     Attributes:
         safety_score: 0 to 1; 1 is completely safe.
         detected_issues: Keys of `WEIGHTS` and their first parts (`personal_info`,
             `personal_info.email`), sorted.
-        moderation_flags: Of `spam`, `harassment`, `hate`, `sexual`, `violence`, `self_harm`;
+        moderation_flags: Any of `spam`, `harassment`, `hate`, `sexual`, `violence`, `self_harm`;
             sorted.
-        manual_review_required: Whether a person should look: see `REVIEW_FLAGS`, `REVIEW_BELOW`.
+        manual_review_required: Whether a person should review the text: see `REVIEW_FLAGS`,
+            `REVIEW_BELOW`.
     """
 
     safety_score: float | None
@@ -103,8 +104,8 @@ def judge(text: str, language: str, regions: tuple[str, ...] = ()) -> SafetyVerd
     Args:
         text: The text; only the first 20,000 characters are read.
         language: ISO 639-1 code, or `und`.
-        regions: The deployment's regions, whose national phone formats are recognised beside those
-            that the language suggests; without any, US and GB.
+        regions: The deployment's regions, whose national phone formats are recognised in addition
+            to those that the language suggests; when empty, US and GB.
 
     Raises:
         InvalidInput: A region has no numbering plan.

@@ -1,8 +1,9 @@
-"""The feeling of a message: positive, neutral or negative, by word lists in 13 languages.
+"""The sentiment of a message: positive, neutral or negative, by word lists in 13 languages.
 
-A hand-written lexicon per language (`data/sentiment.toml`), negation and boosters before a word,
-emoji and emoticons everywhere. Weak at sarcasm, at feelings told without their words ("you did not
-read my question") and, for texts without spaces, at negation; the neutral band is wide for that.
+The score is computed from a hand-written lexicon per language (`data/sentiment.toml`), negation and
+boosters before a word, and emoji and emoticons in every language. It is weak at sarcasm, at
+feelings without words for them ("you did not read my question") and, for texts without spaces, at
+negation; therefore the neutral band is wide.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from message_service.enrichment.folding import fold
 from message_service.enrichment.words import tokenize
 
 BAND = 0.30
-"""Scores between -BAND and BAND are neutral (research: halves false alarms at no loss)."""
+"""Scores between -BAND and BAND are neutral (measured: half the false alarms, without a loss)."""
 
 NORMAL = 6.0
 """Divisor under the root that maps a sum of valences to -1..1, after VADER's (Hutto & Gilbert)."""
@@ -39,12 +40,12 @@ Label = Literal["positive", "neutral", "negative"]
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
-    """The feeling of a text.
+    """The sentiment of a text.
 
     Attributes:
         label: positive, neutral or negative.
         score: -1 to 1.
-        confidence: 0 to 1: how far the score lies from where the label would change.
+        confidence: 0 to 1: the distance of the score from the value at which the label changes.
     """
 
     label: Label
@@ -60,7 +61,7 @@ class _Lexicon:
 
 
 def score_sentiment(text: str, language: str) -> Sentiment:
-    """Return the feeling of a text, judged by its first 4,000 characters.
+    """Return the sentiment of a text, judged by its first 4,000 characters.
 
     Args:
         text: The message's text.
@@ -99,7 +100,7 @@ def _spaced(head: str, lexicon: _Lexicon) -> float:
         before = words[max(0, place - _REACH) : place]
         if before and before[-1] in lexicon.boosters:
             valence *= _BOOSTED
-        if any(one in lexicon.negators for one in before):
+        if any(previous in lexicon.negators for previous in before):
             valence *= _NEGATED
         total += valence
     return total
@@ -116,7 +117,7 @@ def _unspaced(head: str, lexicon: _Lexicon) -> float:
         end = start + len(form)
         taken.append((start, end))
         near = folded[max(0, start - 2) : start] + "\n" + folded[end : end + 4]
-        negated = any(one in near for one in lexicon.negators)
+        negated = any(negator in near for negator in lexicon.negators)
         total += valence * (_NEGATED if negated else 1.0)
     return total
 
@@ -135,7 +136,7 @@ def _lexicon(lists: Mapping[str, list[str]]) -> _Lexicon:
         if name not in ("negators", "boosters")
         for form in forms
     }
-    longest_first = dict(sorted(valences.items(), key=lambda one: -len(one[0])))
+    longest_first = dict(sorted(valences.items(), key=lambda pair: -len(pair[0])))
     return _Lexicon(
         longest_first,
         frozenset(fold(form) for form in lists["negators"]),

@@ -1,4 +1,4 @@
-"""Which signals of abuse are given in which languages: read from `data/safety_languages.toml`."""
+"""The signals of abuse and the languages they are used in, from `data/safety_languages.toml`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Signal:
     """One signal of abuse.
 
     Attributes:
-        categories: What counts as it, of `profanity.CATEGORIES`.
+        categories: Its categories, from `profanity.CATEGORIES`.
         languages: Languages in which it was measured to be better than chance.
-        contradicted: Languages in which only our own sample says so, and another says the opposite.
+        contradicted: Languages in which only our own sample shows this, and another contradicts it.
     """
 
     categories: frozenset[str]
@@ -40,11 +40,11 @@ SIGNALS = _read()
 """Every signal by name."""
 
 JUDGED = frozenset[str].intersection(*(signal.languages for signal in SIGNALS.values()))
-"""Languages with all signals: only there can a text be called clean."""
+"""Languages with all signals: only in these can a text be judged safe."""
 
 
 def given_categories(language: str) -> frozenset[str]:
-    """Return the categories of abuse that are given in a language."""
+    """Return the categories of abuse that are reported in a language."""
     return frozenset[str]().union(
         *(signal.categories for signal in SIGNALS.values() if language in signal.languages)
     )

@@ -1,7 +1,8 @@
-"""Signs of spam in a text.
+"""Finds typical traits of spam in a text.
 
-Weak: what is spam depends on who sends how much of it, which one text does not show. A label says
-only that the text has a trait that spam often has; `safety` weighs them together.
+This is weak evidence: whether a text is spam depends on who sends how many of them, which a single
+text does not show. A label means only that the text has a trait that spam often has; `safety`
+combines the weights of all labels.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ LABELS = (
 )  # fmt: skip
 
 MANY_LINKS = 4
-"""So many links are many in any text; one fewer is where they make up most of it."""
+"""This many links are `many_links` in any text; one link fewer if links are most of the text."""
 
 _LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'，。）]{1,2000}", re.IGNORECASE)
 _UPPER_WORD = re.compile(r"[^\W\d_]{2,}")
-# Laughter is written with w, k, h, j and x in several languages; those letters are left out.
+# The letters w, k, h, j and x are excluded, because several languages write laughter with them.
 _LETTER_RUN = re.compile(r"([abcdefgilmnopqrstuvyz!?])\1{9}", re.IGNORECASE)
 _MESSENGER = re.compile(r"(?:t\.me|wa\.me|chat\.whatsapp\.com|line\.me/ti)/", re.IGNORECASE)
 _SHORTENERS = frozenset({
@@ -85,7 +86,7 @@ def _is_suspicious(link: str) -> bool:
 
 
 def _is_shouting(text: str) -> bool:
-    """Whether nearly all of it is in capitals; scripts without case never are."""
+    """Whether nearly all letters are capitals; never true for scripts without case."""
     upper = sum(map(str.isupper, text))
     if upper < 16 or upper < 0.8 * sum(map(str.isalpha, text)):
         return False
@@ -94,9 +95,9 @@ def _is_shouting(text: str) -> bool:
 
 
 def _repeats_itself(text: str) -> bool:
-    """Whether the same words come again and again (in unspaced scripts: the same characters).
+    """Whether the same words are repeated many times (in unspaced scripts: the same characters).
 
-    Counted in pairs of neighbouring tokens, which differ nearly always in prose.
+    This counts distinct pairs of neighbouring tokens; in prose, nearly all pairs are distinct.
     """
     if len(text) < 40 and text.isascii():
         return False
@@ -107,7 +108,7 @@ def _repeats_itself(text: str) -> bool:
         return False
     if len(set(pairwise(tokens))) * 3 > pairs:
         return False
-    # Laughter and humming are of one or two characters: "哈哈哈哈", "ha ha ha", "la la la".
+    # Laughter and humming use only one or two characters: "哈哈哈哈", "ha ha ha", "la la la".
     return len(set("".join(set(tokens)))) > 2
 
 

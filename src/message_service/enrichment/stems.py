@@ -1,4 +1,4 @@
-"""Stems and the other forms a word is found by."""
+"""The stem of a word, and the other forms by which a search finds the word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from message_service.enrichment.lemmas import REMEMBERED, lemma, parts
 from message_service.enrichment.stop_words import STOP_WORDS
 
 MAX_TOKEN = 64
-"""Longest token in code points; what is longer is cut, so that no index key grows without bound."""
+"""Longest token in code points; longer tokens are cut, so that index keys are bounded."""
 
 
 def stem(word: str, language: str) -> str:
@@ -26,10 +26,10 @@ def stem(word: str, language: str) -> str:
 
 
 def stems(word: str, language: str) -> tuple[str, ...]:
-    """Return the stems a word is found by: as written, and as people type it without its accents.
+    """Return the stems of a word: as written, and as people type it without its accents.
 
-    The two differ where a stemmer knows an ending only by its accent ("randonnée": randon; without
-    the accent: randonne).
+    The two differ where a stemmer recognises an ending only by its accent ("randonnée": randon;
+    without the accent: randonne).
     """
     base = stem(word, language)
     folded = fold(word)
@@ -52,9 +52,10 @@ STEMMERS = {
 
 @lru_cache(maxsize=REMEMBERED)
 def base_form(word: str, language: str) -> str:
-    """Return the stem of a word's dictionary form, or of the word when the dictionary lacks it.
+    """Return the stem of a word's dictionary form, or of the word if the dictionary lacks the word.
 
-    "duermo" and "dormir" have this form in common, and no stem. A function word is nobody's base.
+    "duermo" and "dormir" have the same base form but different stems. A function word is never used
+    as a base form.
     """
     plain = stem(word, language)
     known = lemma(word, language)
@@ -65,9 +66,9 @@ def base_form(word: str, language: str) -> str:
 
 @lru_cache(maxsize=REMEMBERED)
 def forms(word: str, language: str) -> tuple[str, ...]:
-    """Return what a word of a text is found by, beside itself.
+    """Return the forms by which a search finds a word of a text, in addition to the word itself.
 
-    Its stems, its base form, and those of the words it is made of.
+    These are its stems, its base form, and the folded and base forms of the parts of a compound.
     """
     found = dict.fromkeys((*stems(word, language), base_form(word, language)))
     for part in parts(word, language):
@@ -78,6 +79,6 @@ def forms(word: str, language: str) -> tuple[str, ...]:
 
 @cache
 def _stemmer(algorithm: str) -> Any:
-    # One object per algorithm; the service stems on its event loop's thread only.
+    # One object per algorithm, not thread-safe: the service stems only on its event loop's thread.
     library: Any = Stemmer
     return library.Stemmer(algorithm)

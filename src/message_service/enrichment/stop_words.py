@@ -1,9 +1,9 @@
-"""Words the search index leaves out: the commonest function words of the larger languages.
+"""Words that the search index leaves out: the commonest function words of the larger languages.
 
-One list for all languages, so that what is left out depends on the word alone and not on a guess
-of its language: a query and a message can then never disagree. Words that mean something in another
-large language (German "die", French "son", Spanish "sin") are in it only where they are function
-words in most of those that have them. Long lists per language, for keywords, come from
+There is one list for all languages, so that leaving out a word depends only on the word and not on
+the detected language: a query and a message always agree. Words that are content words in another
+large language (German "die", French "son", Spanish "sin") are in the list only if they are function
+words in most of the languages that have them. The long lists per language, for keywords, come from
 `stopwordsiso`.
 """
 

@@ -1,4 +1,4 @@
-"""Counts of a text: words, characters, reading time, an estimate of tokens; and its clean form."""
+"""Text statistics (words, characters, reading time, estimated tokens), and sanitized text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import unicodedata
 from dataclasses import dataclass
 
 TOKENIZER = "estimate-1"
-"""Name stored beside `token_count`: four ASCII characters a token, one other character a token.
+"""Name stored with `token_count`: four ASCII characters per token, one other character per token.
 
-An estimate for budgets, not for money; providers' own counts are in `token_usage`. Measured against
-cl100k-like vocabularies such rules are off by about a quarter on single texts.
+The estimate is for token budgets, not for billing; the providers' own counts are in `token_usage`.
+Compared with cl100k-like vocabularies, such rules differ by about a quarter on single texts.
 """
 
 WORDS_PER_MINUTE = 238
@@ -24,8 +24,8 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _IDEOGRAPH = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
-# C0 and C1 controls but tab, line feed and carriage return; byte order mark; noncharacters;
-# the two overrides that make text read otherwise than it is stored.
+# C0 and C1 controls except tab, line feed and carriage return; byte order mark; noncharacters; the
+# two bidirectional overrides, which display text in another order than it is stored.
 _UNWANTED = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ufdd0-\ufdef\u202d\u202e]"
 )

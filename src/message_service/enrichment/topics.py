@@ -1,7 +1,7 @@
-"""What a message is about: a fixed list of topics, told by words in 12 languages.
+"""The topics of a message, from a fixed list, recognised by words in 12 languages.
 
-Words of `data/topics.toml` are met in any inflected form. A topic of its own words is seldom wrong;
-a text about it in other words is missed, and words with two meanings mislead ("bank", "rock").
+Words of `data/topics.toml` match in any inflected form. A recognised topic is seldom wrong; texts
+about a topic in other words are missed, and words with two meanings mislead ("bank", "rock").
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SCANNED = 4_000
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Topics by folded word or stem; for unspaced languages, by piece of text."""
+    """Topics by folded word or stem; for unspaced languages, by substring."""
 
     by_word: Mapping[str, tuple[str, ...]]
     pieces: tuple[tuple[str, str], ...]
 
 
 def find_topics(text: str, language: str, limit: int = 5) -> tuple[str, ...]:
-    """Return the topics of a text, that of most words first; empty when none is told.
+    """Return the topics of a text, the topic with the most words first; empty if there are none.
 
     Args:
         text: The message's text; its first 4,000 characters are read.
         language: ISO 639-1 code, or `und` (then English is tried).
-        limit: Most topics returned.
+        limit: Maximum number of topics returned.
     """
     code = "en" if language == "und" else language
     table = _tables().get(code)
@@ -52,7 +52,7 @@ def find_topics(text: str, language: str, limit: int = 5) -> tuple[str, ...]:
             if topics is None:
                 topics = table.by_word.get(stem(word, code), ())
             found.update(topics)
-    ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(topic for topic, _ in ranked[:limit])
 
 

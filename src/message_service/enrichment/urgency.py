@@ -1,7 +1,8 @@
-"""How soon a message wants an answer: low, medium, high or urgent.
+"""The urgency of a message: low, medium, high or urgent.
 
-Word lists in 12 languages, and exclamation marks. Weak where urgency is told by circumstances ("the
-baby is not breathing" says none of the words); do not use it as a safety signal.
+Urgency is judged by word lists in 12 languages and by exclamation marks. It is missed where it only
+follows from the circumstances ("the baby is not breathing" has none of the words); do not use it as
+a safety signal.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ _UNSPACED = frozenset({"zh", "ja", "ko"})
 def judge_urgency(text: str, language: str) -> str:
     """Return one of `URGENCIES`, judged by the first 2,000 characters.
 
-    `urgent` by a word for it; `high` by a word for haste or weight together with an exclamation or
-    a plea of two such words; `medium` by one alone or by many exclamation marks; else `low`.
+    `urgent`: a word of the urgent list. `high`: two words of the high list, or one of them together
+    with an exclamation mark. `medium`: one word of the high list, or at least three exclamation
+    marks. Otherwise `low`.
     """
     head = text[:_SCANNED]
     marks = head.count("!") + head.count("！")

@@ -1,8 +1,8 @@
-"""Words of any script: tokens, n-grams, and the terms an index is made of.
+"""Splits text of any script into tokens, n-grams, and the terms of the search index.
 
-Text in scripts that write words apart is cut into words; Chinese, Japanese, Korean, Thai, Lao,
-Khmer and Burmese into overlapping two-character pieces, which find any substring of two characters
-or more (MongoDB's own text index finds only whole runs of such text).
+Text in scripts with spaces between words is split into words. Chinese, Japanese, Korean, Thai, Lao,
+Khmer and Burmese text is split into overlapping two-character pieces, so that a search finds any
+substring of two or more characters (MongoDB's text index finds only whole runs of such text).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EMOJI = "\u2600-\u27bf\u2b50\u2b55\U0001f300-\U0001f3fa\U0001f400-\U0001faff"
 
 
 def _marks() -> str:
-    """Ranges of combining marks: word characters lack them, and Indic words would fall apart."""
+    """Ranges of combining marks, which are not word characters; Indic words contain them."""
     ranges: list[str] = []
     start: int | None = None
     for code in (*range(0x300, 0x1E00), 0x1E00):
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 _ASCII_TOKEN = re.compile(r"\w+(?:['\-]\w+)*")
 _RUN = re.compile(rf"[{_UNSPACED}]")
 PART = re.compile(rf"[^{APOSTROPHES}_\-]+")
-"""A part of a word that apostrophes, hyphens or underscores join."""
+"""A part of a word whose parts are joined by apostrophes, hyphens or underscores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Token:
 
     Attributes:
         text: Its folded form.
-        start: Where it begins in the text, in code points.
-        end: Where it ends.
+        start: Its first position in the text, in code points.
+        end: The position after its end.
         piece: Whether it is a piece of unspaced text (an n-gram) and not a word.
     """
 
@@ -69,7 +69,7 @@ class Token:
 
 
 def occurrences(text: str) -> Iterator[Token]:
-    """Yield the tokens of a text with their places, in order; pieces overlap."""
+    """Yield the tokens of a text with their positions, in order; pieces overlap."""
     same, starts, ends = _compatible(text)
     for start, end, is_run in _units(same):
         if not is_run:
@@ -88,14 +88,14 @@ def tokenize(text: str) -> list[str]:
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether a text holds characters of a script written without spaces (or Korean)."""
+    """Whether a text has characters of a script written without spaces (or Korean)."""
     return not text.isascii() and _RUN.search(text) is not None
 
 
 def _compatible(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
-    """Return the text's compatibility form, and where each of its characters came from.
+    """Return the text's compatibility form (NFKC) and the original position of each character.
 
-    Forms such as ¼ or half-width kana become several characters, or several become one.
+    NFKC turns characters such as ¼ into several characters, and some half-width kana into one.
     """
     if text.isascii() or unicodedata.is_normalized("NFKC", text):
         return text, range(len(text)), range(1, len(text) + 1)
@@ -116,7 +116,7 @@ def _compatible(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
 
 
 def _units(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield the places of words and, marked so, of unspaced runs."""
+    """Yield the start and end of each word or unspaced run, and whether it is a run."""
     if text.isascii():
         for match in _ASCII_TOKEN.finditer(text):
             yield match.start(), match.end(), False
@@ -131,15 +131,15 @@ def _pieces(run: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text in the forms the source design's `indexed_content` lists.
+    """A text in the forms of `indexed_content` in the source design.
 
     Attributes:
-        normalized: Folded words joined by spaces; unspaced runs stay whole.
+        normalized: Folded words joined by spaces; unspaced runs are not split.
         stemmed: The same with each word stemmed.
         tokens: Words and two-character pieces.
-        bigrams: Neighbouring words, two at a time; in unspaced runs, two characters.
-        trigrams: Likewise three.
-        terms: What the index looks up: distinct tokens, their parts and stems, no stop words.
+        bigrams: Pairs of neighbouring words; in unspaced runs, pairs of characters.
+        trigrams: Likewise with three.
+        terms: The search terms: distinct tokens, their parts and stems, without stop words.
     """
 
     normalized: str
@@ -155,12 +155,12 @@ def analyse(text: str, language: str) -> Words:
 
     Args:
         text: The text.
-        language: ISO 639-1 code choosing the stemmer; unknown ones stem nothing.
+        language: ISO 639-1 code that selects the stemmer; an unknown code means no stemming.
     """
     normalized: list[str] = []
     stemmed: list[str] = []
     tokens: list[str] = []
-    units: list[str] = []  # words and single characters: what n-grams are made of
+    units: list[str] = []  # words and single characters, from which n-grams are formed
     terms: dict[str, None] = {}
     has_run = False
     length = 0

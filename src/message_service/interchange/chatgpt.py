@@ -1,4 +1,4 @@
-"""ChatGPT data exports: `conversations.json`, a list of conversations, each a tree of nodes."""
+"""Reads ChatGPT data exports: `conversations.json`, a list of conversations (trees of nodes)."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ PROVIDER = "openai"
 
 _ROLES: dict[str, RoleName] = {role: role for role in get_args(RoleName)}
 _TEXT_FIELDS = ("text", "content", "result", "model_set_context", "summary", "snippet")
-"""Where content types other than those with `parts` or `thoughts` keep their text."""
+"""The text fields of content types that have neither `parts` nor `thoughts`."""
 
 
 def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
-    """Yield the conversations of ChatGPT exports, one in memory at a time.
+    """Yield the conversations of ChatGPT exports; one conversation is in memory at a time.
 
     Args:
-        paths: `conversations.json` files, plain or gzip, or folders holding them.
+        paths: `conversations.json` files, plain or gzip, or folders with such files.
 
     Raises:
-        InvalidImport: A file is missing, damaged, or no ChatGPT export.
+        InvalidImport: A file is missing, damaged, or not a ChatGPT export.
     """
     for path in sources.expand(paths, "conversations*.json"):
         refusal = sources.broken(
             path,
-            "is no ChatGPT export: item 1 of its list has no 'mapping', nor have those after it",
+            "is not a ChatGPT export: item 1 of its list has no 'mapping', nor do the next items",
             "Give the conversations.json of the export, or name the file's own format",
         )
         yield from recognised(_conversations(path), refusal)
@@ -106,7 +106,7 @@ def _identifier(record: dict[str, Any], path: Path, number: int) -> str:
 
 
 def _in_sibling_order(mapping: dict[str, Any]) -> list[str]:
-    """Return the node ids so that siblings stand as their parent's `children` lists them."""
+    """Return the node ids, with siblings in the order of their parent's `children`."""
     position: dict[str, int] = {
         child: index
         for node in mapping.values()
@@ -168,7 +168,7 @@ def _message(
 
 
 def _text(content: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return all text of a message's content, and the types of its parts that hold none."""
+    """Return all text of a message's content, and the types of its parts without text."""
     texts: list[str] = []
     attachments: list[str] = []
     for part in as_list(content.get("parts")):

@@ -1,4 +1,4 @@
-"""The Chit-Chat dataset: one JSON object, conversation id to conversation, people only."""
+"""Reads the Chit-Chat dataset: one JSON object of conversations by id, all between people."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from message_service.interchange.records import (
 )
 
 INSTALLED = Path("package")
-"""The path that stands for the data of the installed package `chitchat-dataset`."""
+"""The path that means the data of the installed package `chitchat-dataset`."""
 
 
 def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
-    """Yield the conversations, one in memory at a time.
+    """Yield the conversations; one conversation is in memory at a time.
 
     Args:
-        paths: Files, plain or gzip, or folders holding them. `package`, or nothing, means the
+        paths: Files, plain or gzip, or folders with such files. `package`, or no path, means the
             installed package.
 
     Raises:
@@ -45,7 +45,7 @@ def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
     for path in sources.expand(named or [_installed()], "dataset*.json"):
         refusal = sources.broken(
             path,
-            "is no Chit-Chat dataset: its first values hold no turns of messages",
+            "is not a Chit-Chat dataset: its first values hold no turns of messages",
             "Give the dataset.json of the package, or name the file's own format",
         )
         yield from recognised(_conversations(path), refusal)
@@ -61,7 +61,7 @@ def _conversations(path: Path) -> Iterator[ImportedConversation]:
 
 
 def _installed() -> Path:
-    # The package's own code is not run: it would load the whole file.
+    # The package is not imported, because its code would load the whole file.
     spec = find_spec("chitchat_dataset")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         return Path(folder) / "dataset.json"

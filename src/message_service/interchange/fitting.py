@@ -1,7 +1,6 @@
-"""Makes what a source says beside the texts storable, so that one odd value cannot stop an import.
+"""Makes ids, names and custom facts storable, so that one odd value cannot stop an import.
 
-Texts and titles are not touched: what cannot be stored of them is the importer's to repair and to
-count.
+Texts and titles are not changed here: the importer repairs and counts those that cannot be stored.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import Any, cast
 from message_service.interchange.records import ImportedConversation
 
 MAX_CUSTOM_BYTES = 12 * 1024
-"""Bound on custom facts: three quarters of what a message may have; the importer adds its own."""
+"""Bound on custom facts: three quarters of a message's limit, because the importer adds facts."""
 
 _MAX_NAME = 256
-_PER_VALUE = 8  # a value of fixed size, at most; or a text's or list's length and end
+_PER_VALUE = 8  # upper bound for a value of fixed size, or for a text's or list's length and end
 
 
 def fitted(conversation: ImportedConversation) -> ImportedConversation:
-    r"""Return the conversation with ids, names and custom facts made storable, in place.
+    r"""Make a conversation's ids, names and custom facts storable, in place, and return it.
 
     A lone surrogate in them becomes its escape (`\ud800`), names of models are cut at 256
-    characters, and the largest custom facts are left out, by name in `left_out`, until the rest
-    fits `MAX_CUSTOM_BYTES`.
+    characters, and the largest custom facts are left out until the rest fits `MAX_CUSTOM_BYTES`;
+    the custom fact `left_out` lists their names.
     """
     conversation.external_id = _sound(conversation.external_id)
     conversation.sender = _sound_or_none(conversation.sender)
@@ -76,9 +75,9 @@ def _custom(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(value: object) -> tuple[Any, int]:
-    """Return a value without lone surrogates, and no less than the bytes it takes when stored.
+    """Return a value without lone surrogates, and an upper bound on its stored size in bytes.
 
-    Custom facts are made by the readers, few levels deep: recursion is safe.
+    Readers create custom facts with only a few levels, so recursion is safe.
     """
     if isinstance(value, str):
         text = _sound(value)
@@ -93,6 +92,6 @@ def _measured(value: object) -> tuple[Any, int]:
         return found, size
     if isinstance(value, list):
         pairs = [_measured(inner) for inner in cast("list[Any]", value)]
-        # Stored under their positions, of at most eight digits.
+        # BSON stores each item under its position, a name of at most eight digits.
         return [found for found, _ in pairs], sum(size + 2 * _PER_VALUE for _, size in pairs)
     return value, _PER_VALUE

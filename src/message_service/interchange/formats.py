@@ -1,4 +1,4 @@
-"""The import formats. A format is one module with a `read`, and one entry here."""
+"""The import formats. Each format is a module with a function `read`, and an entry here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from message_service.interchange.records import ImportedConversation
 _LOOKED_AT = 64 * 1024
 
 Reader = Callable[[Sequence[Path]], Iterator[ImportedConversation]]
-"""Yields the conversations of files; see the readers for what each takes."""
+"""Yields the conversations of files; each reader documents the paths it accepts."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -23,10 +23,10 @@ class Format:
     """One import format.
 
     Attributes:
-        name: What the command line calls it.
-        title: What people call it.
-        reader: Reads it.
-        sign: What is found in the first 64 KiB of a file of this format and of no other here.
+        name: The name on the command line.
+        title: The name for people.
+        reader: The function that reads the format.
+        sign: A pattern that matches the first 64 KiB of files of this format only.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Format:
     sign: re.Pattern[bytes]
 
     def read(self, paths: Sequence[Path]) -> Iterator[ImportedConversation]:
-        """Yield the conversations of files, all but their texts made storable (see `fitted`).
+        """Yield the conversations of files, made storable except for their texts (see `fitted`).
 
         Raises:
-            InvalidImport: As the reader; when the file is of another format, `fix` names that.
+            InvalidImport: As the reader; when the file has another format, `fix` names that format.
         """
         try:
             for conversation in self.reader(paths):
@@ -77,7 +77,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def guess(path: Path) -> Format | None:
-    """Return the format a file looks like; None when it looks like none, or cannot be read."""
+    """Return the format that a file seems to have; None when it is unknown or cannot be read."""
     try:
         start = next(sources.chunks(path), b"")[:_LOOKED_AT]
     except errors.InvalidImport:

@@ -1,9 +1,10 @@
-"""Stores what the readers read: in bounded memory, resumable at any point, twice is once.
+"""Stores the conversations that readers yield.
 
-Ids are derived from the ids in the file; so an import that was killed is simply started again, and
-stores what is missing. A conversation is marked when all of it is in, with a fingerprint of what
-was read, and is skipped as a whole next time. An import is a merge: `merging` decides where
-messages go, and `merger` carries it out.
+Memory use is bounded, and imports are idempotent. Ids are derived from the ids in the file, so an
+interrupted import is simply started again and stores only the missing messages. A conversation is
+marked when it is complete, with a fingerprint of the source, and the next import skips it while
+the fingerprint is the same. An import is a merge: `merging` decides where messages go, and `merger`
+appends them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from message_service.documents.conversation import MAIN_BRANCH, Conversation
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
-from message_service.interchange.intake import Intake, intake, storable, user
+from message_service.interchange.intake import Intake, storable, user
+from message_service.interchange.intake import intake as begin_intake
 from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
@@ -40,7 +42,7 @@ class Importer:
     """Imports conversations read by a format's reader into one tenant.
 
     Args:
-        runtime: What the process shares.
+        runtime: The objects shared within the process.
         scope: The tenant's scope.
     """
 
@@ -59,29 +61,32 @@ class Importer:
         report: ImportReport,
         stop: StopSignal | None = None,
     ) -> AsyncIterator[int]:
-        """Import everything a reader yields; yields the number of messages done, as it goes.
+        """Import all conversations of a reader; yield the number of messages done in each step.
 
         Args:
             name: The format's name; part of every derived id.
             source: The reader's conversations.
-            report: Filled in. When the reader stops at a damaged place, `error` says so and what
-                came before is stored.
-            stop: Asks to stop: what was read is stored, and `report.stopped` says so.
+            report: Filled in during the import. When the reader stops at a damaged place, `error`
+                names it, and the conversations before it are stored.
+            stop: Asks to stop: the conversations read so far are stored, and `report.stopped` is
+                set.
 
         Raises:
-            Unavailable: The database went away for longer than the write deadline.
+            Unavailable: The database was unavailable for longer than the write deadline.
         """
         check_text_argument("name", name, most=64)
         if isinstance(source, (str, bytes)) or not isinstance(source, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("source", "yields no conversations", "Give a reader's")
+            raise errors.InvalidInput(
+                "source", "is not an iterable of conversations", "Give a reader's conversations"
+            )
         running: dict[asyncio.Task[int], set[str]] = {}
         try:
             for chunk in self._chunks(name, source, report):
                 if stop is not None and stop.requested:
                     report.stopped = True
                     break
-                ids = {one.conversation_id for one in chunk}
-                # A conversation that is twice in the files is imported in their order.
+                ids = {intake.conversation_id for intake in chunk}
+                # A conversation that occurs twice in the files must be imported in file order.
                 while len(running) >= _CHUNKS_AT_ONCE or any(
                     not ids.isdisjoint(others) for others in running.values()
                 ):
@@ -111,17 +116,17 @@ class Importer:
             if conversation is None:
                 break
             check_instance("source", conversation, ImportedConversation)
-            one = intake(name, conversation)
+            intake = begin_intake(name, conversation)
             if not conversation.messages:
-                counted = one.report.failed if conversation.unreadable else one.report.skipped
+                counted = intake.report.failed if conversation.unreadable else intake.report.skipped
                 counted.update(item.reason for item in conversation.skipped)
-                report.add(one.report)
+                report.add(intake.report)
                 continue
-            if one.conversation_id in seen:
+            if intake.conversation_id in seen:
                 yield chunk
                 chunk, seen, size = [], set[str](), 0
-            seen.add(one.conversation_id)
-            chunk.append(one)
+            seen.add(intake.conversation_id)
+            chunk.append(intake)
             size += len(conversation.messages)
             if size >= _CHUNK_MESSAGES or len(chunk) >= _CHUNK_CONVERSATIONS:
                 yield chunk
@@ -131,52 +136,55 @@ class Importer:
 
     async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
         rows = await self._scope.find(
-            CONVERSATIONS_BY_IDS, conversation_ids=[one.conversation_id for one in chunk]
+            CONVERSATIONS_BY_IDS, conversation_ids=[intake.conversation_id for intake in chunk]
         )
         known: dict[str, Row] = {row["conversation_id"]: row for row in rows}
         todo: list[Intake] = []
-        for one in chunk:
-            marked = _marked(known.get(one.conversation_id))
-            if marked.get("completed") and marked["fingerprint"] == one.fingerprint:
-                one.report.unchanged = marked["message_count"]
+        for intake in chunk:
+            marked = _marked(known.get(intake.conversation_id))
+            if marked.get("completed") and marked["fingerprint"] == intake.fingerprint:
+                intake.report.unchanged = marked["message_count"]
             else:
-                todo.append(one)
-        new = [one for one in todo if one.conversation_id not in known]
+                todo.append(intake)
+        new = [intake for intake in todo if intake.conversation_id not in known]
         created = await self._create(new)
         report.new += len(created)
-        merged = [one for one in todo if one.conversation_id not in created]
+        merged = [intake for intake in todo if intake.conversation_id not in created]
         shown = await asyncio.gather(
             *(
                 self._merger.append(
-                    one,
-                    _marked(known.get(one.conversation_id)),
-                    fresh=one.conversation_id in created,
+                    intake,
+                    _marked(known.get(intake.conversation_id)),
+                    fresh=intake.conversation_id in created,
                 )
-                for one in todo
+                for intake in todo
             )
         )
-        # Complete is complete, what the list shows included: so that comes first.
+        # A complete conversation includes its summary for lists, so the summaries are written
+        # before the conversation is marked as complete.
         await self._summaries.flush()
         branches = {
-            one.conversation_id: branch for one, branch in zip(todo, shown, strict=True) if branch
+            intake.conversation_id: branch
+            for intake, branch in zip(todo, shown, strict=True)
+            if branch
         }
-        await asyncio.gather(*(self._merge(one, branches) for one in merged))
-        await self._mark([one for one in todo if one.conversation_id in created], branches)
-        for one in chunk:
-            report.add(one.report)
-        return sum(len(one.source.messages) for one in chunk)
+        await asyncio.gather(*(self._merge(intake, branches) for intake in merged))
+        await self._mark([intake for intake in todo if intake.conversation_id in created], branches)
+        for intake in chunk:
+            report.add(intake.report)
+        return sum(len(intake.source.messages) for intake in chunk)
 
     async def _create(self, new: list[Intake]) -> set[str]:
-        """Insert the conversations, marked as not complete; return which were not there."""
+        """Insert conversations, marked as incomplete; return the ids of those that are new."""
         if not new:
             return set()
         now = self._clock.now()
-        documents = [self._conversation(one, now).to_bson() for one in new]
+        documents = [self._conversation(intake, now).to_bson() for intake in new]
         refused = await self._scope.insert_many(
             "conversations", documents, comment="conversations.import"
         )
         for refusal in refused:
-            # One that exists was made by another import at the same time: it is merged with that.
+            # Another import created this conversation at the same time: merge into it.
             if not isinstance(refusal.error, errors.AlreadyExists):
                 raise refusal.error
         there = {refusal.position for refusal in refused}
@@ -196,8 +204,8 @@ class Importer:
             )
         return {document["conversation_id"] for document in created}
 
-    def _conversation(self, one: Intake, now: datetime) -> Conversation:
-        source = one.source
+    def _conversation(self, intake: Intake, now: datetime) -> Conversation:
+        source = intake.source
         began = source.created_at or next(
             (m.created_at for m in source.messages if m.created_at is not None), now
         )
@@ -205,37 +213,37 @@ class Importer:
             Conversation,
             {
                 "tenant_id": self._scope.tenant_id,
-                "conversation_id": one.conversation_id,
-                "user_id": user(one.format, source.sender),
+                "conversation_id": intake.conversation_id,
+                "user_id": user(intake.format, source.sender),
                 "character_id": (
                     None
                     if source.character is None
-                    else derived_id(IdKind.CHARACTER, one.format, source.character)
+                    else derived_id(IdKind.CHARACTER, intake.format, source.character)
                 ),
                 "title": _title(source),
                 "custom_metadata": source.custom or None,
                 "created_at": began,
                 "updated_at": now,
                 "last_activity_at": began,
-                "import_source": {**_mark_of(one, completed=False), "message_count": 0},
+                "import_source": {**_mark_of(intake, completed=False), "message_count": 0},
             },
         )
 
-    async def _merge(self, one: Intake, branches: dict[str, str]) -> None:
-        """Let a conversation that was there follow a source that is newer, and mark it."""
+    async def _merge(self, intake: Intake, branches: dict[str, str]) -> None:
+        """Update an existing conversation from its source, unless that is older, and mark it."""
         while True:
-            stored = await self._conversations.get(one.conversation_id)
+            stored = await self._conversations.get(intake.conversation_id)
             marked = {} if stored.import_source is None else stored.import_source.model_dump()
-            if marked.get("completed") and one.age(marked) < 0:
+            if marked.get("completed") and intake.age(marked) < 0:
                 return
             custom = dict(stored.custom_metadata or {})
             for name in marked.get("custom_fields") or ():
                 custom.pop(name, None)
-            custom |= one.source.custom
+            custom |= intake.source.custom
             wanted: Row = {
-                "title": _title(one.source) or stored.title,
+                "title": _title(intake.source) or stored.title,
                 "custom_metadata": custom or None,
-                "active_branch": branches.get(one.conversation_id, stored.active_branch),
+                "active_branch": branches.get(intake.conversation_id, stored.active_branch),
             }
             changed = {
                 name: wanted[name] for name in wanted if wanted[name] != getattr(stored, name)
@@ -244,37 +252,37 @@ class Importer:
                 break
             try:
                 await self._conversations.patch(
-                    one.conversation_id, expected_revision=stored.revision, **changed
+                    intake.conversation_id, expected_revision=stored.revision, **changed
                 )
             except errors.VersionConflict:
                 continue
             break
-        await self._mark([one], {})
+        await self._mark([intake], {})
 
     async def _mark(self, done: list[Intake], branches: dict[str, str]) -> None:
-        """Mark conversations as complete, those with failures as not."""
+        """Mark conversations as complete, or as incomplete when there were failures."""
         if not done:
             return
         changes: list[tuple[Row, Row]] = []
-        for one in done:
-            values: Row = {"import_source": _mark_of(one, completed=not one.report.failed)}
-            if one.shown is not None and not one.report.failed["idempotency_conflict"]:
-                last = one.values[one.shown]
-                values |= glance(one.shown, last["role"], last["text"], last["created_at"])
+        for intake in done:
+            values: Row = {"import_source": _mark_of(intake, completed=not intake.report.failed)}
+            if intake.shown is not None and not intake.report.failed["idempotency_conflict"]:
+                last = intake.values[intake.shown]
+                values |= glance(intake.shown, last["role"], last["text"], last["created_at"])
             changes.append(
                 (
-                    {"conversation_id": one.conversation_id},
+                    {"conversation_id": intake.conversation_id},
                     {
                         "$set": values,
-                        "$addToSet": {"months": {"$each": sorted(one.months)}},
+                        "$addToSet": {"months": {"$each": sorted(intake.months)}},
                     },
                 )
             )
         await self._scope.update_each(CONVERSATION_BY_ID, changes)
-        for one in done:
-            branch = branches.get(one.conversation_id, MAIN_BRANCH)
+        for intake in done:
+            branch = branches.get(intake.conversation_id, MAIN_BRANCH)
             if branch != MAIN_BRANCH:
-                await self._conversations.patch(one.conversation_id, active_branch=branch)
+                await self._conversations.patch(intake.conversation_id, active_branch=branch)
 
 
 async def _first_done(running: dict[asyncio.Task[int], set[str]]) -> set[asyncio.Task[int]]:
@@ -288,17 +296,17 @@ def _marked(conversation: Row | None) -> Row:
     return (conversation or {}).get("import_source") or {}
 
 
-def _mark_of(one: Intake, *, completed: bool) -> Row:
+def _mark_of(intake: Intake, *, completed: bool) -> Row:
     mark: Row = {
-        "format": one.format,
-        "external_id": one.source.external_id[:256],
-        "fingerprint": one.fingerprint,
-        "message_count": len(one.source.messages),
-        "as_of": one.as_of,
+        "format": intake.format,
+        "external_id": intake.source.external_id[:256],
+        "fingerprint": intake.fingerprint,
+        "message_count": len(intake.source.messages),
+        "as_of": intake.as_of,
         "completed": completed,
     }
-    if one.source.custom:
-        mark["custom_fields"] = sorted(one.source.custom)
+    if intake.source.custom:
+        mark["custom_fields"] = sorted(intake.source.custom)
     return mark
 
 

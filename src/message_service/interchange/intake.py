@@ -1,4 +1,4 @@
-"""One conversation on its way in: what a reader yielded, as the store takes it."""
+"""One conversation during its import: the reader's conversation in the form the store accepts."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Intake:
 
     Attributes:
         format: The format's name; part of every derived id.
-        source: What the reader yielded.
-        conversation_id: Its id here.
-        fingerprint: Digest of all that was read: equal, nothing has changed.
-        report: What became of it.
-        nodes: Its messages that can be stored, what a message follows before it.
-        values: Their fields as `append_many` takes them, by message id.
-        deleted: Those the source had marked as deleted.
-        shown: The last message of the line the source shows.
-        months: The months of its messages (`202501`).
+        source: The conversation that the reader yielded.
+        conversation_id: Its id in this service.
+        fingerprint: Digest of the source; when it is the same, nothing has changed.
+        report: The outcome of the import.
+        nodes: The messages that can be stored; each message comes after the one it follows.
+        values: The fields of these messages as `append_many` accepts them, by message id.
+        deleted: Ids of the messages that the source marks as deleted.
+        shown: The last message of the line that the source shows.
+        months: The months of the messages (`202501`).
     """
 
     format: str
@@ -50,22 +50,22 @@ class Intake:
 
     @property
     def as_of(self) -> datetime:
-        """The latest moment the source tells of: which of two exports is the newer."""
+        """The latest moment found in the source; shows which of two exports is newer."""
         told = [message.created_at for message in self.source.messages]
         told.append(self.source.updated_at)
         return max((moment for moment in told if moment is not None), default=_BEGINNING)
 
     def age(self, marked: Row) -> int:
-        """Return 1 when this is newer than what was imported last, -1 when older, 0 if unknown.
+        """Return 1 when this source is newer than the last import, -1 when older, 0 if unknown.
 
-        By the latest moment each tells of, then by the number of messages.
+        The order is by the latest moment in each source, then by the number of messages.
         """
         mine = (self.as_of, len(self.source.messages))
         other = (marked.get("as_of") or _BEGINNING, marked["message_count"])
         return (mine > other) - (mine < other)
 
     def prepare(self, now: datetime) -> None:
-        """Work out the values of every message, and count those that cannot be stored."""
+        """Prepare the values of every message, and count the messages that cannot be stored."""
         self.report.skipped.update(item.reason for item in self.source.skipped)
         ids: dict[str, str | None] = {}
         parents = {message.external_id: message.parent for message in self.source.messages}
@@ -94,9 +94,11 @@ class Intake:
                 self.shown = message_id
 
     def drop(self, refused: Set[str]) -> None:
-        """Leave out refused messages: what comes after them follows what they followed."""
+        """Leave out refused messages; their successors then follow the messages before them."""
         follows = {node.message_id: node.follows for node in self.nodes}
-        parents = {one: values["parent_message_id"] for one, values in self.values.items()}
+        parents = {
+            message_id: values["parent_message_id"] for message_id, values in self.values.items()
+        }
 
         def kept(message_id: str | None, links: Mapping[str, str | None]) -> str | None:
             while message_id is not None and message_id in refused:
@@ -108,12 +110,16 @@ class Intake:
             for node in self.nodes
             if node.message_id not in refused
         ]
-        self.values = {one: self.values[one] for one in self.values if one not in refused}
+        self.values = {
+            message_id: self.values[message_id]
+            for message_id in self.values
+            if message_id not in refused
+        }
         for values in self.values.values():
             values["parent_message_id"] = kept(values["parent_message_id"], parents)
             if values["reply_to_message_id"] in refused:
                 values["reply_to_message_id"] = None
-        self.deleted = [one for one in self.deleted if one not in refused]
+        self.deleted = [message_id for message_id in self.deleted if message_id not in refused]
         self.shown = kept(self.shown, follows)
 
     def _values(self, message: ImportedMessage, created_at: datetime) -> Row | None:
@@ -151,7 +157,7 @@ class Intake:
 
 
 def intake(name: str, source: ImportedConversation) -> Intake:
-    """Begin the intake of a conversation."""
+    """Return the intake of a conversation, before `prepare`."""
     conversation_id = derived_id(IdKind.CONVERSATION, name, source.external_id)
     running = hashlib.sha256()
 
@@ -192,14 +198,14 @@ def storable(text: str) -> tuple[str, bool]:
 
 @lru_cache(maxsize=4_096)
 def user(name: str, sender: str | None) -> str:
-    """Return the id of a source's user."""
+    """Return the user id derived from a sender in the source."""
     return derived_id(IdKind.USER, name, sender or "unknown")
 
 
 def _stored_ancestor(
     external_id: str | None, ids: dict[str, str | None], parents: dict[str, str | None]
 ) -> str | None:
-    """Return the id of the nearest ancestor that is stored, itself included."""
+    """Return the id of the nearest stored message: `external_id` itself or an ancestor."""
     while external_id is not None:
         message_id = ids.get(external_id)
         if message_id is not None:
@@ -209,7 +215,7 @@ def _stored_ancestor(
 
 
 def _problem(text: str) -> str | None:
-    """Return why a text cannot be stored, if it cannot."""
+    """Return the reason why a text cannot be stored, or None."""
     try:
         check_text("text", text)
     except errors.InvalidInput as error:

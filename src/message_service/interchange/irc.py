@@ -1,7 +1,7 @@
-"""IRC channel logs with reply links, as the irc-disentanglement data has them.
+"""Reads IRC channel logs with reply links, in the form of the irc-disentanglement data.
 
-`DATE.NAME.raw.txt` holds the lines, `DATE.NAME.annotation.txt` beside it (if there) which lines
-answer which.
+`DATE.NAME.raw.txt` contains the lines; the optional file `DATE.NAME.annotation.txt` beside it lists
+which lines answer which.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _LINK = re.compile(r"(\d+) (\d+) -\s*")
 
 _DAY = 24 * 60
 _CLOCK_SET_BACK = 60
-"""Minutes the clock may go back without a new day: summer time ends, or the clock is corrected."""
+"""Minutes the clock may go back without a new day: summer time ended or the clock was corrected."""
 
 
 def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     """Yield one conversation for each log; one log is in memory at a time.
 
     Args:
-        paths: `*.raw.txt` files, plain or gzip, or folders holding them.
+        paths: `*.raw.txt` files, plain or gzip, or folders with such files.
 
     Raises:
-        InvalidImport: A file is missing, damaged, no such log, or its name has no date.
+        InvalidImport: A file is missing, damaged, or not an IRC log, or its name has no date.
     """
     for path in sources.expand(paths, "*.raw.txt", "*/*.raw.txt"):
         yield _Log(path).conversation()
@@ -78,7 +78,7 @@ class _Log:
             raise sources.broken(
                 self._path,
                 "has no date in its name, and the lines have only the time",
-                "Name it like 2004-12-25.channel.raw.txt",
+                "Give the file a name like 2004-12-25.channel.raw.txt",
             ) from None
 
     def _take(self, number: int, line: str) -> None:
@@ -106,15 +106,15 @@ class _Log:
         if number == 0:
             raise sources.broken(
                 self._path,
-                "is no IRC log: line 1 is neither '[HH:MM] <nick> text' nor a notice",
+                "is not an IRC log: line 1 is neither '[HH:MM] <nick> text' nor a notice",
                 "Give a *.raw.txt file, or name the file's own format",
             )
         return "not a line of chat"
 
     def _set_times(self, date: datetime) -> None:
-        # Logs of the early years have a clock that goes 11:59 12:00 12:59 1:00 after noon, and
-        # 11:59 0:00 after midnight, and never says which half of the day it is. Only a log that
-        # comes to midnight tells: it began after noon. Else the morning is assumed.
+        # Logs of the early years use a 12-hour clock without AM and PM: after noon it goes 11:59
+        # 12:00 12:59 1:00, and at midnight 11:59 0:00. Only a log that reaches midnight shows which
+        # half of the day it covers: it began after noon. Otherwise the morning is assumed.
         turn = _DAY if max(self._minutes, default=0) >= 13 * 60 else _DAY // 2
         drops = (
             after for before, after in pairwise(self._minutes) if before - after > _CLOCK_SET_BACK
@@ -156,7 +156,7 @@ class _Log:
             else:
                 answers.setdefault(later, []).append(earlier)
         for later, found in answers.items():
-            # A message has one answered message: the nearest. The others are kept beside it.
+            # `reply_to` can name only one message: the nearest. The others go to custom facts.
             nearest, *others = sorted(found, reverse=True)
             self._by_line[later].reply_to = self._id(nearest)
             if others:

@@ -1,8 +1,8 @@
-"""JSON of any size, one record at a time, exactly as written.
+"""Reads JSON of any size, one record at a time, exactly as written.
 
-The standard library's parser is run over a window of the text that slides from record to record.
-It keeps what fast streaming parsers (yajl, which ijson uses) silently change: a lone surrogate
-stays one instead of becoming `?`, or swallowing the character after it.
+The standard library's parser runs over a window of the text that slides from record to record.
+Unlike fast streaming parsers (yajl, which ijson uses), it keeps lone surrogates; those parsers
+silently replace a lone surrogate with `?`, or lose the character after it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from message_service.interchange import sources
 
 _WHITESPACE = " \t\n\r"
 _LONGEST_TOKEN = 16
-"""More than any literal or escape: a complaint this near the window's end may be a cut token."""
+"""Longer than any literal or escape: an error this near the window's end may be a cut token."""
 
 _CUT_NUMBER = 2
-"""What may follow a number that is cut by the window's end and goes on: `.`, `e` or `e+`."""
+"""Longest text between a cut number and the window's end: `.`, `e` or `e+`."""
 
 _SHAPES = {"[": "a list", "{": "an object"}
 
 _LOOKED_AT = 1_000
-"""Items after which a value is taken for JSON."""
+"""Number of items to read before a value is accepted as JSON."""
 
 _DECODER = json.JSONDecoder()
 _AGAIN = "Export or fetch it again"
@@ -35,12 +35,13 @@ _ONE_A_LINE = "Give a file with one JSON object a line, or name the format the f
 
 
 def array_items(path: Path) -> Iterator[Any]:
-    """Yield the items of the array a file holds.
+    """Yield the items of a file that contains one JSON array.
 
     Memory holds one item, and a window of the text that is at most twice as long.
 
     Raises:
-        InvalidImport: The file is no JSON array, or breaks off; what came before was yielded.
+        InvalidImport: The file is not a JSON array, or is truncated; the items before the error
+            were yielded.
     """
     text = _Window(path)
     text.expect("[")
@@ -55,10 +56,13 @@ def array_items(path: Path) -> Iterator[Any]:
 
 
 def object_items(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of the object a file holds; memory as `array_items`.
+    """Yield the names and values of a file that contains one JSON object.
+
+    Memory use is as in `array_items`.
 
     Raises:
-        InvalidImport: The file is no JSON object, or breaks off; what came before was yielded.
+        InvalidImport: The file is not a JSON object, or is truncated; the values before the error
+            were yielded.
     """
     text = _Window(path)
     text.expect("{")
@@ -77,10 +81,10 @@ def object_items(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a JSON Lines file with their line numbers; blank lines are passed over.
+    """Yield the objects of a JSON Lines file with their line numbers; blank lines are skipped.
 
     Raises:
-        InvalidImport: A line is no JSON object, and the lines before it were yielded; or all lines
+        InvalidImport: A line is not a JSON object (the lines before it were yielded), or all lines
             are blank.
     """
     blank = True
@@ -102,7 +106,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if record is None:
             raise sources.broken(
                 path,
-                f"holds no JSON object in line {number} but {_kind(value)}",
+                f"holds {_kind(value)} instead of a JSON object in line {number}",
                 _ONE_A_LINE,
             )
         yield number, record
@@ -116,24 +120,24 @@ def as_object(value: object) -> dict[str, Any] | None:
 
 
 def as_list(value: object) -> list[Any]:
-    """Return `value` if it is a JSON array, else an empty one."""
+    """Return `value` if it is a JSON array, otherwise an empty list."""
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def as_text(value: object) -> str | None:
-    """Return `value` if it is a string that is not empty."""
+    """Return `value` if it is a non-empty string."""
     return value if isinstance(value, str) and value else None
 
 
 def as_number(value: object) -> int | float | None:
-    """Return `value` if it is a finite number that fits eight bytes."""
+    """Return `value` if it is a finite number that fits into eight bytes."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if abs(value) < 2**63 else None  # NaN is not smaller either
+    return value if abs(value) < 2**63 else None  # false for NaN too
 
 
 class _Window:
-    """A file's text, of which the part from the present position is held."""
+    """The text of a file; only the part from the current position on is kept in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -141,14 +145,14 @@ class _Window:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
-        self._before = 0  # characters let go of
+        self._before = 0  # characters already released
         self._bytes = 0
         self._ended = False
         self._wanted = ""
-        self._bad_byte = 0  # where the text stops being UTF-8, from 1; 0 while it has not
+        self._bad_byte = 0  # the first byte that is not UTF-8, counted from 1; 0 for none so far
 
     def peek(self) -> str:
-        """Return the next character that is not white space; "" at the end."""
+        """Return the next character that is not white space, or "" at the end."""
         while True:
             while self._at < len(self._text):
                 character = self._text[self._at]
@@ -160,15 +164,15 @@ class _Window:
             self._read(1)
 
     def skip(self) -> None:
-        """Pass the character `peek` returned."""
+        """Skip the character that `peek` returned."""
         self._at += 1
 
     def expect(self, opening: str) -> None:
-        """Pass the bracket the file must begin with."""
+        """Skip the bracket with which the file must begin."""
         self._wanted = f"{_SHAPES[opening]} of conversations"
         found = self.peek()
         if found != opening and found not in _SHAPES:
-            found = _kind(self.value())  # no JSON at all is complained of here
+            found = _kind(self.value())  # raises an error when the file is not JSON at all
         if found != opening:
             raise sources.broken(
                 self._path,
@@ -178,7 +182,7 @@ class _Window:
         self.skip()
 
     def separator(self, closing: str) -> bool:
-        """Pass a comma (False) or the closing bracket (True)."""
+        """Skip a comma (returns False) or the closing bracket (returns True)."""
         found = self.peek()
         if found not in (",", closing):
             raise self.invalid(f"',' or {closing!r} is missing")
@@ -186,16 +190,16 @@ class _Window:
         return found == closing
 
     def end(self) -> None:
-        """Make sure that nothing follows."""
+        """Check that nothing follows the value."""
         if self.peek():
             raise sources.broken(
                 self._path,
-                f"holds {self._wanted}, and something follows the end at {self._place(self._at)}",
-                "Give a file with that alone, or name the format the file really has",
+                f"has more text after the end of {self._wanted} at {self._place(self._at)}",
+                f"Give a file with only {self._wanted}, or name the format the file really has",
             )
 
     def value(self) -> Any:
-        """Return the value that comes next and pass it."""
+        """Return the next value and skip it."""
         self.peek()
         while True:
             try:
@@ -210,18 +214,18 @@ class _Window:
                 if self._ended or not cut:
                     self._at = end
                     return value
-            # As much again as was not enough: the same text is parsed twice on average.
+            # Doubling the window keeps the cost low: on average, text is parsed twice.
             self._read(len(self._text) - self._at)
 
     def invalid(self, problem: str, at: int | None = None) -> errors.InvalidImport:
-        """Return the error for a position of the window (the present one if none is given)."""
+        """Return the error for a position in the window (default: the current position)."""
         at = self._at if at is None else at
         if self._ended and (at >= len(self._text) or problem.startswith("Unterminated")):
             if self._bad_byte:
                 return sources.not_utf8(self._path, f"byte {self._bad_byte:,}")
             size = self._before + len(self._text)
             return sources.broken(
-                self._path, f"breaks off after {size:,} characters, in the middle", _AGAIN
+                self._path, f"is truncated: it ends after {size:,} characters", _AGAIN
             )
         return sources.broken(self._path, f"is not JSON at {self._place(at)} ({problem})", _AGAIN)
 
@@ -233,7 +237,7 @@ class _Window:
         return near_end or error.msg.startswith("Unterminated string")
 
     def _read(self, wanted: int) -> None:
-        """Take in at least `wanted` more characters, unless the file ends."""
+        """Read at least `wanted` more characters, unless the file ends before."""
         parts = [self._text[self._at :]]
         if len(parts[0]) > sources.MAX_RECORD_BYTES:
             raise sources.too_long(self._path, f"the record at {self._place(self._at)}")
@@ -245,8 +249,8 @@ class _Window:
             try:
                 part = self._decoder.decode(chunk, final=self._ended)
             except UnicodeDecodeError as error:
-                # What is good is read first; `error.object` begins with what the decoder still
-                # held of the chunk before.
+                # The valid text before the bad byte is still read. `error.object` begins with the
+                # bytes of the previous chunk that the decoder still held.
                 part = error.object[: error.start].decode("utf-8")
                 self._ended = True
                 if error.reason != "unexpected end of data":
@@ -261,7 +265,7 @@ def _refuse_whole_json(path: Path) -> None:
     """Refuse a file that is one JSON value over several lines, judged by its first items.
 
     Raises:
-        InvalidImport: It is.
+        InvalidImport: The file is such a value.
     """
     for shape, items in (("a list", array_items), ("an object", object_items)):
         try:

@@ -1,14 +1,14 @@
-"""Our own format: everything stored, one JSON object a line.
+"""Our own export format: the stored documents, one JSON object per line.
 
     {"kind": "header", "format": "message-service", "version": 1}
-    {"kind": "conversation", "document": {...}}      then, of that conversation:
+    {"kind": "conversation", "document": {...}}      followed by its own documents:
     {"kind": "branch", "document": {...}}
-    {"kind": "message", "document": {...}}           in order of number
+    {"kind": "message", "document": {...}}           in order of sequence number
     {"kind": "version", "document": {...}}
     {"kind": "end", "conversations": 2, "messages": 310}
 
-Documents are as stored, without `_id` and `tenant_id`: they can be restored into any tenant. The
-last line makes a cut file recognisable.
+Documents are written as stored, but without `_id` and `tenant_id`, so that they can be restored
+into any tenant. A file without the last line is truncated.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FORMAT_VERSION = 1
 
 @dataclass(slots=True)
 class Bundle:
-    """A conversation with everything that belongs to it, or a part of a long one.
+    """A conversation with all its documents, or a part of a long conversation.
 
     Attributes:
-        conversation: Its document.
+        conversation: The document of the conversation.
         branches: Its branches.
-        messages: Messages, at most `BUNDLE_MESSAGES`; a longer conversation comes in several.
+        messages: At most `BUNDLE_MESSAGES` messages; a longer conversation has several bundles.
         versions: Earlier versions of messages.
-        last: Whether nothing more of this conversation follows.
+        last: Whether this is the last bundle of the conversation.
     """
 
     conversation: Row
@@ -93,15 +93,15 @@ def read(path: Path) -> Iterator[Bundle]:
     """Yield the conversations of an export, in bounded memory.
 
     Raises:
-        InvalidImport: The file is not such an export, was cut, or a line is damaged; the message
-            names the line. What came before was yielded.
+        InvalidImport: The file is not such an export, is truncated, or has a damaged line; the
+            message names the line. The conversations before it were yielded.
     """
     bundle: Bundle | None = None
     ended = False
     number = 0
     for number, line in _lines(path):
         if ended:
-            raise _invalid(path, number, "goes on after its end line")
+            raise _invalid(path, number, "continues after its end line")
         try:
             record = from_line(line)
         except errors.InvalidInput:
@@ -141,14 +141,14 @@ def read(path: Path) -> Iterator[Bundle]:
     if bundle is not None:
         yield bundle
     if not ended:
-        raise _invalid(path, number, "was cut: its end line is missing")
+        raise _invalid(path, number, "is truncated: its end line is missing")
 
 
 _OWN = frozenset({"enriched_at", "refused"})
 
 
 def _settled(message: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what this database's own indexer did when: another one does it in its own time."""
+    """Leave out the state of this database's indexer: the target's indexer has its own state."""
     message = unmarked(message)
     enrichment: dict[str, Any] = message.get("enrichment") or {}
     kept = {name: value for name, value in enrichment.items() if name not in _OWN}
@@ -193,7 +193,9 @@ def _check_header(path: Path, record: Mapping[str, Any]) -> None:
     if record.get("kind") != "header" or record.get("format") != "message-service":
         raise _invalid(path, 1, "is not an export of this service")
     if record.get("version") != FORMAT_VERSION:
-        raise _invalid(path, 1, f"is of format version {record.get('version')!r}")
+        raise _invalid(
+            path, 1, f"has format version {record.get('version')!r}, not {FORMAT_VERSION}"
+        )
 
 
 def _document_of(record: Row) -> Row | None:

@@ -1,4 +1,4 @@
-"""Carries out what `merging` decides, against whoever else writes to the conversation meanwhile."""
+"""Carries out the plans of `merging`, also while others write to the same conversation."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from message_service.messages.takeover import Takeover
 
 _LONG_CONVERSATION = 1_000
 _PATIENCE = 3
-"""Attempts to go on where somebody else keeps writing, before branches of our own are opened."""
+"""Retries while another writer keeps writing to the branches, before new branches are opened."""
 
 
 class Merger:
-    """Appends what is missing of conversations.
+    """Appends the missing messages of conversations.
 
     Args:
         scope: The tenant's scope.
         messages: The tenant's messages.
-        clock: The present moment.
+        clock: The source of the current time.
     """
 
     def __init__(self, scope: Scope, messages: Messages, clock: Clock) -> None:
@@ -38,12 +38,12 @@ class Merger:
         self._clock = clock
 
     async def append(self, one: Intake, marked: Row, *, fresh: bool) -> str | None:
-        """Append what is missing; return the branch that shows what the source shows.
+        """Append the missing messages; return the branch that ends where the source's line ends.
 
         Args:
-            one: The conversation.
-            marked: What the conversation says of the last import; empty when it is not known.
-            fresh: Whether it was made just now, so that there is nothing to read.
+            one: The intake of the conversation.
+            marked: The conversation's `import_source` from the last import; empty when unknown.
+            fresh: Whether the conversation was just created, so that it has no messages to read.
         """
         one.prepare(self._clock.now())
         layout, stored = (Layout(), {}) if fresh else await self._read(one.conversation_id)
@@ -57,7 +57,7 @@ class Merger:
             )
             if names is not None:
                 break
-            # Somebody wrote meanwhile, or a message was refused: see what there is, and go on.
+            # Another writer was active, or a message was refused: read the layout again and retry.
             layout, _ = await self._read(one.conversation_id)
             attempts += 1
         age = one.age(marked) if marked else 0
@@ -70,7 +70,7 @@ class Merger:
         return None if decided.shown is None else names.get(decided.shown, decided.shown)
 
     async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
-        """Read where the messages of a conversation lie."""
+        """Return the layout of a conversation's stored messages, and the messages by id."""
         layout = Layout()
         branches = await self._scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id)
         layout.ends |= {row["branch"]: row.get("fork_message_id") for row in branches}
@@ -88,22 +88,22 @@ class Merger:
         return layout, rows
 
     async def _carry_out(
-        self, one: Intake, stretches: Sequence[Stretch], tail: int | None, *, apart: bool
+        self, intake: Intake, stretches: Sequence[Stretch], tail: int | None, *, apart: bool
     ) -> dict[str, str] | None:
-        """Append the stretches; return the names that branches got, None when one was prevented.
+        """Append the stretches; return the actual branch names, or None after a conflict.
 
         Args:
-            one: The conversation.
-            stretches: What to append.
-            tail: The number they were planned after: nothing may have come behind it.
-            apart: Whether branches get names nobody else can have thought of.
+            intake: The intake of the conversation.
+            stretches: The messages to append.
+            tail: The last sequence number at planning time; a newer message is a conflict.
+            apart: Whether new branches get generated names, which cannot clash with others.
         """
         names: dict[str, str] = {}
         for stretch in stretches:
             if stretch.opens:
                 try:
                     made = await self._messages.branch(
-                        one.conversation_id, stretch.fork, name=None if apart else stretch.branch
+                        intake.conversation_id, stretch.fork, name=None if apart else stretch.branch
                     )
                 except errors.AlreadyExists:
                     return None
@@ -111,40 +111,40 @@ class Merger:
             branch = names.get(stretch.branch, stretch.branch)
             for start in range(0, len(stretch.message_ids), _LONG_CONVERSATION):
                 part = stretch.message_ids[start : start + _LONG_CONVERSATION]
-                if not await self._append_part(one, part, branch, tail):
+                if not await self._append_part(intake, part, branch, tail):
                     return None
                 if tail is not None:
                     tail += len(part)
         return names
 
     async def _append_part(
-        self, one: Intake, part: Sequence[str], branch: str, tail: int | None
+        self, intake: Intake, part: Sequence[str], branch: str, tail: int | None
     ) -> bool:
-        """Append messages of one branch; return whether all of them went where they should."""
-        values = [{**one.values[message_id], "branch": branch} for message_id in part]
+        """Append messages of one branch; return whether all of them are stored as planned."""
+        values = [{**intake.values[message_id], "branch": branch} for message_id in part]
         try:
             outcomes = await self._messages.append_many(
-                one.conversation_id, values, backlog=True, expected_tail=tail
+                intake.conversation_id, values, backlog=True, expected_tail=tail
             )
         except errors.InvalidInput as error:
-            # Readers fit what they yield; what slips through must not stop the others.
+            # Readers yield only valid values; one that is still refused must not stop the others.
             where, _, rest = error.field.partition(".")
             if where != "messages":
                 raise
-            one.report.failed[error.code] += 1
-            one.drop({part[int(rest.partition(".")[0])]})
+            intake.report.failed[error.code] += 1
+            intake.drop({part[int(rest.partition(".")[0])]})
             return False
         in_place = True
         refused: set[str] = set()
         for message_id, outcome in zip(part, outcomes, strict=True):
             if isinstance(outcome, Appended):
-                one.report.stored += not outcome.duplicate
-                one.report.unchanged += outcome.duplicate
+                intake.report.stored += not outcome.duplicate
+                intake.report.unchanged += outcome.duplicate
             elif isinstance(outcome, errors.VersionConflict):
                 in_place = False
             else:
-                one.report.failed[outcome.code] += 1
+                intake.report.failed[outcome.code] += 1
                 refused.add(message_id)
         if refused:
-            one.drop(refused)
+            intake.drop(refused)
         return in_place and not refused

@@ -1,9 +1,10 @@
-"""Where the messages of an import belong among those stored already. Pure: nothing is read here.
+"""Decides where imported messages belong among the stored messages. Pure functions, no I/O.
 
-A message goes where the message it follows ends a branch, and nowhere else: what an earlier import
-brought, or people wrote here, is never continued with something that was not said after it. Where
-no branch ends so, one is opened. The order and number of imports therefore make no difference to
-what each message follows; only to the names of branches and to the numbers.
+A message is appended only to a branch that ends with the message it follows. So messages of an
+earlier import, or messages written in this service, never get a successor that was not said after
+them. Where no branch ends with that message, a new branch is opened. Therefore the order and number
+of imports do not affect which message follows which; they affect only the names of branches and the
+sequence numbers.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ class Node:
     """A message of the import.
 
     Attributes:
-        message_id: Its id here.
+        message_id: Its id in this service.
         follows: Id of the message it comes after; None when it begins the conversation.
-        line: The branch it lies on in the source.
-        name: What a branch that begins with it is called, if the source has a name for it.
+        line: Its branch in the source.
+        name: The name of a branch that begins with this message, if the source has one.
     """
 
     message_id: str
@@ -34,13 +35,13 @@ class Node:
 
 @dataclass(slots=True)
 class Layout:
-    """What is stored of a conversation.
+    """The stored messages and branches of a conversation.
 
     Attributes:
         branch_of: The branch of each stored message, by id.
-        ends: The message that ends each branch: its last one, or the one it forks from while it
-            has none; None when it shares nothing either.
-        tail: The highest number taken.
+        ends: The message that ends each branch: its last message, or the message it forks from
+            while the branch is empty; None when it has neither.
+        tail: The highest sequence number in use.
     """
 
     branch_of: dict[str, str] = field(default_factory=dict[str, str])
@@ -54,9 +55,9 @@ class Stretch:
 
     Attributes:
         branch: The branch.
-        opens: Whether the branch is to be made first.
-        fork: The message it leaves from then.
-        message_ids: The messages; none when the branch is there only to be shown.
+        opens: Whether the branch must be created first.
+        fork: The message from which a new branch forks.
+        message_ids: The messages; empty when the branch is only needed to be shown.
     """
 
     branch: str
@@ -67,12 +68,12 @@ class Stretch:
 
 @dataclass(slots=True)
 class Plan:
-    """What to do.
+    """The plan of an import.
 
     Attributes:
-        stretches: What to append, in this order.
-        shown: The branch that ends where the source's shown line ends; None when the source
-            shows nothing that is stored.
+        stretches: The stretches to append, in this order.
+        shown: The branch that ends where the source's shown line ends; None when the shown line
+            has no stored message.
     """
 
     stretches: list[Stretch]
@@ -83,11 +84,11 @@ def plan(nodes: Sequence[Node], layout: Layout, shown: str | None, *, apart: boo
     """Decide where messages go.
 
     Args:
-        nodes: The messages of the import; what a message follows comes before it.
-        layout: What is stored.
+        nodes: The messages of the import; each message comes after the one it follows.
+        layout: The stored messages and branches.
         shown: The last message of the line the source shows.
-        apart: Open a branch for whatever is new, and use none that is there (where others keep
-            writing to them).
+        apart: Whether to open new branches for all new messages and use no existing branch
+            (because others keep writing to those).
     """
     return _Planner(nodes, layout, shown, apart=apart).run()
 
@@ -128,12 +129,12 @@ class _Planner:
         self._usable.setdefault(node.message_id, []).append(branch)
 
     def _ending_at(self, node: Node) -> str | None:
-        """Take a branch that ends where `node` goes on; None when there is none to take."""
+        """Take a branch that ends with the message `node` follows; None when there is none."""
         ending = self._usable.get(node.follows, [])
         own = self._branch_of.get(node.follows) if node.follows is not None else MAIN_BRANCH
         free = sorted(ending, key=lambda branch: (branch != node.line, branch != own, branch))
         if node.follows == self._shown and node.message_id not in self._shown_line:
-            # One branch must go on ending where the source's shown line ends.
+            # One branch must keep ending where the source's shown line ends.
             kept = own if own in ending else next(iter(sorted(ending)), None)
             free = [branch for branch in free if branch != kept]
         if not free:

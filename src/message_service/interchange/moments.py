@@ -1,4 +1,4 @@
-"""Reads the moments that formats write. A moment that makes no sense is None, not an error."""
+"""Reads the moments in import formats. An invalid moment gives None, not an error."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from message_service import clock
 
 
 def from_unix(value: object) -> datetime | None:
-    """Return Unix seconds (a whole or broken number) as UTC milliseconds."""
+    """Return Unix seconds (an integer or a float) as a UTC datetime in milliseconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         return _storable(datetime.fromtimestamp(value, UTC))
-    except (OverflowError, ValueError, OSError):  # beyond the calendar, or not finite
+    except (OverflowError, ValueError, OSError):  # outside the calendar, or not finite
         return None
 
 
 def from_iso(value: object) -> datetime | None:
-    """Return an ISO 8601 moment as UTC milliseconds; one without a zone is taken as UTC."""
+    """Return an ISO 8601 moment as a UTC datetime in milliseconds; the default zone is UTC."""
     if not isinstance(value, str):
         return None
     try:

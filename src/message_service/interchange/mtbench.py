@@ -1,7 +1,7 @@
-"""MT-Bench (FastChat's `llm_judge`): questions in one file, each model's answers in another.
+"""Reads MT-Bench (FastChat's `llm_judge`): questions in one file, each model's answers in another.
 
-A question is one conversation: all models share the user's first turn, and each model's answers,
-with the user's further turns between them, are a branch.
+A question becomes one conversation: all models share the user's first turn, and each model's
+answers, with the user's further turns between them, form a branch.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ _MEMORY_BYTES = 8 * 1024 * 1024
 def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     """Yield one conversation for each question, in the order of the question file.
 
-    The answers are sorted by question in a temporary file first, so that one question's are in
-    memory at a time; a broken answer file is therefore found before anything is yielded.
+    The answers are first indexed by question in a temporary file, so that only the answers to one
+    question are in memory at a time. A damaged answer file is therefore found before any
+    conversation is yielded.
 
     Args:
-        paths: Folders (`question.jsonl` and `model_answer/*.jsonl` are taken), or question and
+        paths: Folders (`question.jsonl` and `model_answer/*.jsonl` are read), or question and
             answer files, plain or gzip.
 
     Raises:
-        InvalidImport: A file is missing, damaged, or of another format, or there are no questions.
+        InvalidImport: A file is missing, damaged, or of another format, or no question file is
+            given.
     """
     question_files: list[Path] = []
     with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as spool:
@@ -51,7 +53,7 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
                 answers.add(path)
         if not question_files:
             raise errors.InvalidImport(
-                "path", "there is no question file", "Name question.jsonl too, or its folder"
+                "path", "there is no question file", "Name question.jsonl as well, or its folder"
             )
         seen: set[str] = set()
         for path in question_files:
@@ -60,7 +62,7 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
                     raise sources.broken(
                         path,
                         f"repeats question {_key(record)} in line {number}",
-                        "Import sets with the same question ids one by one",
+                        "Import sets with the same question ids in separate imports",
                     )
                 seen.add(_key(record))
                 yield _conversation(record, answers.take(_key(record)))
@@ -82,7 +84,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _holds_questions(path: Path) -> bool:
-    """Tell a question file from an answer file by its first record."""
+    """Return True for a question file and False for an answer file, by the first record."""
     number, record = next(json_lines(path))
     if "question_id" in record and isinstance(record.get("turns"), list):
         return True
@@ -90,7 +92,7 @@ def _holds_questions(path: Path) -> bool:
         return False
     raise sources.broken(
         path,
-        f"is neither questions nor answers: line {number} has no 'turns' or 'choices'",
+        f"is neither a question nor an answer file: line {number} has no 'turns' or 'choices'",
         "Give question.jsonl and model_answer/*.jsonl, or name the file's own format",
     )
 
@@ -112,21 +114,21 @@ class _Answer:
 
 
 class _Answers:
-    """All answers, on disk, found by question."""
+    """All answers, on disk, indexed by question."""
 
     def __init__(self, spool: IO[bytes]) -> None:
         self._spool = spool
         self._offsets: dict[str, list[int]] = {}
 
     def add(self, path: Path) -> None:
-        """Take in an answer file."""
+        """Add the answers of a file."""
         name = path.name.removesuffix(".gz").removesuffix(".jsonl")
         for _, record in json_lines(path):
             self._offsets.setdefault(_key(record), []).append(self._spool.tell())
             self._spool.write(json.dumps([name, record]).encode("ascii") + b"\n")
 
     def take(self, key: str) -> list[_Answer]:
-        """Return a question's answers, models in alphabetical order, and forget them."""
+        """Return and remove a question's answers, models in alphabetical order."""
         found: list[_Answer] = []
         for offset in self._offsets.pop(key, ()):
             self._spool.seek(offset)
@@ -147,7 +149,7 @@ class _Answers:
         return sorted(found, key=lambda answer: (answer.model.casefold(), answer.choice))
 
     def left(self) -> list[str]:
-        """Return the questions nobody took."""
+        """Return the keys of the questions whose answers were not taken."""
         return list(self._offsets)
 
 
@@ -157,7 +159,8 @@ def _conversation(question: Mapping[str, Any], answers: Sequence[_Answer]) -> Im
     category = as_text(question.get("category"))
     dated = [answer.moment for answer in answers if answer.moment is not None]
     conversation = ImportedConversation(
-        # Translations and variants reuse the question ids: the first turn tells them apart.
+        # Translations and variants reuse the question ids; the digest of the first turn makes the
+        # ids unique.
         external_id=f"{key}-{_digest(said[0] if said else '')}",
         title=f"{category} {key}" if category else f"Question {key}",
         created_at=min(dated, default=None),
@@ -174,7 +177,7 @@ def _conversation(question: Mapping[str, Any], answers: Sequence[_Answer]) -> Im
     if said:
         tree.add(first, None, said[0])
     else:
-        # Its answers are left without a parent, and marked so by `flatten`.
+        # The answers then have no parent, and `flatten` marks them as orphaned.
         conversation.skipped.append(SkippedItem(key, "the question's turns are missing"))
     seen: set[str] = set()
     for answer in answers or [_Answer(key)]:
@@ -196,7 +199,7 @@ def _conversation(question: Mapping[str, Any], answers: Sequence[_Answer]) -> Im
 
 
 class _Tree:
-    """A question's messages while they are collected."""
+    """Collects the messages of a question."""
 
     def __init__(self, skipped: list[SkippedItem]) -> None:
         self.messages: list[ImportedMessage] = []
@@ -205,7 +208,7 @@ class _Tree:
         self._skipped = skipped
 
     def add_chain(self, first: str, said: Sequence[Any], answer: _Answer) -> None:
-        """Add a model's answers and the user's turns between them, below the first question."""
+        """Add a model's answers, and the user's turns between them, under the first question."""
         parent = first
         for turn in range(max(len(answer.turns), len(said))):
             if 0 < turn < len(said):
@@ -218,7 +221,7 @@ class _Tree:
                 parent = self.add(own, parent, answer.turns[turn], answer)
 
     def add(self, own: str, parent: str | None, text: object, by: _Answer | None = None) -> str:
-        """Add what the user says, or a model when `by` is given; return its id."""
+        """Add a message of the user, or of the model of `by` when given; return its id."""
         if not isinstance(text, str) or not text:
             self.dropped[own] = parent
             self._skipped.append(SkippedItem(own, "empty text"))

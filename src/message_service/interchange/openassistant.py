@@ -1,6 +1,6 @@
-"""Open Assistant message trees: JSON Lines, one tree of nested replies a line.
+"""Reads Open Assistant message trees: JSON Lines, one tree of nested replies per line.
 
-Two shapes are in use: `*_tree` files wrap the root message in `prompt`, in `*_message` files the
+Two shapes are in use: `*_tree` files wrap the root message in `prompt`; in `*_message` files the
 line is the root message itself.
 """
 
@@ -36,14 +36,14 @@ _ROLES: dict[str, RoleName] = {
     "system": "system",
 }
 _PATTERNS = ("*tree*.jsonl", "*.jsonl")
-"""A folder may hold the same trees in both shapes: the tree files are enough."""
+"""A folder may have the same trees in both shapes; then only the tree files are read."""
 
 
 def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
-    """Yield one conversation for each tree; a line is in memory at a time.
+    """Yield one conversation for each tree; one line is in memory at a time.
 
     Args:
-        paths: Files of either shape, plain or gzip, or folders holding them.
+        paths: Files of either shape, plain or gzip, or folders with such files.
 
     Raises:
         InvalidImport: A file is missing, damaged, or of another format.
@@ -51,8 +51,8 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     for path in sources.expand(paths, *_PATTERNS):
         refusal = sources.broken(
             path,
-            "is no file of Open Assistant trees: line 1 holds no message with 'replies', nor do "
-            "those after it",
+            "is not a file of Open Assistant trees: line 1 holds no message with 'replies', nor do "
+            "the lines after it",
             "Give a release's file of trees, not of single messages, or name the file's own format",
         )
         yield from recognised(_conversations(path), refusal)
@@ -80,7 +80,7 @@ def _conversation(
     messages: list[ImportedMessage] = []
     dropped: dict[str, str | None] = {}
     seen: set[str] = set()
-    # Parents come from the nesting: it is there in both shapes, `parent_id` is not.
+    # Parents come from the nesting, because `parent_id` is not present in both shapes.
     pending: list[tuple[dict[str, Any], str | None]] = [(root, as_text(root.get("parent_id")))]
     while pending:
         message, parent = pending.pop()
@@ -108,7 +108,7 @@ def _identifier(line: Mapping[str, Any], root: Mapping[str, Any], path: Path, nu
 def _worst_first(
     message: Mapping[str, Any], own: str, skipped: list[SkippedItem]
 ) -> list[dict[str, Any]]:
-    """Return the replies for a stack: the reviewers' best last, unranked ones first."""
+    """Return the replies in the order for a stack: unranked first, best rank last."""
     replies: list[dict[str, Any]] = []
     for reply in as_list(message.get("replies")):
         found = as_object(reply)

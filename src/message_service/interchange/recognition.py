@@ -1,4 +1,4 @@
-"""Tells a file of another format from one of the right format whose first records are damaged."""
+"""Distinguishes a file of another format from a file whose first records are damaged."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _PATIENCE = 20
 def recognised(
     found: Iterator[ImportedConversation], refusal: errors.InvalidImport
 ) -> Iterator[ImportedConversation]:
-    """Yield what a reader finds in one file, unless the file is of another format.
+    """Yield the conversations a reader finds in one file, unless the file has another format.
 
-    Records that cannot be read are held back until one can: then the file is of the format.
+    Unreadable records are held back until a record can be read; that confirms the format.
 
     Args:
-        found: What the reader finds.
-        refusal: Raised when none of the first 20 records can be read, or none of fewer.
+        found: The conversations that the reader finds.
+        refusal: The error to raise when none of the first 20 records (or of all records, if there
+            are fewer) can be read.
 
     Raises:
         InvalidImport: `refusal`.

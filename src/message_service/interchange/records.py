@@ -1,8 +1,8 @@
-"""What every reader yields: conversations in our terms, whatever the file they came from.
+"""The records that every reader yields: conversations in one form, independent of the format.
 
-Readers only read. They know nothing of storage: ids are the source's own (unique within the
-conversation for messages, within the format for conversations), texts are passed on exactly as
-found (a lone surrogate included), and what has no place in the store is listed, not dropped.
+Readers do not deal with storage: ids are those of the source (unique within the conversation for
+messages, within the format for conversations), texts are passed on exactly as found (including
+lone surrogates), and items that cannot be stored are listed, not silently dropped.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ class ImportedMessage:
     """One message.
 
     Attributes:
-        external_id: The source's id, or one made from its position; the same on every reading.
-        role: Who speaks.
+        external_id: The source's id, or an id made from the position; the same on every reading.
+        role: The role of the author.
         text: Never empty; otherwise as in the source.
-        sender: The source's id of the person who wrote it, if it says.
-        created_at: Aware UTC, whole milliseconds; None when the source does not say.
-        parent: Id of the stored message this one hangs under in a tree; None in a plain list.
-        branch: The branch it is stored on: the one where it appears first.
-        message_type: What kind of message.
-        status: Where it stands; `deleted` means the source had marked it so.
-        llm_provider: Who ran the model.
+        sender: The source's id of the author, if known.
+        created_at: Aware UTC, whole milliseconds; None when the source has no date.
+        parent: Id of the stored parent message in a tree; None in a plain list.
+        branch: The branch on which it is stored: the first branch that contains it.
+        message_type: The kind of message.
+        status: The state of the message; `deleted` means that the source marks it as deleted.
+        llm_provider: The provider of the model.
         llm_model: The model that wrote it.
         custom: Further facts; keys fit custom metadata (see `safe_name`).
         reply_to: Id of the stored message it answers, when the source links them.
-        line_name: What a branch beginning with it is called, when the source has a name for it.
+        line_name: The name of a branch that begins with this message, if the source has one.
     """
 
     external_id: str
@@ -62,8 +62,8 @@ class ImportedBranch:
 
     Attributes:
         name: A valid branch name, unique in the conversation.
-        parent: The branch it leaves.
-        fork: Id of the last message shared with it; None when nothing is shared.
+        parent: The branch from which it forks.
+        fork: Id of the last message shared with the parent; None when nothing is shared.
     """
 
     name: str
@@ -76,8 +76,8 @@ class SkippedItem:
     """Something in the source that is not stored.
 
     Attributes:
-        external_id: Its id in the source, or its place there.
-        reason: Why; one of few, so that reasons can be counted.
+        external_id: Its id or its position in the source.
+        reason: Why it is not stored; one of a few fixed texts, so that reasons can be counted.
     """
 
     external_id: str | None
@@ -86,26 +86,25 @@ class SkippedItem:
 
 @dataclass(slots=True, kw_only=True)
 class ImportedConversation:
-    """One conversation, complete.
+    """One complete conversation.
 
-    A record of the source that could not be read at all comes as a conversation without
-    messages, whose `skipped` says why.
+    A record of the source that could not be read at all becomes a conversation without messages,
+    whose `skipped` names the reason.
 
     Attributes:
-        external_id: The source's id, or one made from its position.
+        external_id: The source's id, or an id made from the position.
         title: Its title, if the source has one.
         created_at: Aware UTC, whole milliseconds.
-        updated_at: When the source last changed it, if it says: tells which of two exports is the
-            newer.
-        sender: The source's id of its owner.
+        updated_at: When the source last changed it, if known; shows which of two exports is newer.
+        sender: The source's id of the conversation's owner.
         character: The source's id of the character or assistant persona.
-        messages: In storage order: parents before children, a branch's messages in their order,
-            each message once.
-        branches: The branches beside `main`, each after the one it leaves.
+        messages: In storage order: parents before children, the messages of a branch in their
+            order, each message once.
+        branches: The branches other than `main`, each after its parent.
         active_branch: The branch that is shown.
-        skipped: What is not stored.
+        skipped: The items that are not stored.
         custom: Further facts; keys as in `ImportedMessage.custom`.
-        unreadable: Whether it stands for a record that could not be read.
+        unreadable: Whether this represents a record that could not be read.
     """
 
     external_id: str
@@ -123,17 +122,17 @@ class ImportedConversation:
 
 
 def safe_name(name: str) -> str:
-    """Return `name` as custom metadata takes it: no dot, no NUL, no leading `$` or `_`."""
+    """Return `name` as a valid custom metadata name: no dot, no NUL, no leading `$` or `_`."""
     return name.replace(".", "-").replace("\0", "").lstrip("$_") or "unnamed"
 
 
 def unreadable(external_id: str, reason: str) -> ImportedConversation:
-    """Return what stands for a record that could not be read at all."""
+    """Return the conversation that represents a record that could not be read at all."""
     return ImportedConversation(
         external_id=external_id, skipped=[SkippedItem(external_id, reason)], unreadable=True
     )
 
 
 def present(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts that are there: neither None nor an empty list or mapping."""
+    """Return the facts that have a value: neither None nor an empty list or mapping."""
     return {name: value for name, value in facts.items() if value not in (None, [], {})}

@@ -1,4 +1,4 @@
-"""What an import did, conversation by conversation."""
+"""Reports of an import, in total and per conversation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 @dataclass(slots=True)
 class ConversationReport:
-    """What became of one conversation of an import file.
+    """The outcome for one conversation of an import file.
 
     Attributes:
         external_id: Its id in the file.
-        conversation_id: Its id here.
-        stored: Messages written now.
-        unchanged: Messages that were here already, the same.
-        updated: Messages that were here, and of which the source says something newer.
-        repaired: Messages whose text was altered to be storable (lone surrogates).
+        conversation_id: Its id in this service.
+        stored: Messages written by this import.
+        unchanged: Messages that were already stored with the same content.
+        updated: Messages that were already stored and were updated from a newer source.
+        repaired: Messages whose text was changed to be storable (lone surrogates).
         skipped: Items left out on purpose, by reason.
-        failed: Messages that should be here and are not, by reason.
+        failed: Messages that should have been stored but were not, by reason.
     """
 
     external_id: str
@@ -48,19 +48,19 @@ class ConversationReport:
 
 @dataclass(slots=True)
 class ImportReport:
-    """The sum of an import; conversations are handed to `sink` as they end, not kept.
+    """The totals of an import; each finished conversation is passed to `sink` and not kept.
 
     Attributes:
         conversations: Conversations read.
-        new: Conversations that were not here before.
-        stored: Messages written now.
-        unchanged: Messages that were here already, the same.
-        updated: Messages that were here, and of which the source says something newer.
-        repaired: Messages whose text was altered to be storable.
+        new: Conversations that were not stored before.
+        stored: Messages written by this import.
+        unchanged: Messages that were already stored with the same content.
+        updated: Messages that were already stored and were updated from a newer source.
+        repaired: Messages whose text was changed to be storable.
         skipped: Items left out on purpose, by reason.
-        failed: Messages that should be here and are not, by reason.
-        error: Why the import stopped before the end of its files; None when it did not.
-        stopped: Whether it was asked to stop, and did, before the end of its files.
+        failed: Messages that should have been stored but were not, by reason.
+        error: The error that ended the import before the end of its files; None without an error.
+        stopped: Whether the import stopped on request before the end of its files.
     """
 
     sink: Callable[[ConversationReport], None] | None = None
@@ -77,11 +77,11 @@ class ImportReport:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that should be stored is."""
+        """Whether everything that should be stored is stored."""
         return not self.failed and self.error is None and not self.stopped
 
     def add(self, one: ConversationReport, *, first: bool = True) -> None:
-        """Count a conversation, or with `first` false a further part of one."""
+        """Count a conversation, or, when `first` is false, a further part of a conversation."""
         self.conversations += first
         self.stored += one.stored
         self.unchanged += one.unchanged

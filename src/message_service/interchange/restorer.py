@@ -1,4 +1,4 @@
-"""Restores our own exports: documents as they were, numbers and digests included."""
+"""Restores our own exports: documents as they were, including numbers and digests."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SAME = ("message_id", "sequence_number", "checksum", "revision", "status")
 
 
 class Restorer:
-    """Restores bundles into one tenant; what is there already is compared, never overwritten.
+    """Restores bundles into one tenant; existing messages are compared, never overwritten.
 
-    The conversation's own document is written last: until then nobody can append to it, and an
-    import that was killed just starts again.
+    The document of the conversation is written last: until then nobody can append to the
+    conversation, and an interrupted import can simply be started again.
 
     Args:
         scope: The tenant's scope.
@@ -42,13 +42,13 @@ class Restorer:
     async def run(
         self, source: Iterable[Bundle], report: ImportReport, stop: StopSignal
     ) -> AsyncIterator[int]:
-        """Restore every bundle; yields the number of messages done, as it goes.
+        """Restore every bundle; yield the number of messages done after each bundle.
 
         Args:
             source: The bundles of a file.
-            report: Filled in. When the file is damaged, `error` says where, and the conversations
-                before that place are restored.
-            stop: Asks to stop after the bundle under way.
+            report: Filled in during the import. When the file is damaged, `error` names the place,
+                and the conversations before it are restored.
+            stop: Asks to stop after the current bundle.
         """
         reader = iter(source)
         first = True
@@ -63,37 +63,37 @@ class Restorer:
             if stop.requested:
                 report.stopped = True
                 return
-            one = await self._restore(bundle, report)
-            report.add(one, first=first)
+            result = await self._restore(bundle, report)
+            report.add(result, first=first)
             first = bundle.last
             yield len(bundle.messages)
 
     async def _restore(self, bundle: Bundle, report: ImportReport) -> ConversationReport:
         conversation_id = str(bundle.conversation.get("conversation_id"))
-        one = ConversationReport(conversation_id, conversation_id)
-        if not self._valid(Conversation, [bundle.conversation], one):
-            one.failed["of_invalid_conversation"] += len(bundle.messages)
-            return one
-        branches = self._valid(Branch, bundle.branches, one)
+        result = ConversationReport(conversation_id, conversation_id)
+        if not self._valid(Conversation, [bundle.conversation], result):
+            result.failed["of_invalid_conversation"] += len(bundle.messages)
+            return result
+        branches = self._valid(Branch, bundle.branches, result)
         messages = [
             self._due(message)
-            for message in self._valid(Message, bundle.messages, one)
-            if self._intact(message, conversation_id, one)
+            for message in self._valid(Message, bundle.messages, result)
+            if self._intact(message, conversation_id, result)
         ]
-        versions = self._valid(MessageVersion, bundle.versions, one)
-        await self._insert("conversation_branches", branches, one)
-        await self._insert_messages(conversation_id, messages, one)
-        await self._insert("message_versions", versions, one)
+        versions = self._valid(MessageVersion, bundle.versions, result)
+        await self._insert("conversation_branches", branches, result)
+        await self._insert_messages(conversation_id, messages, result)
+        await self._insert("message_versions", versions, result)
         if bundle.last:
-            turned_down = one.failed[_REFUSED]
-            there = await self._insert("conversations", [bundle.conversation], one)
-            report.new += not there and one.failed[_REFUSED] == turned_down
-        return one
+            turned_down = result.failed[_REFUSED]
+            there = await self._insert("conversations", [bundle.conversation], result)
+            report.new += not there and result.failed[_REFUSED] == turned_down
+        return result
 
     async def _insert(
-        self, collection: str, documents: Sequence[Row], one: ConversationReport
+        self, collection: str, documents: Sequence[Row], result: ConversationReport
     ) -> list[Row]:
-        """Insert documents; return those that are there already, in whatever state."""
+        """Insert documents; return those that exist already, whether equal or different."""
         if not documents:
             return []
         refused = await self._scope.insert_many(
@@ -104,16 +104,16 @@ class Restorer:
             if isinstance(refusal.error, errors.AlreadyExists):
                 there.append(documents[refusal.position])
             else:
-                one.failed[_REFUSED] += 1
+                result.failed[_REFUSED] += 1
         return there
 
     async def _insert_messages(
-        self, conversation_id: str, messages: Sequence[Row], one: ConversationReport
+        self, conversation_id: str, messages: Sequence[Row], result: ConversationReport
     ) -> None:
-        turned_down = one.failed[_REFUSED]
-        refused = await self._insert("messages", messages, one)
-        turned_down = one.failed[_REFUSED] - turned_down
-        one.stored += len(messages) - len(refused) - turned_down
+        turned_down = result.failed[_REFUSED]
+        refused = await self._insert("messages", messages, result)
+        turned_down = result.failed[_REFUSED] - turned_down
+        result.stored += len(messages) - len(refused) - turned_down
         if not refused:
             return
         rows = await self._scope.find(
@@ -125,14 +125,14 @@ class Restorer:
         for message in refused:
             there = stored.get(message["message_id"])
             if there is None:
-                one.failed["number_taken_by_another_message"] += 1
+                result.failed["number_taken_by_another_message"] += 1
             elif all(there.get(name) == message.get(name) for name in _SAME):
-                one.unchanged += 1
+                result.unchanged += 1
             else:
-                one.failed["differs_from_the_stored_message"] += 1
+                result.failed["differs_from_the_stored_message"] += 1
 
     def _valid(
-        self, model: type[StoredDocument], documents: Sequence[Row], one: ConversationReport
+        self, model: type[StoredDocument], documents: Sequence[Row], result: ConversationReport
     ) -> list[Row]:
         kept: list[Row] = []
         for document in documents:
@@ -140,32 +140,32 @@ class Restorer:
                 model.model_validate({**document, "tenant_id": self._scope.tenant_id})
             except ValidationError as error:
                 field = ".".join(str(part) for part in error.errors()[0]["loc"])
-                one.failed[f"invalid_field {field}"] += 1
+                result.failed[f"invalid_field {field}"] += 1
             else:
                 kept.append(document)
         return kept
 
     def _due(self, message: Row) -> Row:
-        """Mark a message for the followers of this database: what they make is not in the file."""
+        """Mark a message as pending for the followers, whose results the file does not contain."""
         if message["message_type"] == MessageType.TOMBSTONE:
             return message
         return mark(unmarked(message), self._clock.now(), BACKLOG)
 
     @staticmethod
-    def _intact(message: Row, conversation_id: str, one: ConversationReport) -> bool:
-        """Whether a message belongs here and its digests fit its content."""
+    def _intact(message: Row, conversation_id: str, result: ConversationReport) -> bool:
+        """Whether a message belongs to the conversation and its digests match its content."""
         if message["conversation_id"] != conversation_id:
-            one.failed["belongs_to_another_conversation"] += 1
+            result.failed["belongs_to_another_conversation"] += 1
             return False
         text: str = message["content"]["text"]
         try:
             encoded = text.encode()
         except UnicodeEncodeError:
-            one.failed["lone_surrogate"] += 1
+            result.failed["lone_surrogate"] += 1
             return False
         if message.get("checksum") != integrity.checksum(message) or message["content"].get(
             "content_hash"
         ) != integrity.content_hash(encoded):
-            one.failed["checksum_mismatch"] += 1
+            result.failed["checksum_mismatch"] += 1
             return False
         return True

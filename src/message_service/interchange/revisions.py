@@ -1,4 +1,4 @@
-"""Takes over what a newer source says of messages that are stored already."""
+"""Updates stored messages from a newer source."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from message_service.messages.takeover import Takeover
 
 
 class Revisions:
-    """Compares the messages of an import with those stored.
+    """Compares the messages of an import with the stored messages.
 
-    A text that was edited here stays, unless the source changed its own; what was here is kept as
-    a version then. Where the source does not tell which of two texts is the newer, nothing is
+    A text that was edited in this service stays, unless the source changed its own text; then the
+    previous text is kept as a version. Where it is unknown which of two texts is newer, nothing is
     overwritten and the difference is reported.
 
     Args:
-        changes: Changes the tenant's messages.
+        changes: Writes the changes to the tenant's messages.
     """
 
     def __init__(self, changes: Takeover) -> None:
@@ -31,8 +31,8 @@ class Revisions:
         """Change the stored messages that differ from the import.
 
         Args:
-            one: The conversation.
-            stored: The messages that were there, by id, as `CONVERSATION_LAYOUT` reads them.
+            one: The intake of the conversation.
+            stored: The stored messages by id, as read by `CONVERSATION_LAYOUT`.
             age: See `Intake.age`.
         """
         for node in one.nodes:
@@ -50,7 +50,7 @@ class Revisions:
                 )
                 client: Row = row.get("client_metadata") or {}
                 if fingerprint == client.get("content_fingerprint"):
-                    text = fingerprint = None  # edited here
+                    text = fingerprint = None  # the text was edited in this service
                 elif age == 0:
                     one.report.failed["idempotency_conflict"] += 1
                     continue
@@ -69,9 +69,9 @@ class Revisions:
 
 
 def _difference(given: Row, row: Row) -> tuple[Row, list[str]]:
-    """Return the custom fields that are new or other, and those the source no longer has."""
+    """Return the custom fields that are new or changed, and those the source no longer has."""
     there: Row = row.get("custom_metadata") or {}
     changed = {name: value for name, value in given.items() if there.get(name) != value}
-    # The declared fields are the enrichers' and the reader's; the others came from the source.
+    # The declared fields belong to the enrichers and the user; all others came from the source.
     gone = [name for name in there if name not in given and name not in CustomMetadata.model_fields]
     return changed, gone

@@ -1,4 +1,4 @@
-"""Import files as bytes and lines: finding them, gzip, damage. Nothing is read whole."""
+"""Import files as bytes and lines: find them, unpack gzip, detect damage, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from message_service import errors
 
 MAX_RECORD_BYTES = 32 * 1024 * 1024
-"""Bound on one record (a line, a conversation), so that memory is bounded for any file."""
+"""Bound on one record (a line, a conversation), which bounds memory for any file."""
 
 _SHOWN_OF_NAME = 120
 _CHUNK_BYTES = 256 * 1024
@@ -31,15 +31,15 @@ def broken(path: Path, problem: str, fix: str) -> errors.InvalidImport:
 
 
 def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
-    """Return the files that `paths` stand for.
+    """Return the files that `paths` refer to.
 
     Args:
         paths: Files, and folders to search.
-        patterns: What to take from a folder, packed (`.gz`) or not; of several patterns the first
-            that matches anything.
+        patterns: The names of files to take from a folder, packed (`.gz`) or not; the first
+            pattern that matches any file is used.
 
     Raises:
-        InvalidImport: There is no path, one does not exist, or a folder holds nothing fitting.
+        InvalidImport: No path is given, a path does not exist, or a folder has no matching file.
     """
     if not paths:
         raise errors.InvalidImport("path", "no file is given", "Name the file or folder to import")
@@ -78,7 +78,7 @@ def chunks(path: Path) -> Iterator[bytes]:
     with _opened(path) as stream:
         while True:
             try:
-                # Not `read`: on damage it would lose the good bytes before the bad ones.
+                # `read1`, because on damage `read` would lose the good bytes before the bad ones.
                 chunk = stream.read1(_CHUNK_BYTES)
             except _DAMAGE as error:
                 raise _damaged(path, error) from error
@@ -125,7 +125,7 @@ def not_utf8(path: Path, place: str) -> errors.InvalidImport:
 
 
 def too_long(path: Path, place: str) -> errors.InvalidImport:
-    """Return the error of a record that memory must not hold."""
+    """Return the error of a record that is too large for memory."""
     limit = f"{MAX_RECORD_BYTES // 1024**2} MiB"
     return broken(path, f"has over {limit} in {place}", "Check that it is of the format you named")
 

@@ -1,4 +1,4 @@
-"""Import and export of one tenant: the calls callers make."""
+"""Import and export of one tenant: the public interface."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Transfer:
     """Imports into and exports from one tenant.
 
     Args:
-        runtime: What the process shares.
+        runtime: The objects shared within the process.
         scope: The tenant's scope.
 
     Attributes:
-        importer: Imports what any reader yields, for readers outside the list of formats.
+        importer: Imports the conversations of any reader, also of readers not in `FORMATS`.
     """
 
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
@@ -48,21 +48,21 @@ class Transfer:
         report: ImportReport,
         stop: StopSignal | None = None,
     ) -> AsyncIterator[int]:
-        """Import files; yields how many more messages are done, as it goes.
+        """Import files; yield the number of messages done in each step.
 
-        Repeating it, also after being killed, stores only what is missing. Memory stays bounded by
-        the largest single conversation of the file (in our own format, by 2,000 messages).
+        Repeating an import, also one that was killed, stores only the missing messages. Memory is
+        bounded by the largest conversation of the file (in our own format, by 2,000 messages).
 
         Args:
             name: The format; see `format_names`.
-            paths: Files or folders; some formats know where to look without any.
-            report: Filled in; look at `report.complete` afterwards. A damaged file is no exception
-                but `report.error`, because what came before it is stored.
-            stop: Asks to stop: what was read is stored, and `report.stopped` says so.
+            paths: Files or folders; some formats have a default and need none.
+            report: Filled in during the import; check `report.complete` afterwards. A damaged file
+                does not raise but sets `report.error`, because the data before it is stored.
+            stop: Asks to stop: the data read so far is stored, and `report.stopped` is set.
 
         Raises:
-            InvalidInput: There is no such format.
-            Unavailable: The database went away for longer than the write deadline.
+            InvalidInput: The format is unknown.
+            Unavailable: The database was unavailable for longer than the write deadline.
         """
         check_text_argument("format", name, most=64)
         for path in check_sequence("paths", paths):
@@ -87,9 +87,9 @@ class Transfer:
         """Yield the lines of an export in our own format; see `jsonl.write`.
 
         Raises:
-            InvalidId: One of the conversations has no id.
+            InvalidId: An item of `conversation_ids` is not a conversation id.
         """
         if conversation_ids is not None:
-            for one in check_sequence("conversation_ids", conversation_ids):
-                check_id(IdKind.CONVERSATION, "conversation_ids", one)
+            for conversation_id in check_sequence("conversation_ids", conversation_ids):
+                check_id(IdKind.CONVERSATION, "conversation_ids", conversation_id)
         return jsonl.write(self._scope, conversation_ids)

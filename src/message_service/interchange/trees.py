@@ -1,9 +1,9 @@
 """Flattens a tree of messages into branches.
 
-The shown path becomes `main`. Where other messages hang beside it, each starts a branch that goes
-on with its first child; further children start branches of their own. So each message lies on one
-branch, and the way from the root to any leaf reads as that branch behind what it shares with the
-branches it left.
+The shown path becomes `main`. Every other child of a message on that path starts a branch, which
+continues with first children; further children start their own branches. So each message is on one
+branch, and the path from the root to a leaf consists of the messages shared with the parent
+branches, followed by those of the leaf's branch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from message_service.interchange.records import MAIN_BRANCH, ImportedBranch, Imp
 BranchNamer = Callable[[ImportedMessage, int], str]
 """Proposes a branch's name from its first message and its number, counted from 1."""
 
-_MAX_NAME = 120  # of 128: room for what tells two equal names apart
+_MAX_NAME = 120  # of 128: leaves room for a number that makes equal names unique
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -28,7 +28,7 @@ class FlatTree:
 
     Attributes:
         messages: `main` first, then branch by branch; parents before children.
-        branches: The branches beside `main`, in the same order.
+        branches: The branches other than `main`, in the same order.
     """
 
     messages: list[ImportedMessage]
@@ -44,17 +44,17 @@ def flatten(
 ) -> FlatTree:
     """Put a tree in storage order; sets `parent` and `branch` of each message in place.
 
-    A message whose parent is nowhere becomes a root, and so does one message of each ring, with
-    `custom["orphaned"]`. Nothing recurses, so a thread may be of any length.
+    A message whose parent does not exist becomes a root with `custom["orphaned"]`, and so does one
+    message of each cycle. There is no recursion, so a thread may have any length.
 
     Args:
-        messages: The tree, `parent` naming its edges; siblings (and roots) in order of preference.
+        messages: The tree, with its edges in `parent`; siblings (and roots) in order of preference.
             Ids are unique.
-        dropped: Nodes that are not stored, with their parents: their children move up.
-        shown: The node whose path from the root is `main`; without it, the preferred child is
-            followed from the first root.
-        name_branch: How branches are named (made valid and unique here); `alt-1`, `alt-2` ...
-            if not given.
+        dropped: Nodes that are not stored, with their parents; their children move up.
+        shown: The node whose path from the root is `main`; by default, `main` follows the preferred
+            children from the first root.
+        name_branch: Proposes names of branches (made valid and unique here); the default is
+            `alt-1`, `alt-2` ...
     """
     if not messages:
         return FlatTree([], [])
@@ -73,13 +73,13 @@ def flatten(
 
 
 def safe_branch_name(name: str) -> str:
-    """Return `name` as a valid branch name: what is not allowed becomes `-`."""
+    """Return `name` as a valid branch name: characters that are not allowed become `-`."""
     return _NOT_IN_NAMES.sub("-", name).lstrip("._:-")[:_MAX_NAME] or "branch"
 
 
 @dataclass(slots=True, frozen=True)
 class _Place:
-    """Where a node hangs: under a stored message, or as a root; `lost` when its parent is gone."""
+    """The position of a node: its stored parent, or None for a root; `lost` if no parent exists."""
 
     parent: str | None
     lost: bool = False
@@ -91,7 +91,7 @@ def _nearest(
     dropped: Mapping[str, str | None],
     resolved: dict[str, _Place],
 ) -> _Place:
-    """Return the nearest stored message from `start` upwards; `resolved` remembers answers."""
+    """Return the nearest stored message from `start` upwards; `resolved` caches the results."""
     passed: list[str] = []
     at = start
     while True:
@@ -102,7 +102,7 @@ def _nearest(
         elif at not in dropped:
             place = _Place(None, lost=True)
         else:
-            resolved[at] = _Place(None, lost=True)  # stands if this is a ring of dropped nodes
+            resolved[at] = _Place(None, lost=True)  # final if the dropped nodes form a cycle
             passed.append(at)
             at = dropped[at]
             continue
@@ -117,14 +117,14 @@ def _attach(message: ImportedMessage, place: _Place) -> None:
 
 
 def _break_rings(messages: Sequence[ImportedMessage], by_id: Mapping[str, ImportedMessage]) -> None:
-    """Make one message of each ring of parents a root."""
+    """Make one message of each cycle of parents a root."""
     walk_of: dict[str, int] = {}
     for walk, message in enumerate(messages):
         at: ImportedMessage | None = message
         while at is not None and at.external_id not in walk_of:
             walk_of[at.external_id] = walk
             at = by_id[at.parent] if at.parent is not None else None
-        # Met on this very walk: a ring. Met on an earlier one: that led to a root by now.
+        # Met before on this walk: a cycle. Met on an earlier walk: that path leads to a root.
         if at is not None and walk_of[at.external_id] == walk:
             _attach(at, _Place(None, lost=True))
 
@@ -152,7 +152,7 @@ def _branches(
 ) -> FlatTree:
     flat = FlatTree([], [])
     names = {MAIN_BRANCH}
-    # Breadth first: alternatives to a branch are numbered before alternatives to those.
+    # Breadth first, so that alternatives to a branch get lower numbers than their own alternatives.
     pending = deque([(MAIN_BRANCH, main)])
     roots = [root for root in children[None] if root is not main[0]]
     while pending:
@@ -182,7 +182,7 @@ def _numbered(_: ImportedMessage, number: int) -> str:
 
 
 def unique_name(name: str, taken: Container[str]) -> str:
-    """Return `name`, or with the first number behind it that makes it another than those taken."""
+    """Return `name`, with the lowest number appended that makes it unique if `name` is taken."""
     if name not in taken:
         return name
     number = 2

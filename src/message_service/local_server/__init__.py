@@ -1,1 +1,1 @@
-"""A MongoDB of our own on this machine: found, started as a replica set, watched, stopped."""
+"""The local MongoDB server on this machine: find, start as a replica set, check, stop."""

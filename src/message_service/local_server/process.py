@@ -1,7 +1,7 @@
-"""One mongod as a process of this machine: found, launched, told apart from strangers, read.
+"""The mongod process on this machine: find it, launch it, distinguish it from other processes.
 
-What runs is read from mongod's own lock file and the kernel, never from notes of ours, so no stale
-file of ours can point at a stranger.
+The running process is determined from mongod's own lock file and from the kernel, never from our
+state file, so a stale state file cannot point at an unrelated process.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from message_service.local_server.directory import Layout
 REPLICA_SET = "message-service"
 LOOPBACK = "127.0.0.1"
 PORTS = range(27500, 28000)
-"""Ports tried when none are asked for: outside the range the kernel gives to clients, so that a
-server finds its port free again after a restart."""
+"""Ports tried by default: outside the range that the kernel gives to clients, so that a server's
+port is still free after a restart."""
 
 # Exit codes of mongod: https://www.mongodb.com/docs/manual/reference/exit-codes/
 EXIT_ADDRESS_IN_USE = 48
@@ -40,8 +40,8 @@ class MongodProcess:
     Attributes:
         pid: Process id.
         port: Port it listens on.
-        binary: What was executed.
-        started_at: When it took the data directory.
+        binary: The executed file.
+        started_at: When the process locked the data directory.
     """
 
     pid: int
@@ -53,8 +53,8 @@ class MongodProcess:
 def find_process(layout: Layout) -> MongodProcess | None:
     """Return the mongod that serves this directory, or None.
 
-    A process id alone proves nothing (it is reused), so the process's command line must name our
-    data directory; a dead process that was not yet reaped has no command line.
+    A process id alone is not enough (the kernel reuses it), so the command line of the process must
+    name our data directory; a dead process that was not yet reaped has no command line.
     """
     lock = layout.data / "mongod.lock"
     try:
@@ -71,7 +71,7 @@ def find_process(layout: Layout) -> MongodProcess | None:
 
 
 def is_alive(process: MongodProcess, layout: Layout) -> bool:
-    """Tell whether this very process still runs; its lock file is emptied before it ends."""
+    """Tell whether this process still runs; mongod empties its lock file before it ends."""
     return _option(_command_line(process.pid), "--dbpath") == str(layout.data)
 
 
@@ -80,7 +80,7 @@ async def launch(binary: Path, layout: Layout, port: int, seconds: float) -> Fin
 
     Raises:
         LocalServerError: The binary cannot be executed.
-        TimeoutError: It is alive and not yet listening (recovering data takes a while).
+        TimeoutError: mongod is alive but not listening yet (recovering data takes time).
     """
     return await run(
         [
@@ -104,10 +104,10 @@ async def launch(binary: Path, layout: Layout, port: int, seconds: float) -> Fin
 
 
 def usable_ports(layout: Layout, wanted: range | None) -> Iterator[int]:
-    """Yield ports that were free a moment ago: the last one used, then the others.
+    """Yield ports that are currently free: the last used port first, then the others.
 
-    Without a wish the search begins at a place of this directory's own, so that several local
-    servers do not race for one port.
+    Without `wanted`, each directory begins the search at a different port, so that several local
+    servers do not compete for the same port.
     """
     ports = PORTS if wanted is None else wanted
     first = zlib.crc32(os.fsencode(layout.directory)) % len(ports) if wanted is None else 0
@@ -122,7 +122,7 @@ def _command_line(pid: int) -> list[str]:
     try:
         return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
     except OSError:
-        return []  # it is gone
+        return []  # the process has ended
 
 
 def _option(words: list[str], name: str) -> str | None:
@@ -134,7 +134,7 @@ def _option(words: list[str], name: str) -> str | None:
 
 def _is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As mongod does: connections of a server just stopped do not keep its port.
+        # As in mongod: old connections of a server that just stopped do not block its port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""Makes a lone mongod a writable one-node replica set, and asks it to stop."""
+"""Turns a standalone mongod into a writable replica set of one node, and asks it to stop."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Client = AsyncMongoClient[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a server said of itself.
+    """The server's answer about itself.
 
     Attributes:
         version: For example 6.0.5.
-        writable: Whether it takes writes under `address`.
+        writable: Whether the server accepts writes under the address it was asked at.
     """
 
     version: str
@@ -41,7 +41,7 @@ class Greeting:
 
 
 async def greet(port: int) -> Greeting | None:
-    """Ask the server at `port` what it is; None when it does not answer within seconds."""
+    """Ask the server at `port` for its version and state; None when it does not answer in time."""
     try:
         async with _connected(port) as client:
             build = await client.admin.command("buildInfo")
@@ -52,20 +52,21 @@ async def greet(port: int) -> Greeting | None:
 
 
 async def make_writable(port: int, alive: Callable[[], bool], deadline: float) -> str:
-    """Bring the server to where it takes writes, and return its version.
+    """Make the server accept writes, and return its version.
 
-    A new server is initiated. One whose configuration names another port (it was taken since) is
-    reconfigured: a replica set member serves only under the address its configuration holds.
+    A new server is initiated. A server whose configuration names another port (because that port
+    is taken now) is reconfigured: a replica set member works only under its configured address.
 
     Args:
-        port: Where it listens.
+        port: The port the server listens on.
         alive: Tells whether the process still runs.
-        deadline: On the monotonic clock.
+        deadline: Until when to wait, on the monotonic clock.
 
     Raises:
-        LocalServerError: It refuses, for example because its data is of another replica set.
-        ConnectionError: It died.
-        TimeoutError: It is alive and not writable in time.
+        LocalServerError: The server refuses, for example because its data belongs to another
+            replica set.
+        ConnectionError: The server process died.
+        TimeoutError: The server is alive but not writable in time.
     """
     address = _address(port)
     async with _connected(port) as client:
@@ -92,7 +93,7 @@ async def reopen_log(port: int) -> None:
     """Tell the server that its log was moved.
 
     Raises:
-        Unavailable: It does not answer.
+        Unavailable: The server does not answer.
     """
     with translated():
         async with _connected(port) as client:
@@ -100,14 +101,14 @@ async def reopen_log(port: int) -> None:
 
 
 async def ask_to_stop(port: int) -> bool:
-    """Send `shutdown`; return whether the server took it."""
+    """Send `shutdown`; return whether the server accepted the command."""
     try:
         async with _connected(port) as client:
             await client.admin.command({"shutdown": 1, "force": True, "timeoutSecs": 5})
     except driver.ServerSelectionTimeoutError:
         return False
     except driver.ConnectionFailure:
-        return True  # it hangs up instead of answering
+        return True  # a server that shuts down closes the connection instead of answering
     except driver.OperationFailure:
         return False
     return True
@@ -144,7 +145,7 @@ async def _configure(client: Client, address: str) -> None:
     if [member["host"] for member in members] != [address]:
         config["members"] = [{**members[0], "host": address}]
         config["version"] += 1
-        # Forced, because no member of the old configuration can be reached to agree.
+        # Forced, because no member of the old configuration can be reached to confirm it.
         await client.admin.command({"replSetReconfig": config, "force": True})
 
 

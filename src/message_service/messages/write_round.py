@@ -210,7 +210,7 @@ class Round:
         entry.settle(errors.AlreadyExists(f"message {message_id!r} exists already"))
 
     async def _learn_fate(self, error: errors.Unavailable) -> None:
-        """After a write without an answer, look up what is stored; fail what is past the deadline."""
+        """After a write without an answer: look up what is stored, fail what is past its time."""
         for entry in self.entries:
             entry.submission.failure = error.message
         await asyncio.sleep(_RETRY_PAUSE)

@@ -1,1 +1,1 @@
-"""Brings a database to the declared catalogue, and compares, checks and reports on it."""
+"""The schema engine: compares a database with the catalogue, applies it, checks and reports."""

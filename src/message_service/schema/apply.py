@@ -1,4 +1,4 @@
-"""Brings a database to the catalogue: one at a time, repeatable, removals last."""
+"""Applies the catalogue to a database: one apply at a time, idempotent, removals last."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ESSENTIAL = {ChangeKind.REPLACE_INDEX, ChangeKind.WRONG_KIND}
 
 @dataclass(frozen=True, slots=True)
 class ApplyReport:
-    """What an apply did.
+    """The result of an apply.
 
     Attributes:
         done: The changes carried out.
-        left: The differences that remain, each with the reason it does.
+        left: The remaining differences, each with the reason.
     """
 
     done: tuple[Change, ...]
@@ -62,12 +62,12 @@ async def apply(
 ) -> ApplyReport:
     """Carry out the difference between a database and the catalogue.
 
-    Safe to repeat, and to run several times at once: the second waits, and then finds nothing to
-    do. Removals come last, and not at all when anything before them failed.
+    Safe to repeat, and to run concurrently: the second apply waits and then finds nothing to do.
+    Removals come last, and are not done when a change before them failed.
 
     Args:
         database: The database.
-        catalogue: What it is to be.
+        catalogue: The declared catalogue.
         clock: The present moment, for the record.
         drop_retired: Drop indexes of ours that an earlier apply has hidden.
         drop_unknown: Drop indexes and views that were not created here.
@@ -75,13 +75,13 @@ async def apply(
         lease: Seconds another apply waits for this one if it dies.
         wait: Seconds to wait for another apply.
         random: Source of the random part of the lease holder's name.
-        progress: Told what is being done.
+        progress: Called with the step that begins.
 
     Raises:
         IllegalManifest: The catalogue breaks a rule of `shard_rules`; nothing was done.
         SchemaTooNew: A newer release has changed the database; nothing was done.
-        CatalogueError: Something could not be done (duplicates under a unique index), or another
-            apply did not finish in time. What could be added was added.
+        CatalogueError: A change failed (duplicates under a unique index, for example), or another
+            apply did not finish in time. Other additions were made.
         MessageServiceError: The server refused, or did not answer. Apply again.
     """
     shard_rules.check(catalogue)
@@ -118,13 +118,13 @@ async def apply(
 async def ensure(
     database: AsyncDatabase[Row], clock: Clock, catalogue: Catalogue = CATALOGUE
 ) -> None:
-    """Make a new database ready, and refuse one this release does not fit; cheap otherwise.
+    """Prepare a new database, or refuse one with another schema version; cheap otherwise.
 
-    A database with documents is never changed from here: that is for `db apply`, and a person.
+    A database with documents is never changed here; that is left to `db apply` and an operator.
 
     Raises:
-        SchemaTooNew: A newer release has changed it.
-        CatalogueError: It holds documents, but not this release's schema.
+        SchemaTooNew: A newer release has changed the database.
+        CatalogueError: The database holds documents, but not the schema of this release.
     """
     state = await schema_state.read(database)
     schema_state.check_not_newer(state, catalogue.version)
@@ -157,7 +157,7 @@ async def _holds_nothing(database: AsyncDatabase[Row], catalogue: Catalogue) -> 
 async def _carry_out(
     steps: Steps, database: AsyncDatabase[Row], chosen: Sequence[Change], ours: lock.ApplyLease
 ) -> tuple[list[Change], dict[tuple[ChangeKind, str], str]]:
-    """Carry out changes in order; failures of what adds are gathered, and stop what removes."""
+    """Carry out changes in order; gather failures of additions, which prevent removals."""
     await schema_state.remember_created(database, _new_indexes(chosen), _new_views(chosen))
     done: list[Change] = []
     held_back: dict[tuple[ChangeKind, str], str] = {}

@@ -1,4 +1,4 @@
-"""The words a plan is written in."""
+"""The types of a plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from message_service.catalogue.model import Index
 
 
 class ChangeKind(StrEnum):
-    """What a change does; in the order of carrying out: what adds first, what removes last."""
+    """The kinds of changes, in the order they are carried out: additions first, removals last."""
 
     CREATE_COLLECTION = "create_collection"
     SET_VALIDATOR = "set_validator"
@@ -34,7 +34,7 @@ class ChangeKind(StrEnum):
 
     @property
     def removes(self) -> bool:
-        """Whether something is taken away; not done after anything else has failed."""
+        """Whether the change removes something; then it is not done after a failure."""
         return self in {
             ChangeKind.REPLACE_INDEX,
             ChangeKind.HIDE_INDEX,
@@ -51,17 +51,17 @@ By = Literal["apply", "drop_retired", "drop_unknown", "shard", "hand"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference, and what removes it.
+    """One difference, and the change that removes it.
 
     Attributes:
-        kind: What is done.
+        kind: The kind of change.
         collection: The collection (or view) concerned.
         target: The index, view or collection that changes.
         risk: "none": nothing can be lost; "low": it costs work, or some writes may be refused;
             "high": documents are deleted, or queries lose their index for a while.
-        reason: Why, in a sentence.
-        by: Who removes the difference.
-        documents: How many documents it reads or judges or, for a TTL, deletes at once.
+        reason: The reason, in a sentence.
+        by: The command, or the operator, that makes the change.
+        documents: Number of documents it reads or checks or, for a TTL, deletes at once.
         index: The declared index, for changes of one.
         drops: Live indexes that must go before it can be built.
     """
@@ -77,7 +77,7 @@ class Change:
     drops: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a reader of the plan sees."""
+        """Return what `--json` prints."""
         return {
             "kind": self.kind.value,
             "collection": self.collection,

@@ -1,7 +1,7 @@
-"""Which stored documents the declared validators would refuse, and for which field.
+"""Finds stored documents that the declared validators would refuse, and the field at fault.
 
-The server judges with the very schema it enforces. A collection is read in ranges of `_id`, so
-that no single command runs for long and others are served in between.
+The server checks with the same schema that it enforces. A collection is read in ranges of `_id`, so
+that no command runs for long and the server can serve others in between.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Violation:
 
     Attributes:
         id: Its `_id`, in readable form.
-        problems: Field and complaint; values are not repeated.
+        problems: Fields and problems; values are not repeated.
     """
 
     id: str
@@ -48,11 +48,11 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class CollectionConformance:
-    """What one collection holds.
+    """The result for one collection.
 
     Attributes:
         collection: Its name.
-        documents: How many were judged.
+        documents: How many documents were checked.
         violations: How many do not conform.
         samples: The first of those.
     """
@@ -65,7 +65,7 @@ class CollectionConformance:
 
 @dataclass(frozen=True, slots=True)
 class ConformanceReport:
-    """What a database holds."""
+    """The result for a database."""
 
     collections: tuple[CollectionConformance, ...]
 
@@ -102,15 +102,15 @@ async def conformance(
     pause: float = 0.0,
     progress: Progress | None = None,
 ) -> ConformanceReport:
-    """Judge every document of every declared collection.
+    """Check every document of every declared collection.
 
     Args:
         database: The database.
-        catalogue: What is declared.
-        samples: How many offenders to explain per collection.
+        catalogue: The declared catalogue.
+        samples: How many violations to explain per collection.
         batch: Documents per command.
         pause: Seconds to rest between commands.
-        progress: Told how far it is.
+        progress: Called with the number of documents checked.
 
     Raises:
         MessageServiceError: The database cannot be read.
@@ -137,7 +137,7 @@ async def judge(
     pause: float = 0.0,
     progress: Progress | None = None,
 ) -> CollectionConformance:
-    """Judge every document of one collection; see `conformance`."""
+    """Check every document of one collection; see `conformance`."""
     collection = database.get_collection(declared.name)
     offending = {"$nor": [validator(declared)]}
     judged = violations = 0

@@ -1,4 +1,4 @@
-"""Indexes as the server says them, and whether two are the same."""
+"""Indexes in the server's form, and their comparison."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FormKeys = tuple[tuple[str, int | str], ...]
 
 @dataclass(frozen=True, slots=True)
 class IndexForm:
-    """An index in one form, whether declared or live.
+    """A declared or live index in comparable form.
 
     Attributes:
         name: Its name.
         keys: Field paths and kinds in order; text fields stand together as one `_fts` entry.
-        options: Everything else that makes a difference, under the server's names.
+        options: All other options that matter, under the server's names.
     """
 
     name: str
@@ -40,11 +40,11 @@ class IndexForm:
 
     @property
     def hidden(self) -> bool:
-        """Whether the planner overlooks it."""
+        """Whether the index is hidden from the planner."""
         return bool(self.options.get("hidden"))
 
     def excludes(self, other: IndexForm) -> bool:
-        """Whether the server refuses to have both: same name, same signature, or both text."""
+        """Whether the server refuses both together: same name, same signature, or both text."""
         if self.name == other.name or (self.is_text and other.is_text):
             return True
         return self.keys == other.keys and all(
@@ -62,7 +62,7 @@ class IndexForm:
 
 
 def create_spec(index: Index) -> dict[str, Any]:
-    """Return what `createIndexes` is told about a declared index."""
+    """Return the `createIndexes` specification of a declared index."""
     spec: dict[str, Any] = {"name": index.name, "key": dict(index.keys)}
     if index.unique:
         spec["unique"] = True
@@ -72,8 +72,8 @@ def create_spec(index: Index) -> dict[str, Any]:
         spec["expireAfterSeconds"] = index.expire_after_seconds
     if index.is_text:
         spec["weights"] = _weights(index)
-        # Stemming by a guessed language loses words, and a field called `language` beside the
-        # text would be obeyed (error 17262) were the override not named otherwise.
+        # Stemming by a guessed language loses words. Without another override name, the server
+        # would take a field called `language` for the language of the text (error 17262).
         spec["default_language"] = "none"
         spec["language_override"] = TEXT_LANGUAGE_OVERRIDE
     return spec
@@ -99,10 +99,10 @@ def live_form(listed: Mapping[str, Any]) -> IndexForm:
 
 
 def canonical(value: Any, *, ordered: bool = False) -> Any:
-    """Return a value that equals another's exactly when they mean the same to the server.
+    """Return a canonical form: two values have equal forms if the server treats them alike.
 
-    2 and 2.0 are the same number; 1 and true are not the same. Fields count in order only when
-    `ordered` (stages of a pipeline).
+    2 and 2.0 are equal; 1 and true are not. The order of fields matters only when `ordered`
+    (stages of a pipeline).
     """
     match value:
         case bool():
@@ -119,7 +119,7 @@ def canonical(value: Any, *, ordered: bool = False) -> Any:
 
 
 def shown(keys: FormKeys) -> str:
-    """Return keys as people read them."""
+    """Return keys in readable form."""
     return "{" + ", ".join(f"{path}: {kind}" for path, kind in keys) + "}"
 
 

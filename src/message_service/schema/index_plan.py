@@ -1,4 +1,4 @@
-"""What stands between a collection's indexes and the declared ones."""
+"""The changes that make a collection's indexes the declared ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_PLACE = {"hidden", "expireAfterSeconds", "unique", "prepareUnique"}
 
 
 def new_indexes(collection: Collection) -> Iterator[Change]:
-    """Yield what builds the indexes of a collection that is not there yet."""
+    """Yield the changes that build the indexes of a new collection."""
     for index in collection.indexes:
         yield Change(
             ChangeKind.CREATE_INDEX, collection.name, index.name, "none", index.purpose, index=index
@@ -25,10 +25,10 @@ def new_indexes(collection: Collection) -> Iterator[Change]:
 def index_changes(
     collection: Collection, found: LiveCollection, state: SchemaState
 ) -> Iterator[Change]:
-    """Yield what makes the indexes of `found` those of `collection`.
+    """Yield the changes that make the indexes of `found` those of `collection`.
 
-    A declared name belongs to the catalogue, whoever made the index. Any other index is ours only
-    if `state` says that we created it.
+    An index with a declared name belongs to the catalogue, whoever created it. Any other index is
+    ours only if `state` says that we created it.
     """
     declared = {index.name for index in collection.indexes}
     ours = {name for owner, name in state.created_indexes if owner == collection.name}
@@ -59,7 +59,7 @@ def index_changes(
 def _in_place(
     collection: str, documents: int, existing: IndexForm, index: Index, differing: frozenset[str]
 ) -> Iterator[Change]:
-    """Yield the changes of options the server can make; nothing when it must be built anew."""
+    """Yield the option changes the server can make in place; nothing when a rebuild is needed."""
     seconds = index.expire_after_seconds
     if not differing <= _IN_PLACE:
         return
@@ -97,7 +97,7 @@ def _in_place(
 def _built(
     collection: str, found: LiveCollection, index: Index, form: IndexForm, droppable: set[str]
 ) -> Change:
-    """Return the change that builds an index, with what stands in its way."""
+    """Return the change that builds an index, with the indexes that must be dropped first."""
     in_the_way = [other for other in found.indexes if other.excludes(form)]
     if not in_the_way:
         return Change(

@@ -1,4 +1,4 @@
-"""The database as it is: collections, validators, indexes, views and shard keys."""
+"""Reads the live schema: collections, validators, indexes, views and shard keys."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class LiveCollection:
 
     Attributes:
         name: Its name.
-        kind: What it is (a time series is neither collection nor view to the server).
-        documents: How many it holds, by the server's running count; never 0 unless it is empty.
+        kind: "collection", "view" or another type of the server (a time series, for example).
+        documents: The server's running count of documents; never 0 unless it is empty.
         validator: Its validator; empty when it has none.
         level: "strict", "moderate" or "off".
         action: "error" or "warn".
         options: Every other option it was created with (capped, collation, ...).
         indexes: Its indexes but for the one on `_id`.
-        view_on: What a view looks at.
+        view_on: The collection a view reads.
         pipeline: A view's stages.
-        shard_key: How it is sharded; None when it is not.
+        shard_key: Its shard key; None when it is not sharded.
     """
 
     name: str
@@ -53,11 +53,11 @@ class LiveCollection:
 
 @dataclass(frozen=True, slots=True)
 class LiveSchema:
-    """What a database holds, and what it says was done to it.
+    """The live schema of a database.
 
     Attributes:
-        collections: By name; the server's own and `schema_state` left out.
-        state: What the engine remembers.
+        collections: By name, without the server's own and `schema_state`.
+        state: The stored state of the schema engine.
         sharded: Whether the server is a mongos, so that shard keys are in force.
     """
 
@@ -67,10 +67,10 @@ class LiveSchema:
 
 
 async def live(database: AsyncDatabase[Row]) -> LiveSchema:
-    """Read what the database holds.
+    """Read the live schema.
 
     Raises:
-        MessageServiceError: The server does not answer, or not this user.
+        MessageServiceError: The server does not answer, or refuses this user.
     """
     sharded = await is_sharded(database)
     state = await schema_state.read(database)

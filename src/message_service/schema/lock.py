@@ -1,7 +1,7 @@
 """The lease that lets one apply work at a time.
 
-Should two ever overlap, nothing is lost: every step of an apply can be repeated, and the holder
-asks for its lease before each.
+If two applies ever overlap, nothing is lost: every step of an apply is idempotent, and the holder
+renews its lease before each step.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class ApplyLease:
     """The lease of one apply.
 
     Args:
-        database: Where.
-        holder: Who holds it; unique to this apply.
+        database: The database.
+        holder: The name of the holder; unique to this apply.
         seconds: How long it lasts without renewal.
     """
 
@@ -63,8 +63,8 @@ async def held(
     """Hold the lease while the block runs.
 
     Args:
-        database: Where.
-        holder: Who asks; shown to those who wait.
+        database: The database.
+        holder: The name of the holder; shown to applies that wait.
         lease: Seconds the lease lasts without renewal.
         wait: Seconds to wait for another holder.
 
@@ -93,5 +93,5 @@ async def _acquire(ours: KeptLease, wait: float) -> None:
 
 
 async def holder(database: AsyncDatabase[Row]) -> str | None:
-    """Return who holds the lease now; None when nobody does."""
+    """Return the present holder; None when there is none."""
     return await holder_of(database, NAME)

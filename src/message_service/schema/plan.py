@@ -1,6 +1,6 @@
-"""What stands between the database and the catalogue, as a list of changes.
+"""The plan: the changes that bring a database to the catalogue.
 
-`diff` is pure. `make_plan` reads the database, compares, and weighs what only the data can tell.
+`diff` is pure. `make_plan` reads the database, compares, and adds figures that depend on the data.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def make_plan(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOG
 
 
 def diff(catalogue: Catalogue, found: LiveSchema) -> Plan:
-    """Return what would make `found` what the catalogue declares; nothing is read or written.
+    """Return the changes that bring `found` to the catalogue; nothing is read or written.
 
     Raises:
         IllegalManifest: The catalogue breaks a rule of `shard_rules`.

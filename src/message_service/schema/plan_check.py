@@ -1,4 +1,4 @@
-"""Asks the server how it answers each declared query, and compares with what is declared."""
+"""Checks the plan of each declared query against its declaration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PlanCheck:
     def as_declared(self) -> bool:
         """Whether the declared index was used within the declared ceiling."""
         ceiling = self.returned * self.query.examined_ratio + self.query.examined_slack
-        # An aggregation returns groups; its ceiling is what its match lets through.
+        # An aggregation returns groups, so the ceiling per returned document does not apply.
         within = bool(self.query.stages) or self.examined <= ceiling
         return self.index == self.query.index and within
 
@@ -56,7 +56,7 @@ async def check_plan(scope: Scope, query: Query, values: Mapping[str, Any]) -> P
 
 
 async def check_plans(scope: Scope, given: Mapping[str, Any]) -> list[PlanCheck]:
-    """Run every declared query; what `given` does not name is taken from the query's example."""
+    """Check every declared query; values that are not given are taken from its example."""
     return [
         await check_plan(
             scope, query, {name: given.get(name, value) for name, value in query.example.items()}

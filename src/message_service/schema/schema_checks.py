@@ -1,7 +1,7 @@
-"""A validator taken apart, so that a refusal can be explained field by field.
+"""Splits a validator into checks, so that a refusal can be explained field by field.
 
-The server says why it refuses a write, but not why a stored document would be refused. So each part
-of the schema becomes a query of its own, and the server says which ones a document fails.
+The server explains why it refuses a write, but not why it would refuse a stored document. So each
+part of the schema becomes a query, and the server tells which of them a document fails.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Check:
 
     Attributes:
         field: Dotted path concerned; empty for the document as a whole.
-        problem: What is wrong with a document that fails.
-        query: What a document that passes matches.
-        known: For the rule against unknown fields: the known ones.
+        problem: The problem of a document that fails.
+        query: A query that matches documents that pass.
+        known: For the rule against unknown fields: the known fields.
     """
 
     field: str
@@ -106,7 +106,7 @@ def _check(
     words: Schema,
     known: frozenset[str] | None = None,
 ) -> Check:
-    """Return a check of `words` at `place`; what is missing or of another type there passes."""
+    """Return a check of `words` at `place`; a missing value or another type passes."""
     schema = words
     for name in reversed(place):
         schema = {"properties": {name: schema}}

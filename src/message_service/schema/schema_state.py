@@ -1,7 +1,7 @@
-"""The collection `schema_state`: what the catalogue engine must remember. It is not tenant data.
+"""The stored state of the schema engine, in `schema_state`; it is not tenant data.
 
-It holds three documents: `schema` (the version applied and what was created here, so that nothing
-else is ever removed), `apply_lock` (see `lock`) and `cursor_secret`.
+The document `schema` holds the applied version and the names of the indexes and views created here,
+so that no others are ever removed; `cursor_secret` holds the secret of page cursors.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What the database says about its own schema.
+    """The stored state of a database's schema.
 
     Attributes:
         version: Version of the catalogue last applied in full; None when none was.
-        applied_at: When.
+        applied_at: When it was applied.
         created_indexes: Collection and name of every index this engine set out to create.
         created_views: Names of the views it set out to create.
     """
@@ -62,7 +62,7 @@ def check_not_newer(state: SchemaState, version: int) -> None:
     """Refuse a database that a newer release has changed.
 
     Raises:
-        SchemaTooNew: Its version is above ours.
+        SchemaTooNew: Its version is higher than that of this release.
     """
     if state.version is not None and state.version > version:
         raise errors.SchemaTooNew(
@@ -76,7 +76,7 @@ def check_not_newer(state: SchemaState, version: int) -> None:
 async def remember_created(
     database: AsyncDatabase[Row], indexes: Iterable[tuple[str, str]], views: Iterable[str]
 ) -> None:
-    """Record what is about to be created: before, so that a crash cannot orphan it."""
+    """Record indexes and views before they are created, so that a crash cannot orphan them."""
     additions: dict[str, Any] = {
         "created_indexes": {"$each": [_entry(*index) for index in indexes]},
         "created_views": {"$each": list(views)},
@@ -114,10 +114,10 @@ async def record_version(database: AsyncDatabase[Row], version: int, clock: Cloc
 
 
 async def cursor_secret(database: AsyncDatabase[Row], random: Callable[[int], bytes]) -> bytes:
-    """Return the secret page cursors are signed with, the same for every process; made once."""
+    """Return the secret that signs page cursors; generated once, the same for every process."""
     collection = _collection(database)
     with translated():
-        # Read first: a process that may only read must be able to start.
+        # Read first, so that a process with read-only rights can start.
         stored = await collection.find_one({"_id": "cursor_secret"})
         if stored is None:
             fresh = base64.b64encode(random(_SECRET_BYTES)).decode("ascii")

@@ -1,7 +1,7 @@
-"""What a catalogue must satisfy to exist on a sharded cluster, checked without any server.
+"""The rules a catalogue must satisfy on a sharded cluster, checked without a server.
 
-A one-node replica set accepts almost everything; the day the data is sharded is too late to learn
-that a unique index forbids it. The rules are those of MongoDB 6.0 and later:
+A one-node replica set accepts almost any catalogue; a unique index that forbids sharding must be
+found before the day the data is sharded. The rules are those of MongoDB 6.0 and later:
 https://www.mongodb.com/docs/manual/core/sharding-shard-key/ and .../core/index-ttl/.
 """
 
@@ -29,9 +29,9 @@ class Breach:
     """One rule broken.
 
     Attributes:
-        collection: Where.
-        index: By which index; None when the shard key or the collection itself is at fault.
-        problem: Which rule, and what would be right.
+        collection: The collection at fault.
+        index: The index at fault; None for the shard key or the collection itself.
+        problem: The rule, and what would be right.
     """
 
     collection: str
@@ -47,7 +47,7 @@ def check(catalogue: Catalogue) -> None:
     """Refuse a catalogue that could not be built, here or on a sharded cluster.
 
     Raises:
-        IllegalManifest: Naming every collection and index that breaks a rule.
+        IllegalManifest: Names every collection and index that breaks a rule.
     """
     found = list(breaches(catalogue))
     if found:

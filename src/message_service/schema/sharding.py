@@ -1,4 +1,4 @@
-"""Sharding as declared: as commands to read, and carried out where there is a mongos."""
+"""Sharding as declared: prints the commands, and runs them on a mongos."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from message_service.schema.live import is_sharded, live
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What `db shard` did.
+    """The result of `db shard`.
 
     Attributes:
         shell: The commands as typed into mongosh.
         commands: The same as commands to the `admin` database.
         sharded: Collections sharded now.
-        already: Collections that were sharded so before.
-        refusal: Why nothing was carried out; None when it was.
+        already: Collections that were sharded as declared before.
+        refusal: Why no command was run; None when they were.
     """
 
     shell: tuple[str, ...]
@@ -62,7 +62,7 @@ def admin_commands(catalogue: Catalogue, database: str) -> list[dict[str, Any]]:
 
 
 def shell_lines(catalogue: Catalogue, database: str) -> list[str]:
-    """Return the same for mongosh."""
+    """Return the commands for mongosh."""
     return [
         f"sh.shardCollection({json.dumps(command['shardCollection'])}, "
         f"{json.dumps(command['key'])})"
@@ -71,12 +71,12 @@ def shell_lines(catalogue: Catalogue, database: str) -> list[str]:
 
 
 async def shard(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOGUE) -> ShardReport:
-    """Shard what is declared to be sharded, if the server is a mongos; repeatable.
+    """Shard the collections with a shard key, if the server is a mongos. Idempotent.
 
     Raises:
         IllegalManifest: The catalogue breaks a rule of `shard_rules`.
         CatalogueError: An index that supports a shard key is missing, or a collection is sharded
-            by another key. Nothing has been sharded then.
+            by another key. Then nothing was sharded.
         MessageServiceError: The cluster refuses, or does not answer.
     """
     commands = tuple(admin_commands(catalogue, database.name))
@@ -97,8 +97,8 @@ async def shard(database: AsyncDatabase[Row], catalogue: Catalogue = CATALOGUE) 
         existing = found.collections.get(collection.name)
         support = supporting_index(collection, collection.shard_key)
         if existing is None or declared_form(support) not in existing.indexes:
-            # Left to itself, the server would build that index under a name of its own, which
-            # then keeps the declared one from being built.
+            # Otherwise the server builds that index under a name of its own, which then prevents
+            # the declared index from being built.
             raise errors.CatalogueError(
                 f"{collection.name}: the index {support.name} is missing; run `db apply` first"
             )

@@ -1,4 +1,4 @@
-"""The state of a database's schema at a glance."""
+"""The state of a database's schema and loops at a glance."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class CollectionStatus:
 
     Attributes:
         name: Its name.
-        documents: How many it holds (the server's running count).
-        indexes: How many indexes it has, `_id` left out.
-        declared_indexes: How many it is to have.
+        documents: The server's running count of documents.
+        indexes: Number of indexes, without `_id`.
+        declared_indexes: Number of declared indexes.
         validator: "in force", "warns", "other" (not the declared one), or "absent".
         shard_key: The declared shard key, and whether it is in force.
     """
@@ -50,8 +50,8 @@ class Status:
         stored_version: Schema version applied; None when none was.
         declared_version: Schema version of this release.
         applied_at: When the stored version was applied.
-        applying: Who holds the lease of an apply, if anybody does.
-        differences: How many differences `db plan` would show.
+        applying: The holder of the apply lease; None when there is none.
+        differences: Number of differences `db plan` would show.
         collections: The declared collections.
         loops: The background loops.
     """

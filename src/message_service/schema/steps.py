@@ -1,4 +1,4 @@
-"""How each change of a plan is carried out. Every step can be repeated."""
+"""Carries out the changes of a plan; every step is idempotent."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Steps:
 
     Args:
         database: The database.
-        catalogue: What is declared.
+        catalogue: The declared catalogue.
         clock: The present moment, for the record.
-        progress: Told what is being done.
+        progress: Called with the step that begins.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Steps:
         self._progress = progress
 
     async def carry_out(self, change: Change) -> str | None:
-        """Carry out one change; return why it was not, if it was not.
+        """Carry out one change; return the reason if it was not carried out.
 
         Raises:
-            CatalogueError: The data forbids it.
+            CatalogueError: The data forbids the change.
             MessageServiceError: The server refused, or did not answer.
         """
         self._say(f"{change.kind.value}: {change.collection}.{change.target}")
@@ -111,10 +111,10 @@ class Steps:
         return None
 
     async def create_indexes(self, collection: str, indexes: Sequence[Index]) -> None:
-        """Build indexes in one reading of the collection.
+        """Build indexes in one pass over the collection.
 
         Raises:
-            CatalogueError: One is unique and there are duplicates.
+            CatalogueError: A unique index meets duplicates.
         """
         specs = [create_spec(index) for index in indexes]
         self._say(f"building {collection}: {', '.join(index.name for index in indexes)}")
@@ -132,7 +132,7 @@ class Steps:
         )
 
     async def wait_for_builds(self, missing: frozenset[tuple[str, str]]) -> None:
-        """Wait for builds an apply that died has left running: they are listed as if finished.
+        """Wait for index builds left running by a dead apply; the server lists them as finished.
 
         Args:
             missing: Collections and indexes (or collections twice) that are not as declared.
@@ -180,7 +180,7 @@ class Steps:
         return None
 
     async def _replace_index(self, change: Change, index: Index) -> None:
-        """Drop what stands in the way and build the index; if that fails, put the old one back."""
+        """Drop conflicting indexes and build the index; if that fails, restore the old ones."""
         form = declared_form(index)
         collection = self._database.get_collection(change.collection)
         with translated():
@@ -228,7 +228,7 @@ class Steps:
         await self._run({command: name, "viewOn": view.on, "pipeline": pipeline, **_MAJORITY})
 
     async def _refuse_duplicates(self, collection: str, index: Index) -> None:
-        """Look for documents a unique index could not hold together."""
+        """Look for documents that a unique index would refuse."""
         key = {f"k{place}": f"${path}" for place, (path, _) in enumerate(index.keys)}
         stages: list[dict[str, Any]] = [
             {

@@ -1,8 +1,8 @@
-"""Whether a command reaches one shard or all: a pure rule over what the driver sends.
+"""Whether a command is sent to one shard or to all: a pure rule on the commands of the driver.
 
-No sharded cluster is at hand in the tests; so a listener there applies this rule to every command
-that is really sent, and the build fails when one on a sharded collection carries no shard key and
-is not declared as a scatter query.
+The tests have no sharded cluster. So a listener applies this rule to every command that is sent,
+and the test run fails when a command on a sharded collection has no shard key and is not declared
+as a scatter query.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PARTS = {"update": ("updates", "q"), "delete": ("deletes", "q")}
 
 
 def untargeted(name: str, command: Mapping[str, Any]) -> str | None:
-    """Return why a command would go to every shard; None when it does not, or may.
+    """Return why a command would be sent to every shard; None when it is targeted or declared.
 
     Args:
         name: The command's name.
@@ -42,14 +42,14 @@ def untargeted(name: str, command: Mapping[str, Any]) -> str | None:
 
 
 def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the filters (for an insert, the documents) that must carry the key."""
+    """Return the filters (for an insert, the documents) that must have the shard key."""
     match name:
         case "find" | "count" | "distinct" | "findAndModify":
             return [command.get("filter") or command.get("query") or {}]
         case "aggregate":
             pipeline: Sequence[Mapping[str, Any]] = command.get("pipeline", ())
             if pipeline and "$changeStream" in pipeline[0]:
-                return ()  # a change stream is of every shard by its nature
+                return ()  # a change stream reads every shard by design
             return [pipeline[0].get("$match", {}) if pipeline else {}]
         case "insert":
             return command.get("documents", ())
@@ -57,7 +57,7 @@ def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any
             field, inner = _PARTS[name]
             return [part[inner] for part in command.get(field, ())]
         case _:
-            return ()  # not a command that is routed by key
+            return ()  # not routed by the shard key
 
 
 def _has_key(chosen: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The server's validators, derived from the document models.
 
-A field is required when the service always writes it: when it has no default, or one other than
-None (`to_bson` leaves out nothing but None). An optional field may be absent, never null.
+A field is required when the service always writes it: when it has no default, or a default other
+than None (`to_bson` leaves out only None). An optional field may be absent, but not null.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def validator(collection: Collection) -> Schema:
 
 
 def json_schema(model: type[BaseModel]) -> Schema:
-    """Return the schema of a top-level document in MongoDB's dialect, closed but for `_id`.
+    """Return the schema of a top-level document in MongoDB's dialect; only `_id` may be added.
 
     Raises:
-        TypeError: A field has a type or constraint this cannot say to the server.
+        TypeError: A field has a type or constraint that cannot be translated.
     """
     return copy.deepcopy(_generated(model))
 
@@ -67,7 +67,7 @@ def _generated(model: type[BaseModel]) -> Schema:
 
 
 class _BsonSchema(GenerateJsonSchema):
-    """Says `bsonType` where pydantic says `type`; only the types our documents use are known."""
+    """Uses `bsonType` where pydantic uses `type`; knows only the types our documents use."""
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         return {"bsonType": INTEGER, **_bounds(schema)}
@@ -117,7 +117,7 @@ class _BsonSchema(GenerateJsonSchema):
         return {"bsonType": "object", **found}
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        # Optional means absent: a null would count as present in partial index filters.
+        # An optional field is absent: a null would count as present in partial index filters.
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
@@ -135,7 +135,7 @@ class _BsonSchema(GenerateJsonSchema):
 
 
 def _bounds(schema: Mapping[str, Any]) -> Schema:
-    """The range of a number; MongoDB speaks JSON Schema draft 4."""
+    """Return the range of a number, in JSON Schema draft 4, the draft MongoDB supports."""
     found: Schema = {}
     for ours, theirs, exclusive in (
         ("ge", "minimum", None),
@@ -155,7 +155,7 @@ def _bounds(schema: Mapping[str, Any]) -> Schema:
 
 
 def _anchored(pattern: Any) -> str:
-    r"""Return a whole-string pattern with PCRE's strict ends: `$` lets a final newline pass."""
+    r"""Return a whole-string pattern with strict ends: PCRE's `$` allows a final newline."""
     if not (isinstance(pattern, str) and pattern.startswith("^") and pattern.endswith("$")):
         raise TypeError(f"the pattern {pattern!r} does not span the whole string: use ^...$")
     inner = pattern[1:-1]
@@ -163,7 +163,7 @@ def _anchored(pattern: Any) -> str:
 
 
 def _settled(schema: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
-    """Return `schema` with references written out and nothing the server would not take."""
+    """Return `schema` with references resolved and without words the server refuses."""
     if "$ref" in schema:
         return _settled(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     settled: Schema = {}
@@ -180,7 +180,7 @@ def _settled(schema: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Sc
         elif word in _KEPT:
             settled[word] = value
         elif word in {"ge", "gt", "le", "lt"}:
-            # How pydantic hands on the bound of a type that has a validator function in front.
+            # The form in which pydantic passes on the bound of a type behind a validator function.
             settled |= _bounds({word: value})
         elif word not in _IGNORED:
             raise TypeError(f"no BSON form is known for {word}: {value!r}")

@@ -1,7 +1,7 @@
 """Compares the messages with the index, entry by entry, and repairs what differs.
 
-Both are read once, in the same order and side by side, in bounded memory. A message on the work list
-does not count as a difference: the indexer will process it.
+Both are read once, in the same order and side by side, in bounded memory. A message on the work
+list does not count as a difference: the indexer will process it.
 """
 
 from __future__ import annotations

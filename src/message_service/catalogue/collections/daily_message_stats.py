@@ -1,4 +1,4 @@
-"""The view `daily_message_stats`, and the stages it shares with the query of the same figures."""
+"""The view `daily_message_stats`; its stages are shared with the query `messages.daily_stats`."""
 
 from __future__ import annotations
 

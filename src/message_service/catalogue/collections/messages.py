@@ -1,6 +1,6 @@
 """The collection `messages`: its indexes and shard key.
 
-The design's `idx_full_text_search` is not among them: the same words are indexed once, by
+The design's `idx_full_text_search` is left out: the same words are indexed once, by
 `idx_optimized_text_search` on `message_search_index` (see `docs/deviations.md`).
 """
 

@@ -1,4 +1,4 @@
-"""What the declarations of collections share."""
+"""Shared parts of collection declarations."""
 
 from __future__ import annotations
 

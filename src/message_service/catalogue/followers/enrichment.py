@@ -1,4 +1,4 @@
-"""Search follows messages: their enrichment and their search entry."""
+"""The follower of search: enrichment and search entries."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The declared queries; `declared.QUERIES` finds every one that a file of this package defines.
+"""The declared queries; `declared.QUERIES` finds every query in the files of this package.
 
-Values given to `build` have been checked by the caller (ids by their grammar, enumerations by
-type), and stand only where a value is compared, so none can become an operator.
+Callers check the values for `build` (ids by their grammar, enumerations by type). A value is only
+compared, so it cannot become an operator.
 """

@@ -1,4 +1,4 @@
-"""The queries of the indexer: what is due on `messages`, and the entries it writes."""
+"""The queries of the indexer on `messages` and on its search entries."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _by_message_ids(conversation_id: str, message_ids: Sequence[str]) -> Filter:
 
 
 def _by_client_ids(conversation_id: str, client_msg_ids: Sequence[str]) -> Filter:
-    # The type condition repeats the index's partial filter, or it could not be used.
+    # The type condition repeats the partial filter of the index, which is not used otherwise.
     wanted = {"$in": list(client_msg_ids), "$type": "string"}
     return {"conversation_id": conversation_id, "client_metadata.client_msg_id": wanted}
 
@@ -77,7 +77,7 @@ def _one_or_many(values: Sequence[str]) -> Any:
 def _branch_page(
     conversation_id: str, segments: Sequence[Segment], statuses: Sequence[str]
 ) -> Filter:
-    """One range per stretch of the branch: each is a bounded walk of idx_branch_history."""
+    """Return one range per stretch of the branch, each a bounded walk of idx_branch_history."""
     ranges: list[Filter] = [
         {
             "conversation_id": conversation_id,
@@ -89,7 +89,7 @@ def _branch_page(
     ]
     if len(ranges) == 1:
         return ranges[0]
-    # The shard key stands outside the $or too, so that the router sees it.
+    # The shard key is outside the $or too, where the router can see it.
     return {"conversation_id": conversation_id, "$or": ranges}
 
 

@@ -1,4 +1,4 @@
-"""What the declarations of queries share."""
+"""Shared parts of query declarations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BY_USER_REASON = "a user's conversations lie on every shard"
 
 
 def equal(*fields: str) -> Callable[..., Filter]:
-    """A filter of plain equalities, each value named like its field."""
+    """Return a builder for a filter of equalities, each value named like its field."""
 
     def build(**values: Any) -> Filter:
         return {name: values[name] for name in fields}

@@ -1,4 +1,4 @@
-"""The queries of search: on `message_search_index`, and for the messages of a page of hits."""
+"""The queries of search on `message_search_index`, and for the messages of a page of hits."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ PREFIX_IDS = {scope: _prefix_query(scope) for scope in _SCOPES}
 
 
 def _entries(ids: Sequence[Any], within: Mapping[str, str], demands: Sequence[Demand]) -> Filter:
-    """Entries by id, inside a scope, that also meet what is demanded of them."""
+    """Return the filter for entries by id, inside a scope, that meet demands."""
     chosen: Filter = {"_id": {"$in": list(ids)}, **within}
     if demands:
         chosen["$and"] = [condition(demand) for demand in demands]
