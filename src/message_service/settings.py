@@ -150,7 +150,7 @@ class Settings(BaseSettings):
         default=0.5,
         gt=0,
         le=60,
-        description="looks at the indexer's work list when nothing wakes it",
+        description="pause between looks at the indexer's work list when no change wakes it",
     )
 
     phone_regions: PhoneRegions = Field(

@@ -10,19 +10,17 @@ appends them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterable
 
 from message_service import errors
-from message_service.arguments import check_instance, check_text_argument
+from message_service.arguments import check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
 from message_service.database.scope import Scope
-from message_service.documents.conversation import MAIN_BRANCH, Conversation
+from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.row import Row
-from message_service.documents.validation import checked
-from message_service.ids import IdKind, derived_id
-from message_service.interchange.intake import Intake, storable, user
-from message_service.interchange.intake import intake as begin_intake
+from message_service.interchange.chunks import chunks
+from message_service.interchange.intake import Intake
+from message_service.interchange.marking import mark_of, marked, new_conversation, title_of
 from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
@@ -33,8 +31,6 @@ from message_service.messages.messages import Messages
 from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal, end_tasks
 
-_CHUNK_MESSAGES = 1_000
-_CHUNK_CONVERSATIONS = 200
 _CHUNKS_AT_ONCE = 6
 
 
@@ -81,7 +77,7 @@ class Importer:
             )
         running: dict[asyncio.Task[int], set[str]] = {}
         try:
-            for chunk in self._chunks(name, source, report):
+            for chunk in chunks(name, source, report):
                 if stop is not None and stop.requested:
                     report.stopped = True
                     break
@@ -99,41 +95,6 @@ class Importer:
         finally:
             await end_tasks(running)
 
-    def _chunks(
-        self, name: str, source: Iterable[ImportedConversation], report: ImportReport
-    ) -> Iterator[list[Intake]]:
-        """Group conversations so that each step of storing is one round trip for many."""
-        chunk: list[Intake] = []
-        seen: set[str] = set()
-        size = 0
-        reader = iter(source)
-        while True:
-            try:
-                conversation = next(reader, None)
-            except errors.InvalidImport as error:
-                report.error = error.message
-                conversation = None
-            if conversation is None:
-                break
-            check_instance("source", conversation, ImportedConversation)
-            intake = begin_intake(name, conversation)
-            if not conversation.messages:
-                counted = intake.report.failed if conversation.unreadable else intake.report.skipped
-                counted.update(item.reason for item in conversation.skipped)
-                report.add(intake.report)
-                continue
-            if intake.conversation_id in seen:
-                yield chunk
-                chunk, seen, size = [], set[str](), 0
-            seen.add(intake.conversation_id)
-            chunk.append(intake)
-            size += len(conversation.messages)
-            if size >= _CHUNK_MESSAGES or len(chunk) >= _CHUNK_CONVERSATIONS:
-                yield chunk
-                chunk, seen, size = [], set[str](), 0
-        if chunk:
-            yield chunk
-
     async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
         rows = await self._scope.find(
             CONVERSATIONS_BY_IDS, conversation_ids=[intake.conversation_id for intake in chunk]
@@ -141,9 +102,9 @@ class Importer:
         known: dict[str, Row] = {row["conversation_id"]: row for row in rows}
         todo: list[Intake] = []
         for intake in chunk:
-            marked = _marked(known.get(intake.conversation_id))
-            if marked.get("completed") and marked["fingerprint"] == intake.fingerprint:
-                intake.report.unchanged = marked["message_count"]
+            mark = marked(known.get(intake.conversation_id))
+            if mark.get("completed") and mark["fingerprint"] == intake.fingerprint:
+                intake.report.unchanged = mark["message_count"]
             else:
                 todo.append(intake)
         new = [intake for intake in todo if intake.conversation_id not in known]
@@ -154,7 +115,7 @@ class Importer:
             *(
                 self._merger.append(
                     intake,
-                    _marked(known.get(intake.conversation_id)),
+                    marked(known.get(intake.conversation_id)),
                     fresh=intake.conversation_id in created,
                 )
                 for intake in todo
@@ -179,7 +140,9 @@ class Importer:
         if not new:
             return set()
         now = self._clock.now()
-        documents = [self._conversation(intake, now).to_bson() for intake in new]
+        documents = [
+            new_conversation(self._scope.tenant_id, intake, now).to_bson() for intake in new
+        ]
         refused = await self._scope.insert_many(
             "conversations", documents, comment="conversations.import"
         )
@@ -204,44 +167,19 @@ class Importer:
             )
         return {document["conversation_id"] for document in created}
 
-    def _conversation(self, intake: Intake, now: datetime) -> Conversation:
-        source = intake.source
-        began = source.created_at or next(
-            (m.created_at for m in source.messages if m.created_at is not None), now
-        )
-        return checked(
-            Conversation,
-            {
-                "tenant_id": self._scope.tenant_id,
-                "conversation_id": intake.conversation_id,
-                "user_id": user(intake.format, source.sender),
-                "character_id": (
-                    None
-                    if source.character is None
-                    else derived_id(IdKind.CHARACTER, intake.format, source.character)
-                ),
-                "title": _title(source),
-                "custom_metadata": source.custom or None,
-                "created_at": began,
-                "updated_at": now,
-                "last_activity_at": began,
-                "import_source": {**_mark_of(intake, completed=False), "message_count": 0},
-            },
-        )
-
     async def _merge(self, intake: Intake, branches: dict[str, str]) -> None:
         """Update an existing conversation from its source, unless that is older, and mark it."""
         while True:
             stored = await self._conversations.get(intake.conversation_id)
-            marked = {} if stored.import_source is None else stored.import_source.model_dump()
-            if marked.get("completed") and intake.age(marked) < 0:
+            mark = {} if stored.import_source is None else stored.import_source.model_dump()
+            if mark.get("completed") and intake.age(mark) < 0:
                 return
             custom = dict(stored.custom_metadata or {})
-            for name in marked.get("custom_fields") or ():
+            for name in mark.get("custom_fields") or ():
                 custom.pop(name, None)
             custom |= intake.source.custom
             wanted: Row = {
-                "title": _title(intake.source) or stored.title,
+                "title": title_of(intake.source) or stored.title,
                 "custom_metadata": custom or None,
                 "active_branch": branches.get(intake.conversation_id, stored.active_branch),
             }
@@ -265,7 +203,7 @@ class Importer:
             return
         changes: list[tuple[Row, Row]] = []
         for intake in done:
-            values: Row = {"import_source": _mark_of(intake, completed=not intake.report.failed)}
+            values: Row = {"import_source": mark_of(intake, completed=not intake.report.failed)}
             if intake.shown is not None and not intake.report.failed["idempotency_conflict"]:
                 last = intake.values[intake.shown]
                 values |= glance(intake.shown, last["role"], last["text"], last["created_at"])
@@ -290,25 +228,3 @@ async def _first_done(running: dict[asyncio.Task[int], set[str]]) -> set[asyncio
     for task in done:
         del running[task]
     return done
-
-
-def _marked(conversation: Row | None) -> Row:
-    return (conversation or {}).get("import_source") or {}
-
-
-def _mark_of(intake: Intake, *, completed: bool) -> Row:
-    mark: Row = {
-        "format": intake.format,
-        "external_id": intake.source.external_id[:256],
-        "fingerprint": intake.fingerprint,
-        "message_count": len(intake.source.messages),
-        "as_of": intake.as_of,
-        "completed": completed,
-    }
-    if intake.source.custom:
-        mark["custom_fields"] = sorted(intake.source.custom)
-    return mark
-
-
-def _title(source: ImportedConversation) -> str | None:
-    return None if source.title is None else storable(source.title)[0][:500]
