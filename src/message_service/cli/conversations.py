@@ -67,20 +67,24 @@ def list_command(
                 user_id=user, character_id=character, limit=limit, cursor=cursor
             )
         if as_json:
-            print_json({"conversations": [_plain(one) for one in page.items], "next": page.next})
+            print_json(
+                {"conversations": [_plain(shown) for shown in page.items], "next": page.next}
+            )
             return
         print_table(
             "Conversations",
             ("conversation", "title", "messages", "last activity", "last message"),
             (
                 (
-                    one.conversation_id,
-                    None if one.title is None else sanitize(one.title),
-                    one.last_sequence_number,
-                    f"{one.last_activity_at:%Y-%m-%d %H:%M}",
-                    None if one.last_message is None else sanitize(one.last_message.preview[:60]),
+                    listed.conversation_id,
+                    None if listed.title is None else sanitize(listed.title),
+                    listed.last_sequence_number,
+                    f"{listed.last_activity_at:%Y-%m-%d %H:%M}",
+                    None
+                    if listed.last_message is None
+                    else sanitize(listed.last_message.preview[:60]),
                 )
-                for one in page.items
+                for listed in page.items
             ),
         )
         if page.next is not None:
@@ -97,12 +101,12 @@ def show(
 
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
-            one = await tenant.conversations.get(conversation)
+            shown = await tenant.conversations.get(conversation)
             branches = await tenant.messages.branches(conversation)
         if as_json:
-            print_json({**_plain(one), "branches": [asdict(branch) for branch in branches]})
+            print_json({**_plain(shown), "branches": [asdict(branch) for branch in branches]})
             return
-        print_table(conversation, ("field", "value"), [(k, v) for k, v in _plain(one).items()])
+        print_table(conversation, ("field", "value"), [(k, v) for k, v in _plain(shown).items()])
         print_table(
             "Branches",
             ("branch", "leaves", "after number", "active"),

@@ -96,9 +96,9 @@ async def _longest(tenant: Tenant) -> Conversation:
     cursor: str | None = None
     while True:
         page = await tenant.conversations.list(limit=1_000, cursor=cursor)
-        for one in page.items:
-            if longest is None or one.last_sequence_number > longest.last_sequence_number:
-                longest = one
+        for candidate in page.items:
+            if longest is None or candidate.last_sequence_number > longest.last_sequence_number:
+                longest = candidate
         cursor = page.next
         if cursor is None:
             break

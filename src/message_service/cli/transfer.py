@@ -74,9 +74,9 @@ async def run_import(
         )
     with report_to(report_file, "report") as lines:
 
-        def note(one: ConversationReport) -> None:
+        def note(conversation: ConversationReport) -> None:
             if lines is not None:
-                lines.write(json.dumps(one.as_json(), ensure_ascii=True) + "\n")
+                lines.write(json.dumps(conversation.as_json(), ensure_ascii=True) + "\n")
 
         report = ImportReport(sink=note)
         await _import(ctx, name, paths, stop, report)

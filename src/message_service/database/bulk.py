@@ -70,9 +70,9 @@ async def update_each(access: Access, query: Query, updates: Sequence[TargetedUp
         query,
         [
             UpdateOne(
-                tenant_filter(query, one.values, one.tenant_id), one.update, hint=hint_of(query)
+                tenant_filter(query, each.values, each.tenant_id), each.update, hint=hint_of(query)
             )
-            for one in updates
+            for each in updates
         ],
     )
     return 0 if result is None else result.matched_count

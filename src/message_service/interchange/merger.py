@@ -37,36 +37,38 @@ class Merger:
         self._revisions = Revisions(Takeover(scope, clock))
         self._clock = clock
 
-    async def append(self, one: Intake, marked: Row, *, fresh: bool) -> str | None:
+    async def append(self, intake: Intake, marked: Row, *, fresh: bool) -> str | None:
         """Append the missing messages; return the branch that ends where the source's line ends.
 
         Args:
-            one: The intake of the conversation.
+            intake: The intake of the conversation.
             marked: The conversation's `import_source` from the last import; empty when unknown.
             fresh: Whether the conversation was just created, so that it has no messages to read.
         """
-        one.prepare(self._clock.now())
-        layout, stored = (Layout(), {}) if fresh else await self._read(one.conversation_id)
+        intake.prepare(self._clock.now())
+        layout, stored = (Layout(), {}) if fresh else await self._read(intake.conversation_id)
         there = set(layout.branch_of)
         attempts = 0
         while True:
             apart = attempts > _PATIENCE
-            decided = plan(one.nodes, layout, one.shown, apart=apart)
+            decided = plan(intake.nodes, layout, intake.shown, apart=apart)
             names = await self._carry_out(
-                one, decided.stretches, None if apart else layout.tail, apart=apart
+                intake, decided.stretches, None if apart else layout.tail, apart=apart
             )
             if names is not None:
                 break
             # Another writer was active, or a message was refused: read the layout again and retry.
-            layout, _ = await self._read(one.conversation_id)
+            layout, _ = await self._read(intake.conversation_id)
             attempts += 1
-        age = one.age(marked) if marked else 0
-        await self._revisions.apply(one, stored, age)
-        for message_id in one.deleted:
+        age = intake.age(marked) if marked else 0
+        await self._revisions.apply(intake, stored, age)
+        for message_id in intake.deleted:
             if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
-                await self._messages.delete(one.conversation_id, message_id)
-        one.report.unchanged += sum(node.message_id in there for node in one.nodes)
-        one.report.unchanged -= one.report.updated + one.report.failed["idempotency_conflict"]
+                await self._messages.delete(intake.conversation_id, message_id)
+        intake.report.unchanged += sum(node.message_id in there for node in intake.nodes)
+        intake.report.unchanged -= (
+            intake.report.updated + intake.report.failed["idempotency_conflict"]
+        )
         return None if decided.shown is None else names.get(decided.shown, decided.shown)
 
     async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:

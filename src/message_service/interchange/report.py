@@ -80,17 +80,17 @@ class ImportReport:
         """Whether everything that should be stored is stored."""
         return not self.failed and self.error is None and not self.stopped
 
-    def add(self, one: ConversationReport, *, first: bool = True) -> None:
+    def add(self, conversation: ConversationReport, *, first: bool = True) -> None:
         """Count a conversation, or, when `first` is false, a further part of a conversation."""
         self.conversations += first
-        self.stored += one.stored
-        self.unchanged += one.unchanged
-        self.updated += one.updated
-        self.repaired += one.repaired
-        self.skipped.update(one.skipped)
-        self.failed.update(one.failed)
+        self.stored += conversation.stored
+        self.unchanged += conversation.unchanged
+        self.updated += conversation.updated
+        self.repaired += conversation.repaired
+        self.skipped.update(conversation.skipped)
+        self.failed.update(conversation.failed)
         if self.sink is not None:
-            self.sink(one)
+            self.sink(conversation)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -27,19 +27,19 @@ class Revisions:
     def __init__(self, changes: Takeover) -> None:
         self._changes = changes
 
-    async def apply(self, one: Intake, stored: Mapping[str, Row], age: int) -> None:
+    async def apply(self, intake: Intake, stored: Mapping[str, Row], age: int) -> None:
         """Change the stored messages that differ from the import.
 
         Args:
-            one: The intake of the conversation.
+            intake: The intake of the conversation.
             stored: The stored messages by id, as read by `CONVERSATION_LAYOUT`.
             age: See `Intake.age`.
         """
-        for node in one.nodes:
+        for node in intake.nodes:
             row = stored.get(node.message_id)
             if row is None or age < 0:
                 continue
-            values = one.values[node.message_id]
+            values = intake.values[node.message_id]
             text: str | None = values["text"]
             fingerprint = None
             if row["content"]["content_hash"] == integrity.content_hash(values["text"].encode()):
@@ -52,20 +52,20 @@ class Revisions:
                 if fingerprint == client.get("content_fingerprint"):
                     text = fingerprint = None  # the text was edited in this service
                 elif age == 0:
-                    one.report.failed["idempotency_conflict"] += 1
+                    intake.report.failed["idempotency_conflict"] += 1
                     continue
             custom, gone = _difference(values.get("custom_metadata") or {}, row)
             if text is None and not custom and not gone:
                 continue
             await self._changes.take_over(
-                one.conversation_id,
+                intake.conversation_id,
                 node.message_id,
                 text=text,
                 fingerprint=fingerprint,
                 custom_metadata=custom,
                 removed=gone,
             )
-            one.report.updated += 1
+            intake.report.updated += 1
 
 
 def _difference(given: Row, row: Row) -> tuple[Row, list[str]]:

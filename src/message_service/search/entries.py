@@ -158,7 +158,7 @@ def continued(entry: Row, before: Row | None) -> Row:
     if before is None or before.get("content_hash") != entry.get("content_hash"):
         return {**entry, "content_indexed_at": now}
     earlier: list[Row] = [
-        one for one in before.get("earlier_weights", ()) if one["until"] > now - WEIGHTS_KEPT
+        kept for kept in before.get("earlier_weights", ()) if kept["until"] > now - WEIGHTS_KEPT
     ]
     if before.get("search_weights") != entry["search_weights"]:
         earlier.append({"until": now, "weights": before.get("search_weights") or {}})

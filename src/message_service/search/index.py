@@ -145,7 +145,7 @@ class SearchIndex:
             search = Search(self._runtime, self._runtime.scope(row["_id"]))
             page = await search.find(query, whole_tenant=True, limit=limit)
             found.extend((row["_id"], hit) for hit in page)
-        found.sort(key=lambda one: one[1].score, reverse=True)
+        found.sort(key=lambda hit: hit[1].score, reverse=True)
         return found[:limit]
 
 

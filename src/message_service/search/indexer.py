@@ -205,8 +205,8 @@ class Indexer(Loop):
             raise
         except errors.MessageServiceError as error:
             if len(ready) > 1:
-                for one in ready:
-                    await self._write([one])
+                for item in ready:
+                    await self._write([item])
                 return
             # A message that the server refuses must not hold up the others.
             message = ready[0].message
@@ -215,15 +215,15 @@ class Indexer(Loop):
             await self._take_off([replace(ready[0], update=update)])
             self.progress.passed_over += 1
         else:
-            self.progress.indexed += sum(1 for one in ready if one.searchable)
-            self.progress.removed += sum(1 for one in ready if not one.searchable)
+            self.progress.indexed += sum(1 for item in ready if item.searchable)
+            self.progress.removed += sum(1 for item in ready if not item.searchable)
 
     async def _write_entries(self, ready: Sequence[_Ready]) -> None:
         # An insert costs the server half as much as an upsert; most messages are indexed once.
         first = [
-            continued(one.entry, None)
-            for one in ready
-            if one.searchable and "version" not in one.message["enrichment"]
+            continued(item.entry, None)
+            for item in ready
+            if item.searchable and "version" not in item.message["enrichment"]
         ]
         there = set[Any]()
         if first:
@@ -235,34 +235,36 @@ class Indexer(Loop):
                     raise refusal.error
                 there.add(first[refusal.position]["_id"])
         inserted = {entry["_id"] for entry in first} - there
-        rest = [one for one in ready if one.entry["_id"] not in inserted]
+        rest = [item for item in ready if item.entry["_id"] not in inserted]
         if not rest:
             return
         rows = await self._store.find_everywhere(
-            ENTRIES_BEFORE, ids=[one.entry["_id"] for one in rest if one.searchable]
+            ENTRIES_BEFORE, ids=[item.entry["_id"] for item in rest if item.searchable]
         )
         before: dict[Any, Row] = {row["_id"]: row for row in rows}
         kept = [
             (
-                _entry_key(one.message),
-                continued(one.entry, before.get(one.entry["_id"])) if one.searchable else one.entry,
+                _entry_key(item.message),
+                continued(item.entry, before.get(item.entry["_id"]))
+                if item.searchable
+                else item.entry,
             )
-            for one in rest
+            for item in rest
         ]
         await self._store.replace_each(ENTRY_NOT_NEWER, kept)
 
     async def _take_off(self, ready: Sequence[_Ready]) -> None:
         changes = [
             TargetedUpdate(
-                one.message["tenant_id"],
+                item.message["tenant_id"],
                 {
-                    "conversation_id": one.message["conversation_id"],
-                    "message_id": one.message["message_id"],
-                    "revision": one.message["revision"],
+                    "conversation_id": item.message["conversation_id"],
+                    "message_id": item.message["message_id"],
+                    "revision": item.message["revision"],
                 },
-                one.update,
+                item.update,
             )
-            for one in ready
+            for item in ready
         ]
         # A message that changed meanwhile has another revision: it keeps the mark of that change.
         await self._store.update_each(MESSAGE_AT_REVISION, changes)

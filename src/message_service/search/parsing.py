@@ -245,13 +245,13 @@ def _stems(written: str, folded: str, language: str | None) -> frozenset[str]:
         )
     found = {stem(form, code) for form in (written, folded) for code in languages}
     found |= {base_form(form, code) for form in (written, folded) for code in languages}
-    return frozenset(one for one in found if len(one) > 1 or len(folded) == 1)
+    return frozenset(form for form in found if len(form) > 1 or len(folded) == 1)
 
 
 def _contracted(written: str, folded: str, language: str | None) -> Clause:
     """Return the clause of "l'eau", "dog's" or "don't": as it stands, joined, or its main word."""
     own = _stems(written, folded, language)
-    stems = {one for one in own if not one.endswith("'")} | {folded.replace("'", "")}
+    stems = {form for form in own if not form.endswith("'")} | {folded.replace("'", "")}
     content = [
         part for part in PART.findall(written) if len(part) > 2 and fold(part) not in STOP_WORDS
     ]
