@@ -41,14 +41,19 @@ class Follower:
     group: str = ""
 
     @cached_property
+    def path(self) -> tuple[str, ...]:
+        """Names that lead to the mark in a message, outermost first."""
+        return tuple((self.group or f"marks.{self.name}").split("."))
+
+    @cached_property
     def pending(self) -> str:
         """Path of the mark's rank."""
-        return f"{self._group}.pending"
+        return ".".join((*self.path, "pending"))
 
     @cached_property
     def since(self) -> str:
         """Path of the moment the mark was set."""
-        return f"{self._group}.pending_since"
+        return ".".join((*self.path, "pending_since"))
 
     def marked(self, now: datetime, rank: int) -> dict[str, Any]:
         """Return what `$set` takes to mark a message, by path."""
@@ -57,7 +62,7 @@ class Follower:
     @cached_property
     def cleared(self) -> Mapping[str, str]:
         """The `$unset` that clears the mark, by path."""
-        return {self.pending: "", self.since: ""} if self.group else {self._group: ""}
+        return {self.pending: "", self.since: ""} if self.group else {".".join(self.path): ""}
 
     @cached_property
     def index(self) -> Index:
@@ -109,7 +114,3 @@ class Follower:
             scatter=_ALL,
             all_tenants=_ALL,
         )
-
-    @property
-    def _group(self) -> str:
-        return self.group or f"marks.{self.name}"

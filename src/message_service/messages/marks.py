@@ -18,12 +18,12 @@ def marked(now: datetime, rank: int = LIVE) -> Row:
 
 def mark(document: Row, now: datetime, rank: int) -> Row:
     """Mark a message that is about to be inserted for every follower; return it."""
-    for path, value in marked(now, rank).items():
-        *groups, name = path.split(".")
+    for follower in FOLLOWERS:
         place = document
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = value
+        for name in follower.path:
+            place = place.setdefault(name, {})
+        place["pending"] = rank
+        place["pending_since"] = now
     return document
 
 
