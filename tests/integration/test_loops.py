@@ -320,3 +320,40 @@ async def test_the_indexer_is_seen_paused_and_resumed_by_operators(
     await soon("the indexer", running)
     [after] = await service.loops.status()
     assert (after.state, after.figures["indexed"]) == ("idle", 1)
+
+
+async def test_a_lease_that_is_refused_does_not_end_the_loop(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_RETRY_PAUSE", 0.01)
+    acquire = Lease.try_acquire
+    refusals = 0
+
+    async def refused(lease: Lease) -> object:
+        nonlocal refusals
+        refusals += 1
+        if refusals < 4:
+            raise errors.StorageFull("the server has no disk space left")
+        return await acquire(lease)
+
+    monkeypatch.setattr(Lease, "try_acquire", refused)
+    loop = Counter()
+    task, stop = running.start(loop)
+    await until("it to work when there is room", lambda: loop.count > 2)
+    stop.request()
+    await soon("the loop to stop", task)
+    status = await running.status()
+    assert (status.failures, status.failure) == (3, "storage_full")
+
+
+async def test_a_clean_up_that_fails_does_not_keep_the_lease(running: Running) -> None:
+    class Untidy(Counter):
+        async def finish(self) -> None:
+            raise ValueError
+
+    loop = Untidy()
+    task, stop = running.start(loop)
+    await until("it to work", lambda: loop.count)
+    stop.request()
+    assert await soon("the loop to stop", task)
+    assert (await running.status()).holder is None

@@ -1,7 +1,9 @@
 """What a transaction writes is there together, or not at all."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,8 +210,9 @@ async def test_refusals_inside_are_errors_and_nothing_stays(service: MessageServ
         (unknown_parent, errors.NotFound),
         (no_conversation, errors.NotFound),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error) as refusal:
             await soon("a refused transaction", service.transaction(work))
+        assert (work is taken) == ("one of these ids" in str(refusal.value))
     await service.conversations.patch(second, state="archived")
 
     async def archived(tx: Transaction) -> None:
@@ -347,3 +350,26 @@ async def test_a_server_without_transactions_says_so_and_what_to_do(tmp_path: Pa
         await client.close()
         process.kill()
         await ended(process, "a mongod")
+
+
+async def test_work_that_goes_on_after_a_refused_write_fails_at_once(
+    service: MessageService,
+) -> None:
+    first, second = await _two(service)
+    known = await service.messages.append(first, "user", "hello")
+
+    async def goes_on(tx: Transaction, *, write: bool) -> None:
+        with contextlib.suppress(errors.AlreadyExists):
+            await service.messages.append(
+                first, "user", "b", message_id=known.message_id, within=tx
+            )
+        if write:  # the server has given the transaction up
+            await service.messages.append(second, "user", "lost", within=tx)
+
+    for write in (True, False):
+        with pytest.raises(errors.AlreadyExists):
+            await soon(
+                "a transaction", service.transaction(partial(goes_on, write=write)), seconds=5
+            )
+    assert await _texts(service, first) == ["hello"]
+    assert await _texts(service, second) == []

@@ -9,10 +9,14 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from message_service import errors
 from message_service.database.client import COMMITTED
 from message_service.database.query import Query
 from message_service.database.translate import translated
 from message_service.documents.row import Row
+
+TRANSIENT = "TransientTransactionError"
+"""The driver's label of errors after which a transaction is run again."""
 
 
 class Access:
@@ -29,6 +33,8 @@ class Access:
         self.database = database
         self.session = session
         self._collections: dict[tuple[str, bool], AsyncCollection[Row]] = {}
+        self.refusal: errors.MessageServiceError | None = None
+        """The first refused write of a transaction, which the server has aborted then."""
 
     def collection(self, name: str, *, committed: bool = False) -> AsyncCollection[Row]:
         """Return a collection; with `committed`, reads see only majority-committed data."""

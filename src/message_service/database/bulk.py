@@ -11,9 +11,9 @@ from pymongo.errors import BulkWriteError
 from pymongo.results import BulkWriteResult
 
 from message_service import errors
-from message_service.database.access import Access, hint_of, tenant_filter
+from message_service.database.access import TRANSIENT, Access, hint_of, tenant_filter
 from message_service.database.query import Query
-from message_service.database.translate import server_error, translated
+from message_service.database.translate import server_error, translate, translated
 from message_service.documents.row import Row
 
 Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
@@ -134,6 +134,8 @@ def _refusals(access: Access, error: BulkWriteError) -> list[Refused]:
         BulkWriteError: The other documents may not be written: a majority did not confirm them,
             or this is a transaction, which the server aborts at the first refusal.
     """
+    if access.session is not None and not error.has_error_label(TRANSIENT):
+        access.refusal = translate(error)
     if error.details.get("writeConcernErrors") or access.session is not None:
         raise error
     return [

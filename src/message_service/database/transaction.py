@@ -17,14 +17,13 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from message_service import errors
-from message_service.database.access import Access
+from message_service.database.access import TRANSIENT, Access
 from message_service.database.client import DURABLE
 from message_service.database.translate import translated
 
 SECONDS = 30.0
 """How long a transaction is tried when nothing else is said."""
 
-_AGAIN = "TransientTransactionError"
 _COMMIT_UNKNOWN = "UnknownTransactionCommitResult"
 _NOTHING = "the transaction was given up at its deadline, and nothing was written"
 
@@ -75,14 +74,19 @@ async def run_transaction(access: Access, work: Work[T], seconds: float) -> T:
         if not inspect.isawaitable(working):  # pyright: ignore[reportUnnecessaryComparison]
             raise errors.InvalidInput("work", "is not async", "Give an async function")
         try:
-            return await working
+            result = await working
         except errors.MessageServiceError as error:
             cause = error.__cause__
-            if isinstance(cause, driver.PyMongoError) and cause.has_error_label(_AGAIN):
+            if isinstance(cause, driver.PyMongoError) and cause.has_error_label(TRANSIENT):
+                if attempt.access.refusal is not None:  # the work went on after a refused write
+                    raise attempt.access.refusal from error
                 raise cause from error  # the driver decides by the error's label
             if isinstance(error, errors.OutcomeUnknown):  # of a write before the commit
                 raise errors.Unavailable(f"{error.message}; {_NOTHING}") from error
             raise
+        if attempt.access.refusal is not None:
+            raise attempt.access.refusal
+        return result
 
     with translated():
         try:
@@ -103,7 +107,7 @@ def _ended(error: driver.PyMongoError) -> Exception:
     while isinstance(labelled, driver.PyMongoError):
         if labelled.has_error_label(_COMMIT_UNKNOWN):
             return errors.OutcomeUnknown("no answer to the commit before the deadline")
-        if labelled.has_error_label(_AGAIN):
+        if labelled.has_error_label(TRANSIENT):
             return errors.Unavailable(f"other writes or a failover came in between; {_NOTHING}")
         labelled = labelled.__cause__
     return error

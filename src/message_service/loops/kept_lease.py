@@ -90,7 +90,7 @@ class KeptLease:
         await self._end_keeper()
         if self._held_until:
             self._held_until = 0.0
-            with contextlib.suppress(errors.Unavailable, TimeoutError):
+            with contextlib.suppress(errors.MessageServiceError, TimeoutError):
                 await within(self.lease.seconds, self.lease.release(self._reported()))
 
     async def _keep(self, stop: StopSignal) -> None:
@@ -101,10 +101,8 @@ class KeptLease:
             try:
                 if not await self.renew():
                     return
-            except (
-                errors.MessageServiceError
-            ) as error:  # during a failover the next try may succeed
-                if not self.held:
+            except errors.MessageServiceError as error:
+                if not self.held:  # until then the next try may succeed, after a failover
                     _LOG.warning("lease %s was not renewed: %s", self.lease.name, error.code)
                     self._lose()
                     return

@@ -23,6 +23,7 @@ from message_service.stopping import (
 
 _RETRY_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_MOST_IN_A_ROW = 10
 _LOG = logging.getLogger(__name__)
 
 
@@ -105,14 +106,21 @@ class LoopRunner:
                 except errors.Unavailable as error:
                     _LOG.warning("loop %s waits for the database: %s", loop.name, error.message)
                     await stop.pause(_RETRY_PAUSE)
+                except errors.MessageServiceError as error:  # of the lease: a full disk, say
+                    _LOG.error("loop %s cannot work: %s", loop.name, error.code)
+                    await self._failed(error.code, stop)
                 except _Failed as failure:
-                    self._failures += 1
-                    self._failure, self._failed_at = str(failure), self._clock.now()
-                    await self._give_way()
-                    await stop.pause(min(_RETRY_PAUSE * 2**self._in_a_row, _LONGEST_PAUSE))
-                    self._in_a_row += 1
+                    await self._failed(str(failure), stop)
                 else:
                     self._in_a_row = 0
+
+    async def _failed(self, reason: str, stop: StopSignal) -> None:
+        """Let another process try, and pause, longer after each failure in a row."""
+        self._failures += 1
+        self._failure, self._failed_at = reason, self._clock.now()
+        await self._give_way()
+        await stop.pause(min(_RETRY_PAUSE * 2**self._in_a_row, _LONGEST_PAUSE))
+        self._in_a_row = min(self._in_a_row + 1, _MOST_IN_A_ROW)
 
     async def _step(self) -> bool:
         """Run one step, within its time limit and under the lease; return whether to go on."""
@@ -157,8 +165,12 @@ class LoopRunner:
             raise _Failed(type(error).__name__) from error
 
     async def _finish(self) -> None:
-        with contextlib.suppress(errors.Unavailable):
+        try:
             await self._loop.finish()
+        except errors.Unavailable:
+            return  # what was not written is still due
+        except Exception as error:
+            _LOG.error("loop %s did not finish: %s", self._loop.name, errors.trace_of(error))
 
     async def _give_way(self) -> None:
         if self._lease is not None:
