@@ -31,10 +31,13 @@ class Store:
 
     Args:
         database: A database opened by `client.open_database`.
+        transaction: The transaction its reads and writes take part in.
     """
 
-    def __init__(self, database: AsyncDatabase[Row]) -> None:
-        self._access = Access(database)
+    def __init__(
+        self, database: AsyncDatabase[Row], *, transaction: Transaction | None = None
+    ) -> None:
+        self._access = Access(database) if transaction is None else transaction.access
 
     @property
     def database(self) -> AsyncDatabase[Row]:
@@ -66,9 +69,7 @@ class Store:
 
     def within(self, transaction: Transaction) -> Store:
         """Return the store inside a transaction."""
-        inside = Store(self.database)
-        inside._access = transaction.access
-        return inside
+        return Store(self.database, transaction=transaction)
 
     def collection(self, name: str, *, committed: bool = False) -> AsyncCollection[Row]:
         """Return a collection; with `committed`, reads see only majority-committed data."""

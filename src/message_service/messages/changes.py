@@ -24,6 +24,7 @@ from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.guarded_change import GuardedChange
+from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 
 _THUMBS = {"up": 1.0, "down": 0.0}
@@ -103,7 +104,7 @@ class MessageChanges:
         Raises:
             NotFound: No such message.
         """
-        stored = await self._change.read(conversation_id, message_id)
+        stored = await read_message(self._scope, conversation_id, message_id)
         rows = await self._scope.find(
             VERSIONS,
             conversation_id=conversation_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from message_service import errors
@@ -41,7 +41,6 @@ from message_service.messages.numbering import tombstone
 from message_service.messages.runtime import Runtime
 from message_service.paging.page import Page, check_limit
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTEMPTS = 10
 _NOT_GIVEN: Any = object()
 

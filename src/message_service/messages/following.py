@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from message_service.catalogue.follower import Follower
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
@@ -46,20 +46,33 @@ class MessageFollower(Loop):
         if not due:
             return False
         await self.follow(due)
-        # A message that changed meanwhile has another revision: it keeps the mark of that change.
-        await self._store.update_each(
-            MESSAGE_AT_REVISION,
-            [
-                TargetedUpdate(
-                    message["tenant_id"],
-                    {
-                        "conversation_id": message["conversation_id"],
-                        "message_id": message["message_id"],
-                        "revision": message["revision"],
-                    },
-                    {"$unset": self.follower.cleared},
-                )
-                for message in due
-            ],
-        )
+        clear = {"$unset": self.follower.cleared}
+        await update_unchanged(self._store, [(message, clear) for message in due])
         return True
+
+
+async def update_unchanged(store: Store, updates: Sequence[tuple[Row, Mapping[str, Any]]]) -> None:
+    """Update messages as they were read; the revision stays.
+
+    A message that changed meanwhile has another revision: it is left alone, and so keeps the mark
+    of that change.
+
+    Args:
+        store: The database.
+        updates: The message as read, and its update.
+    """
+    await store.update_each(
+        MESSAGE_AT_REVISION,
+        [
+            TargetedUpdate(
+                message["tenant_id"],
+                {
+                    "conversation_id": message["conversation_id"],
+                    "message_id": message["message_id"],
+                    "revision": message["revision"],
+                },
+                update,
+            )
+            for message, update in updates
+        ],
+    )

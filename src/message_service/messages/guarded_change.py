@@ -12,14 +12,14 @@ from typing import Any
 
 from message_service import errors
 from message_service.arguments import check_revision
-from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION, MESSAGE_BY_ID
+from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageVersion
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
-from message_service.ids import IdKind, check_id
 from message_service.messages.marks import marked
+from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 
 _ATTEMPTS = 10
@@ -29,7 +29,7 @@ Decide = Callable[[Row], Awaitable[Mapping[str, Any] | None]]
 
 
 class GuardedChange:
-    """Reads and changes one tenant's messages.
+    """Changes one tenant's messages.
 
     Args:
         scope: The tenant's scope.
@@ -39,21 +39,6 @@ class GuardedChange:
     def __init__(self, scope: Scope, clock: Clock) -> None:
         self._scope = scope
         self._clock = clock
-
-    async def read(self, conversation_id: str, message_id: str) -> Row:
-        """Return a stored message.
-
-        Raises:
-            NotFound: There is no such message.
-        """
-        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
-        check_id(IdKind.MESSAGE, "message_id", message_id)
-        row = await self._scope.find_one(
-            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
-        )
-        if row is None:
-            raise errors.NotFound("message", message_id)
-        return row
 
     async def make(
         self,
@@ -71,7 +56,7 @@ class GuardedChange:
         """
         check_revision(expected_revision)
         for _ in range(_ATTEMPTS):
-            stored = await self.read(conversation_id, message_id)
+            stored = await read_message(self._scope, conversation_id, message_id)
             if expected_revision is not None and stored["revision"] != expected_revision:
                 raise errors.VersionConflict(
                     f"message {message_id!r} is at revision {stored['revision']}, "

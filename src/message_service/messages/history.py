@@ -18,7 +18,6 @@ from message_service.catalogue.queries.messages import (
     BRANCH_FORWARD,
     CONVERSATION_BACKWARD,
     CONVERSATION_FORWARD,
-    MESSAGE_BY_ID,
     USER_PAGE,
     Segment,
 )
@@ -29,6 +28,7 @@ from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_branch, check_id
 from message_service.messages.known_conversations import FULL_SPAN, KnownConversation
+from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 from message_service.messages.runtime import Runtime
 from message_service.paging.cursors import Cursors
@@ -189,14 +189,7 @@ class HistoryReader:
         Raises:
             NotFound: No such message in this tenant's conversation.
         """
-        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
-        check_id(IdKind.MESSAGE, "message_id", message_id)
-        row = await self._scope.find_one(
-            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
-        )
-        if row is None:
-            raise errors.NotFound("message", message_id)
-        return StoredMessage(row)
+        return StoredMessage(await read_message(self._scope, conversation_id, message_id))
 
     async def by_user(
         self,

@@ -23,9 +23,7 @@ from message_service.catalogue.queries.indexing import (
     ENTRIES_BEFORE,
     ENTRY_NOT_NEWER,
 )
-from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
-from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
 from message_service.documents.row import Row
@@ -33,7 +31,7 @@ from message_service.enrichment.lemmas import dictionaries_read
 from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.loops.loop import Loop
 from message_service.messages.content import LANGUAGE_PATH
-from message_service.messages.following import MESSAGES_CHANGED
+from message_service.messages.following import MESSAGES_CHANGED, update_unchanged
 from message_service.search.entries import (
     continued,
     given_paths,
@@ -254,20 +252,7 @@ class Indexer(Loop):
         await self._store.replace_each(ENTRY_NOT_NEWER, kept)
 
     async def _take_off(self, ready: Sequence[_Ready]) -> None:
-        changes = [
-            TargetedUpdate(
-                item.message["tenant_id"],
-                {
-                    "conversation_id": item.message["conversation_id"],
-                    "message_id": item.message["message_id"],
-                    "revision": item.message["revision"],
-                },
-                item.update,
-            )
-            for item in ready
-        ]
-        # A message that changed meanwhile has another revision: it keeps the mark of that change.
-        await self._store.update_each(MESSAGE_AT_REVISION, changes)
+        await update_unchanged(self._store, [(item.message, item.update) for item in ready])
 
 
 def _worked_out(message: Row, now: datetime, phone_regions: tuple[str, ...]) -> _Ready:
