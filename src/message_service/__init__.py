@@ -4,6 +4,19 @@ from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation, ConversationState
 from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
+from message_service.documents.parts import (
+    Attachment,
+    AttachmentKind,
+    Citation,
+    OtherPart,
+    Part,
+    Reasoning,
+    Refusal,
+    TextPart,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 from message_service.errors import MessageServiceError
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
@@ -25,7 +38,10 @@ from message_service.stopping import StopSignal
 
 __all__ = [
     "Appended",
+    "Attachment",
+    "AttachmentKind",
     "BranchInfo",
+    "Citation",
     "Clock",
     "Completeness",
     "ContextWindow",
@@ -45,12 +61,20 @@ __all__ = [
     "MessageStatus",
     "MessageVersion",
     "NewMessage",
+    "OtherPart",
     "Page",
+    "Part",
+    "Reasoning",
+    "Refusal",
     "Role",
     "SearchPage",
     "Settings",
     "StopSignal",
     "StoredMessage",
     "Tenant",
+    "TextPart",
+    "ToolCall",
+    "ToolResult",
+    "ToolStatus",
     "Transaction",
 ]

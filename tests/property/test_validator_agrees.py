@@ -35,6 +35,30 @@ def group(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     return st.fixed_dictionaries({}, optional=fields)
 
 
+PARTS = st.lists(
+    st.one_of(
+        st.builds(
+            lambda **fields: {"type": "tool_call", **fields},
+            id=NAMES.filter(bool),
+            name=NAMES.filter(bool),
+            arguments=TEXT,
+        ),
+        group(text=TEXT, signature=TEXT).map(lambda given: {"type": "reasoning", **given}),
+        group(
+            kind=st.sampled_from(["image", "file"]),
+            name=TEXT,
+            mime_type=NAMES,
+            size=COUNTS,
+            pointer=TEXT,
+            token_count=COUNTS,
+        ).map(lambda given: {"type": "attachment", **given}),
+        group(title=TEXT, url=TEXT, start=COUNTS).map(lambda given: {"type": "citation", **given}),
+        st.just({"type": "other", "name": "new", "data": {"a": [1]}}),
+    ),
+    max_size=4,
+).map(lambda parts: [{"type": "text"}, *parts])
+
+
 DOCUMENTS = st.fixed_dictionaries(
     {
         "tenant_id": st.from_regex("[a-z0-9][a-z0-9_-]{0,62}", fullmatch=True),
@@ -42,7 +66,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "conversation_id": ids("conv"),
         "user_id": ids("user"),
         "content": st.fixed_dictionaries(
-            {"text": TEXT.filter(bool)}, optional={"word_count": COUNTS}
+            {"text": TEXT.filter(bool)}, optional={"word_count": COUNTS, "parts": PARTS}
         ),
         "role": st.sampled_from(["user", "assistant", "system", "tool"]),
         "sequence_number": st.integers(1, 2**63 - 1),

@@ -25,7 +25,7 @@ BUSY = 2.0
 OPEN = {"fields": NewMessage, "overrides": Settings}
 """Parameters that stand for the fields of a model."""
 
-TOGETHER = {"admin", "conversation_id", "exist_ok", "min_sequence", "token_count", "wait"}
+TOGETHER = {"admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "wait"}
 """Optional parameters without which another one means nothing."""
 
 NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
@@ -130,6 +130,14 @@ class Target:
             "min_sequence": 1,
             "most": 10,
             "name": "jsonl",
+            "parts": [
+                {"type": "text", "text": "some text"},
+                {"type": "tool_call", "id": "call_1", "name": "weather", "arguments": "{}"},
+                {"type": "reasoning", "text": "thought", "signature": "s"},
+                {"type": "attachment", "kind": "image", "name": "a.png", "size": 1},
+                {"type": "citation", "url": "https://example.org", "start": 0, "end": 2},
+                {"type": "other", "name": "new", "data": {"deep": [1]}},
+            ],
             "paths": [],
             "pinned": True,
             "query": "first",

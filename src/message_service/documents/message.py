@@ -35,6 +35,7 @@ from message_service.documents.fields import (
     TenantId,
     UserId,
 )
+from message_service.documents.parts import MAX_PARTS, Part, texts_agree
 
 SCHEMA_VERSION = 1
 """Version of the document layout, stored in every message as `version`."""
@@ -93,9 +94,20 @@ class BackupStatus(StrEnum):
 
 
 class Content(Embedded):
-    """The text and the values derived from it."""
+    """The text, the other parts, and the values derived from them.
+
+    Attributes:
+        text: The readable text; empty only when there are parts.
+        parts: All parts in order; absent in a message of plain text.
+        call_ids: The ids of the tool calls that the message makes or answers.
+        content_hash: Digest of text and parts.
+        token_count: Tokens of the message in a prompt, without its reasoning.
+        reasoning_token_count: Estimated tokens of its reasoning.
+    """
 
     text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
+    parts: Annotated[list[Part], Field(max_length=MAX_PARTS)] | None = None
+    call_ids: Labels | None = None
     sanitized_text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)] | None = None
     detected_language: Name | None = None
     content_hash: Digest | None = None
@@ -103,8 +115,15 @@ class Content(Embedded):
     character_count: Count | None = None
     estimated_reading_time_seconds: Count | None = None
     token_count: Count | None = None
+    reasoning_token_count: Count | None = None
     tokenizer: Name | None = None
     edited_by: Name | None = None
+
+    @model_validator(mode="after")
+    def _texts_agree(self) -> Self:
+        if self.parts is not None and not texts_agree(self.text, self.parts):
+            raise ValueError("text is not the text of the parts")
+        return self
 
 
 class LlmMetadata(Embedded):
@@ -330,8 +349,9 @@ class Message(StoredDocument):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.content.text and self.message_type is not MessageType.TOMBSTONE:
-            raise ValueError("content.text is empty; only a tombstone may have an empty text")
+        said = self.content.text or self.content.parts
+        if not said and self.message_type is not MessageType.TOMBSTONE:
+            raise ValueError("content has neither text nor parts; only a tombstone may be empty")
         return self
 
     class Settings:

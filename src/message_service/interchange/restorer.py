@@ -17,6 +17,7 @@ from message_service.documents.row import Row
 from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
+from message_service.messages.content import hash_of
 from message_service.messages.marks import mark, unmarked
 from message_service.stopping import StopSignal
 
@@ -157,15 +158,16 @@ class Restorer:
         if message["conversation_id"] != conversation_id:
             result.failed["belongs_to_another_conversation"] += 1
             return False
-        text: str = message["content"]["text"]
+        content: Row = message["content"]
         try:
-            encoded = text.encode()
+            expected = hash_of(content)
         except UnicodeEncodeError:
             result.failed["lone_surrogate"] += 1
             return False
-        if message.get("checksum") != integrity.checksum(message) or message["content"].get(
-            "content_hash"
-        ) != integrity.content_hash(encoded):
+        if (
+            message.get("checksum") != integrity.checksum(message)
+            or content.get("content_hash") != expected
+        ):
             result.failed["checksum_mismatch"] += 1
             return False
         return True

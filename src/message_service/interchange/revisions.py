@@ -8,7 +8,9 @@ from message_service.documents.message import CustomMetadata
 from message_service.documents.row import Row
 from message_service.interchange.intake import Intake
 from message_service.messages import integrity
+from message_service.messages.content import hash_of
 from message_service.messages.new_message import check_new_message
+from message_service.messages.parts import assemble, check_parts
 from message_service.messages.repeats import request_fingerprint
 from message_service.messages.takeover import Takeover
 
@@ -42,11 +44,15 @@ class Revisions:
             values = intake.values[node.message_id]
             text: str | None = values["text"]
             fingerprint = None
-            if row["content"]["content_hash"] == integrity.content_hash(values["text"].encode()):
+            content_hash = _content_hash(values)
+            if row["content"]["content_hash"] == content_hash:
                 text = None
             else:
                 fingerprint = request_fingerprint(
-                    check_new_message(values), row["user_id"], row.get("character_id")
+                    check_new_message(values),
+                    content_hash,
+                    row["user_id"],
+                    row.get("character_id"),
                 )
                 client: Row = row.get("client_metadata") or {}
                 if fingerprint == client.get("content_fingerprint"):
@@ -61,11 +67,20 @@ class Revisions:
                 intake.conversation_id,
                 node.message_id,
                 text=text,
+                parts=values.get("parts"),
                 fingerprint=fingerprint,
                 custom_metadata=custom,
                 removed=gone,
             )
             intake.report.updated += 1
+
+
+def _content_hash(values: Row) -> str:
+    parts = values.get("parts")
+    if not parts:
+        return integrity.content_hash(values["text"].encode())
+    text, stored = assemble(values["text"], check_parts("parts", parts))
+    return hash_of({"text": text, "parts": stored})
 
 
 def _difference(given: Row, row: Row) -> tuple[Row, list[str]]:

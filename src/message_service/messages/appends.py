@@ -44,7 +44,7 @@ class Appends:
         self,
         conversation_id: str,
         role: Role | str,
-        text: str,
+        text: str = "",
         *,
         within: Transaction | None = None,
         **fields: Any,
@@ -54,10 +54,11 @@ class Appends:
         Args:
             conversation_id: An existing conversation.
             role: user, assistant, system or tool.
-            text: 1 to 50,000 characters.
+            text: Up to 50,000 characters; empty only when `parts` or `tool_calls` say something.
             within: The transaction the append takes part in (`MessageService.transaction`).
-            **fields: Any other field of `NewMessage`, for example `client_msg_id`, `branch`,
-                `parent_message_id`, `llm_metadata`, `token_usage`, `custom_metadata`.
+            **fields: Any other field of `NewMessage`, for example `parts`, `tool_calls`,
+                `tool_call_id`, `client_msg_id`, `branch`, `parent_message_id`, `llm_metadata`,
+                `token_usage`, `custom_metadata`.
 
         Returns:
             The stored message's id and number. For a repeated `client_msg_id` with the same
@@ -94,8 +95,8 @@ class Appends:
 
         Args:
             conversation_id: An existing conversation.
-            messages: `NewMessage` fields, each with `role` and `text`. A message may name an
-                earlier one of the list as its parent.
+            messages: `NewMessage` fields, each with `role` and a text or parts. A message may
+                name an earlier one of the list as its parent.
             backlog: Index these messages after all live messages (for imports).
             expected_tail: The conversation's highest number as the caller read it. The messages
                 must directly follow it and one another. From the point where another writer has

@@ -7,6 +7,7 @@ writes, the extra version is one of the present text and is not shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from message_service import errors
@@ -20,10 +21,12 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.message import MessageVersion, UserFeedback
+from message_service.documents.parts import Part
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.guarded_change import GuardedChange
+from message_service.messages.parts import check_parts, with_text
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 
@@ -48,20 +51,23 @@ class MessageChanges:
         self,
         conversation_id: str,
         message_id: str,
-        text: str,
+        text: str = "",
         *,
+        parts: Sequence[Mapping[str, Any] | Part] | None = None,
         expected_revision: int | None = None,
         edited_by: str | None = None,
         language: str | None = None,
         token_count: int | None = None,
         tokenizer: str | None = None,
     ) -> StoredMessage:
-        """Replace a message's text and keep the old text as a version.
+        """Replace a message's text or its parts and keep the old content as a version.
 
         Args:
             conversation_id: The conversation.
             message_id: The message.
-            text: The new text; if it equals the stored text, nothing changes.
+            text: The new text; if it equals the stored text, nothing changes. Tool calls,
+                attachments and the other parts of the message stay.
+            parts: The new parts, which replace all stored parts; with them, `text` may be left out.
             expected_revision: The revision the caller read; None edits any revision.
             edited_by: The person or system that edits; stored with the content.
             language: Language of the new text, if known.
@@ -73,23 +79,32 @@ class MessageChanges:
             VersionConflict: It was changed since `expected_revision`.
             Conflict: It is deleted.
             TextTooLong: See `append`.
+            InvalidInput: See `append`; or a text alone is given for a message with several texts.
         """
-        content = new_content(text, language=language, token_count=token_count, tokenizer=tokenizer)
+        new = partial(new_content, language=language, token_count=token_count, tokenizer=tokenizer)
+        given = None if parts is None else check_parts("parts", parts)
+        # Checked before anything is read; a text may also be meant for a message with parts.
+        unsaid = isinstance(text, str) and not text and not given  # pyright: ignore[reportUnnecessaryIsInstance]
+        whole = None if unsaid else new(text, given)
         if edited_by is not None:
-            content["edited_by"] = check_text_argument("edited_by", edited_by, most=MAX_NAME)
+            check_text_argument("edited_by", edited_by, most=MAX_NAME)
 
         async def decide(stored: Row) -> Mapping[str, Any] | None:
             if stored["status"] == "deleted":
                 raise errors.Conflict(
                     f"message {message_id!r} is deleted; undelete it before editing it"
                 )
+            held: Sequence[Row] = stored["content"].get("parts") or ()
+            keeps = given is None and held
+            content = new(*with_text(text, held)) if keeps else whole or new(text)
             if stored["content"]["content_hash"] == content["content_hash"]:
                 return None
             now = self._clock.now()
             await self._change.keep_version(stored, now)
+            by = {} if edited_by is None else {"edited_by": edited_by}
             return {
                 "$set": {
-                    "content": content,
+                    "content": {**content, **by},
                     "timestamps.edited_at": now,
                     "timestamps.last_modified_at": now,
                     "enrichment.given": given_paths(stored, language),

@@ -21,6 +21,7 @@ from message_service.messages.content import LANGUAGE_PATH, content_of
 from message_service.messages.free_form import check_free_form, check_shape
 from message_service.messages.marks import mark
 from message_service.messages.new_message import NewMessage
+from message_service.messages.parts import assemble
 from message_service.messages.repeats import named_fields, request_fingerprint
 from message_service.messages.token_totals import check_usage
 
@@ -85,8 +86,9 @@ def prepare(
 
     Raises:
         TextTooLong: Over 50,000 code points or 160,000 bytes of UTF-8.
-        InvalidInput: The text is empty or holds a lone surrogate, token figures contradict each
-            other, or free-form metadata is too large or has forbidden names.
+        InvalidInput: The text is empty or holds a lone surrogate, the parts are wrong (see
+            `assemble`), token figures contradict each other, or free-form metadata is too large or
+            has forbidden names.
     """
     if message.message_type is MessageType.TOMBSTONE or message.status is MessageStatus.DELETED:
         raise errors.InvalidInput(
@@ -94,6 +96,12 @@ def prepare(
             "cannot be appended",
             "Append a message, then delete it; tombstones are the service's own",
         )
+    text, parts = assemble(
+        message.text,
+        message.parts,
+        tool_calls=message.tool_calls,
+        tool_call_id=message.tool_call_id,
+    )
     created_at = message.created_at or now
     branch = message.branch
     timestamps: Row = {"created_at": created_at, "last_modified_at": now}
@@ -110,7 +118,8 @@ def prepare(
         "conversation_id": conversation_id,
         "user_id": message.user_id or owner,
         "content": content_of(
-            message.text,
+            text,
+            parts,
             language=message.detected_language,
             token_count=message.token_count,
             tokenizer=message.tokenizer,
@@ -183,7 +192,12 @@ def _client(message: NewMessage, document: Row) -> str | None:
         return None
     if not key:
         raise errors.InvalidInput("client_msg_id", "is empty", "Give a key or leave it out")
-    fingerprint = request_fingerprint(message, document["user_id"], document.get("character_id"))
+    fingerprint = request_fingerprint(
+        message,
+        document["content"]["content_hash"],
+        document["user_id"],
+        document.get("character_id"),
+    )
     client: Row = document.setdefault("client_metadata", {})
     client.update(client_msg_id=key, content_fingerprint=fingerprint)
     if named := named_fields(message):

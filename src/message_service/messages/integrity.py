@@ -14,8 +14,10 @@ def digest(*parts: object) -> str:
     return "sha256:" + hashlib.sha256(joined.encode("utf-8")).hexdigest()
 
 
-def content_hash(encoded_text: bytes) -> str:
-    """Return the digest of a message's text in UTF-8."""
+def content_hash(encoded_text: bytes, encoded_parts: bytes = b"") -> str:
+    """Return the digest of a message's text in UTF-8 and of its parts in canonical form."""
+    if encoded_parts:
+        encoded_text += b"\x1f" + encoded_parts
     return "sha256:" + hashlib.sha256(encoded_text).hexdigest()
 
 
@@ -23,9 +25,9 @@ def checksum(document: Mapping[str, Any]) -> str:
     """Return the digest of the part of a message that never changes.
 
     The part covers author, conversation, time, number, role and type, parent and branch, and the
-    idempotency key. Text is left out because it can be edited (`content_hash` and the stored
-    versions cover it), the tenant because an export may be restored into another. Times count in
-    milliseconds, as BSON keeps them.
+    idempotency key. Text and parts are left out because they can be edited (`content_hash` and the
+    stored versions cover them), the tenant because an export may be restored into another. Times
+    count in milliseconds, as BSON keeps them.
     """
     created: datetime = document["timestamps"]["created_at"]
     relations = document["relationships"]

@@ -33,6 +33,7 @@ from message_service.documents.message import (
     SafetyMetadata,
     TokenUsage,
 )
+from message_service.documents.parts import CallId, GivenCall, Part
 from message_service.documents.validation import checked
 
 
@@ -52,21 +53,30 @@ class Stations(BaseModel):
 class NewMessage(BaseModel):
     """A new message as given by the caller.
 
-    Only `role` and `text` are required. Ids, number, times, counts and digests are derived; the
-    groups are those of the source design and are stored as given.
+    Only `role` and a text or parts are required. Ids, number, times, counts and digests are
+    derived; the groups are those of the source design and are stored as given.
 
     Attributes:
+        text: The text; may be left out when the parts hold it or there is none.
+        parts: The parts in order, for a message that is more than a text (`documents.parts`).
+        tool_calls: Short form for an assistant's message: the calls after its text; also in the
+            form of OpenAI's API.
+        tool_call_id: Short form for a tool's message: the call that the text is the result of.
         client_msg_id: Idempotency key within the conversation; lives as long as the message.
         branch: Branch to append to; None means the conversation's active branch.
         parent_message_id: The message this one answers; must exist in the conversation.
         created_at: When it was said, if not now (imports); from 1900 to 2999.
-        token_count: Tokens of the text, if the caller knows; with `tokenizer` naming the counter.
+        token_count: Tokens of text and parts, if the caller knows; with `tokenizer` naming the
+            counter.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     role: Role
-    text: Text
+    text: Text = ""
+    parts: list[Part] | None = None
+    tool_calls: list[GivenCall] | None = None
+    tool_call_id: CallId | None = None
     message_id: MessageId | None = None
     client_msg_id: Name | None = None
     user_id: UserId | None = None

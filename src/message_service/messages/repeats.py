@@ -11,7 +11,9 @@ from message_service.messages import integrity
 from message_service.messages.new_message import NewMessage
 
 
-def request_fingerprint(message: NewMessage, user_id: str, character_id: str | None) -> str:
+def request_fingerprint(
+    message: NewMessage, content_hash: str, user_id: str, character_id: str | None
+) -> str:
     """Return the digest that a repeated append under the same key must have.
 
     The digest covers the fields every message has, defaults filled in, so that naming a default
@@ -19,6 +21,7 @@ def request_fingerprint(message: NewMessage, user_id: str, character_id: str | N
 
     Args:
         message: The request.
+        content_hash: The digest of its content.
         user_id: Its user, named or the conversation's.
         character_id: Its character, likewise.
     """
@@ -29,7 +32,7 @@ def request_fingerprint(message: NewMessage, user_id: str, character_id: str | N
         message.data_classification.value,
         message.retention_policy.value,
         bool(message.pinned),
-        integrity.content_hash(message.text.encode()),
+        content_hash,
         user_id,
         character_id,
         message.parent_message_id,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from message_service.documents.message import Message
+from message_service.documents.parts import Part
 from message_service.documents.row import Row
+from message_service.messages.parts import read_parts
 
 
 class StoredMessage:
@@ -37,8 +39,13 @@ class StoredMessage:
 
     @property
     def text(self) -> str:
-        """The text."""
+        """The readable text; empty when the message has only other parts."""
         return self.raw["content"]["text"]
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts in order, each with its text; a plain text is one part."""
+        return read_parts(self.raw["content"])
 
     @property
     def role(self) -> str:

@@ -16,11 +16,13 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_DIGEST, MAX_NAME
 from message_service.documents.message import CustomMetadata
+from message_service.documents.parts import Part
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.free_form import check_free_form
 from message_service.messages.guarded_change import GuardedChange
+from message_service.messages.parts import check_parts
 from message_service.messages.rows import StoredMessage
 
 
@@ -42,6 +44,7 @@ class Takeover:
         message_id: str,
         *,
         text: str | None,
+        parts: Sequence[Mapping[str, Any] | Part] | None = None,
         fingerprint: str | None,
         custom_metadata: Mapping[str, Any],
         removed: Sequence[str],
@@ -51,7 +54,8 @@ class Takeover:
         Args:
             conversation_id: The conversation.
             message_id: The message.
-            text: The new text, the old one is kept as for an edit; None leaves the text.
+            text: The new text, the old one is kept as for an edit; None leaves text and parts.
+            parts: The new parts; None for plain text.
             fingerprint: The fingerprint of the request that would append the new text.
             custom_metadata: Fields of the custom metadata to set; the others stay.
             removed: Fields of the custom metadata to remove.
@@ -59,7 +63,8 @@ class Takeover:
         Raises:
             NotFound: No such message.
         """
-        content = None if text is None else new_content(text)
+        given = None if parts is None else check_parts("parts", parts)
+        content = None if text is None else new_content(text, given)
         if fingerprint is not None:
             check_text_argument("fingerprint", fingerprint, most=MAX_DIGEST)
         custom = _check_custom(custom_metadata, removed)

@@ -97,6 +97,16 @@ class _BsonSchema(GenerateJsonSchema):
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
         return {"enum": [member.value for member in schema["members"]]}
 
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        return {"enum": list(schema["expected"])}
+
+    def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
+        raise TypeError("no BSON form is known for a union without a tag")
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        # At most one can match, because each has another value for the tag.
+        return {"anyOf": [self.generate_inner(choice) for choice in schema["choices"].values()]}
+
     def list_schema(self, schema: core_schema.ListSchema) -> JsonSchemaValue:
         found: Schema = {"bsonType": "array"}
         if "items_schema" in schema:
@@ -172,6 +182,8 @@ def _settled(schema: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Sc
             settled[word] = {name: _settled(inner, definitions) for name, inner in value.items()}
         elif word == "items":
             settled[word] = _settled(value, definitions)
+        elif word == "anyOf":
+            settled[word] = [_settled(choice, definitions) for choice in value]
         elif word == "additionalProperties":
             if value is False:
                 settled[word] = False

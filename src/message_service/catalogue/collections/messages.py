@@ -22,7 +22,13 @@ MESSAGES = Collection(
     shard_key=BY_CONVERSATION,
     expressions=(
         {"$eq": ["$partition_key", "$conversation_id"]},
-        {"$or": [{"$eq": ["$message_type", "tombstone"]}, {"$ne": ["$content.text", ""]}]},
+        {
+            "$or": [
+                {"$eq": ["$message_type", "tombstone"]},
+                {"$ne": ["$content.text", ""]},
+                {"$gt": [{"$size": {"$ifNull": ["$content.parts", []]}}, 0]},
+            ]
+        },
     ),
     indexes=(
         Index(

@@ -28,6 +28,7 @@ PAGE_FIELDS: dict[str, int] = {
     "conversation_id": 1,
     "user_id": 1,
     "content.text": 1,
+    "content.parts": 1,
     "role": 1,
     "message_type": 1,
     "status": 1,
@@ -150,6 +151,7 @@ WINDOW_MESSAGES = Query(
     projection={
         **PAGE_FIELDS,
         "content.token_count": 1,
+        "content.reasoning_token_count": 1,
         "content.tokenizer": 1,
         "content.content_hash": 1,
     },
