@@ -36,6 +36,12 @@ def shown(text: str) -> list[tuple[str, str]]:
         ('"to be or not"', [("phrase", "to be or not")]),
         ("hello 世界", [("word", "hello"), ("phrase", "世界")]),
         (".*[a-z]+$", [("word", "a-z")]),
+        ("C++ c# a+b", [("word", "c++"), ("word", "c#"), ("word", "b")]),
+        (".NET asp.net", [("word", ".net"), ("word", "asp"), ("word", "net")]),
+        ("...net .5", [("word", "net"), ("word", "5")]),
+        ("extra\u00adordinary pass\u200bword", [("word", "extraordinary"), ("word", "password")]),
+        ("🇯🇵🇫🇷 👍🏽", [("word", "🇯🇵"), ("word", "🇫🇷"), ("word", "👍")]),
+        ("c++*", [("prefix", "c++")]),
     ],
 )
 def test_what_is_looked_for(text: str, clauses: list[tuple[str, str]]) -> None:

@@ -33,6 +33,17 @@ def marked(text: str, query: str, language: str = "en") -> str:
         ("cafe\u0301 au lait", "café", "fr", "[café] au lait"),
         ("nothing here", "pizza", "en", "nothing here"),
         ("ﾊﾟｿｺﾝ desk", "パソコン", "ja", "[ﾊﾟｿｺﾝ] desk"),
+        ("東京と東京", "東京", "ja", "[東京]と[東京]"),
+        ("東京", "京", "ja", "東[京]"),
+        ("ฉันไปตลาดน้ำ", "ตลาด", "th", "ฉันไป[ตลาด]น้ำ"),
+        ("ฉันไปตลาดน้ำ", "น้", "th", "ฉันไปตลาด[น้ำ]"),  # ำ belongs to the same character
+        ("大東京 tower 東京 tower", '"東京 tower"', "ja", "大[東京 tower] [東京 tower]"),
+        ("東京駅 tower", '"東京 tower"', "ja", "東京駅 tower"),
+        ("call getUserProfile()", "profile user", "en", "call get[User][Profile]()"),
+        ("call getUserProfile()", "user*", "en", "call get[User]Profile()"),
+        ("I don’t know", "dont", "en", "I [don’t] know"),
+        ("see a.pdf, b.pdf", ".pdf", "en", "see a[.pdf], b[.pdf]"),
+        ("extra\u00adordinary", "extraordinary", "en", "[extra\u00adordinary]"),
     ],
 )
 def test_marks(text: str, query: str, language: str, expected: str) -> None:
@@ -76,13 +87,17 @@ def check(text: str, query: str) -> None:
                 "東京",
                 "한국",
                 "🇫🇷",
+                "ตลาดน้ำ",
+                "pas\u200bpizza",
+                "1️⃣",
+                "👍🏽",
                 "x " * 30,
                 "\r\n",
             ]
         ),
         max_size=60,
     ),
-    st.sampled_from(["pizza", "東京", "été", "한", "नमस्ते", "👩", "piz*"]),
+    st.sampled_from(["pizza", "東京", "été", "한", "नमस्ते", "👩", "piz*", "น", "ตลาดน", "1", "👍"]),
 )
 def test_no_character_is_cut(parts: list[str], query: str) -> None:
     check("".join(parts), query)

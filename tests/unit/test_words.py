@@ -1,5 +1,6 @@
 """Words, pieces, stems and terms in the shapes of the source design."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_folding(text: str, folded: str) -> None:
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
         ("a東b", ["a", "東", "b"]),
         ("!!! ??", []),
+        ("C++ and C#, g++: A+ or a+b", ["c++", "and", "c#", "g++", "a+", "or", "a", "b"]),
+        ("5+ C++17 #tag page#x", ["5", "c++", "17", "tag", "page", "x"]),
+        ("Señor C++ und C#", ["senor", "c++", "und", "c#"]),
+        ("extra\u00adordinary", ["extraordinary"]),
+        ("pass\u200bword", ["password"]),
+        ("東\u200b京", ["東京"]),
+        ("🇯🇵🇫🇷🇩", ["🇯🇵", "🇫🇷", "🇩"]),
+        ("👨‍👩‍👧👍🏽❤️1️⃣", ["👨‍👩‍👧", "👍", "❤", "1\u20e3"]),
+        ("\u0640", []),  # a sign that folding removes
         ("x" * 100, ["x" * MAX_TOKEN]),
     ],
 )
@@ -67,6 +77,48 @@ def test_terms_leave_out_stop_words_and_add_parts_and_stems() -> None:
     assert {"chiens-loups", "chiens", "loups", "loup", "ecole"} <= set(terms)
     assert "run" in analyse("running", "en").terms
     assert "running" in analyse("running", "en").terms
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("getUserProfile", {"get", "user", "profile", "getuser", "userprofile"}),
+        ("HTTPServer", {"http", "server"}),
+        ("allPDFs", {"all", "pdfs", "pdf"}),
+        ("report-2031-07-13", {"report", "2031-07", "2031-07-13", "report-2031-07"}),
+        ("2031-07-13T10", {"2031-07-13"}),
+        ("v2", {"2"}),
+        ("python3", {"python"}),
+        ("Objective-C++", {"objective", "objective-c", "c++"}),
+        ("a.NET", {".net"}),
+        ("long\u200bline", {"longline", "long", "line"}),
+        ("👩‍💻", {"👩", "💻"}),
+        ("והכלב", {"הכלב", "כלב"}),
+    ],
+)
+def test_a_word_is_found_by_its_parts(text: str, parts: set[str]) -> None:
+    assert parts <= set(analyse(text, "und").terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a9f3c0b7d2e8", "f"),
+        ("aGVsbG8gd29ybGQhISE", "bg"),
+        ("Pizza", "izza"),
+        ("שלום", "ום"),
+        ("wait...what", ".what"),
+        ("3.14", ".14"),
+    ],
+)
+def test_no_word_is_found_by_other_pieces_of_it(text: str, part: str) -> None:
+    assert part not in analyse(text, "und").terms
+
+
+def test_a_long_chain_of_parts_has_few_terms_beside_its_parts() -> None:
+    chain = "-".join(f"part{number:04}" for number in range(5_000))
+    assert len(analyse(chain, "und").terms) < 2 * 5_000 + 200
+    assert len(analyse("aB" * 20_000, "und").terms) < 10
 
 
 def test_the_last_character_of_a_run_can_be_looked_up_alone() -> None:
@@ -89,6 +141,24 @@ def test_any_text(text: str, language: str) -> None:
     assert len(set(words.terms)) == len(words.terms)
     for token in occurrences(text):
         assert 0 <= token.start < token.end <= len(text)
+
+
+@given(st.text(alphabet="ءآأإئؤيىوهةا\u064b\u0654\u06e5\u06df\u0640\u200c\u200d ", max_size=12))
+def test_folding_arabic_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(
+    st.text(alphabet="aB1v+#._-'’ء👩🏽🇯🇵\u200d\ufe0f\u20e3\u00ad\u200b東คำ הכ\u0301", max_size=20)
+)
+def test_tokens_follow_each_other_and_are_found_by_themselves(text: str) -> None:
+    tokens = list(occurrences(text))
+    terms = set(analyse(text, "und").terms)
+    for token in tokens:
+        assert token.text in terms or token.text in STOP_WORDS
+    for token, following in itertools.pairwise(tokens):
+        assert token.start <= following.start
+        assert token.end <= following.end
 
 
 @given(st.text(alphabet="aábcdeéおは京東한국 'x-", max_size=60))

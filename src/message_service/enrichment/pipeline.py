@@ -27,7 +27,7 @@ from message_service.enrichment.topics import find_topics
 from message_service.enrichment.urgency import judge_urgency
 from message_service.enrichment.words import Words, analyse
 
-WORDS_VERSION = 2
+WORDS_VERSION = 3
 """Version of tokens, stems and terms; part of `ENRICHMENT_VERSION`."""
 
 LANGUAGE_VERSION = 2

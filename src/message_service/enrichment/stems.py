@@ -9,6 +9,7 @@ from typing import Any
 import Stemmer
 
 from message_service.enrichment.folding import PLAIN_APOSTROPHES, fold
+from message_service.enrichment.hebrew import without_prefixes
 from message_service.enrichment.lemmas import REMEMBERED, lemma, parts
 from message_service.enrichment.stop_words import STOP_WORDS
 
@@ -68,12 +69,15 @@ def base_form(word: str, language: str) -> str:
 def forms(word: str, language: str) -> tuple[str, ...]:
     """Return the forms by which a search finds a word of a text, in addition to the word itself.
 
-    These are its stems, its base form, and the folded and base forms of the parts of a compound.
+    These are its stems, its base form, the folded and base forms of the parts of a compound, and a
+    Hebrew word without its prefixes.
     """
     found = dict.fromkeys((*stems(word, language), base_form(word, language)))
     for part in parts(word, language):
         found[fold(part)] = None
         found[base_form(part.capitalize(), language)] = None
+    if not word.isascii():
+        found.update(dict.fromkeys(without_prefixes(fold(word))))
     return tuple(form for form in found if form)
 
 

@@ -11,15 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from message_service import errors
 from message_service.catalogue.demands import AnyTerm, Demand, EntryField, FieldIs, Not
-from message_service.enrichment.folding import fold
-from message_service.enrichment.stems import base_form, stem
 from message_service.enrichment.stop_words import STOP_WORDS
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import PART, is_unspaced, occurrences
+from message_service.enrichment.tokens import is_unspaced, occurrences, without_format
+from message_service.search.clauses import Clause, ClauseKind, dotted_name, word
 from message_service.search.endings import without_ending
 from message_service.search.filters import FILTER_BY_NAME, FILTERS
 
@@ -33,46 +31,8 @@ MIN_PREFIX = 2
 """Fewest characters before a star; one is enough in Chinese, Japanese and Korean."""
 
 _ITEM = re.compile(r'(?P<minus>-?)(?:(?P<name>[A-Za-z_]+):)?(?:"(?P<quoted>[^"]*)"|(?P<bare>\S+))')
+_DOTTED = re.compile(r"\.[A-Za-z]")
 _QUOTES = str.maketrans("“”„«»", '"""""')
-_LATIN_LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "nl", "id")
-_BY_SCRIPT = (
-    (re.compile(r"[\u0400-\u04ff]"), ("ru", "sr")),
-    (re.compile(r"[\u0600-\u06ff]"), ("ar", "fa")),
-    (re.compile(r"[\u0370-\u03ff]"), ("el",)),
-    (re.compile(r"[\u0900-\u097f]"), ("hi", "ne")),
-    (re.compile(r"[\u0b80-\u0bff]"), ("ta",)),
-    (re.compile(r"[\u0530-\u058f]"), ("hy",)),
-)
-
-
-class ClauseKind(StrEnum):
-    """The kinds of clauses."""
-
-    WORD = "word"
-    PREFIX = "prefix"
-    PHRASE = "phrase"
-    LABEL = "label"
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """One part of a query that must be found, or must be absent.
-
-    Attributes:
-        kind: Word, prefix, phrase, or label (a feature or topic).
-        text: Its folded text, as a hit's normalized text holds it.
-        lookups: Lists of equivalent terms; the entry must have a term of each list.
-        prefix: The beginning of a term, for a clause that is looked up by prefix.
-        stems: Stems that also count as the word.
-        negated: Whether it must be absent.
-    """
-
-    kind: ClauseKind
-    text: str
-    lookups: tuple[tuple[str, ...], ...]
-    prefix: str | None = None
-    stems: frozenset[str] = frozenset()
-    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +105,7 @@ def _checked(text: str) -> str:
             "query", f"has {len(text):,} characters", f"Use at most {MAX_QUERY:,}"
         )
     cleaned = sanitize(text.encode("utf-8", "replace").decode("utf-8")).translate(_QUOTES)
+    cleaned = without_format(cleaned)
     if cleaned.count('"') % 2:
         raise errors.InvalidQuery(
             "query",
@@ -216,53 +177,13 @@ def _words(written: str, language: str | None) -> Iterator[Clause]:
                     f"Give at least {MIN_PREFIX} characters before the star",
                 )
             singles.append(Clause(ClauseKind.PREFIX, token.text, (), prefix=token.text))
+        elif token.start == 1 and _DOTTED.match(written):
+            singles.append(dotted_name(token.text))
         elif token.text not in STOP_WORDS:
-            singles.append(_word(written[token.start : token.end], token.text, language))
+            singles.append(word(written[token.start : token.end], token.text, language))
     yield from singles
     for start, end in runs:
         yield from _phrase(without_ending(written[start:end]))
-
-
-def _word(written: str, folded: str, language: str | None) -> Clause:
-    if "'" in folded:
-        return _contracted(written, folded, language)
-    stems = _stems(written, folded, language)
-    return Clause(
-        ClauseKind.WORD, folded, (tuple(dict.fromkeys((folded, *sorted(stems)))),), stems=stems
-    )
-
-
-def _stems(written: str, folded: str, language: str | None) -> frozenset[str]:
-    """Return the stems of a word in the languages it may be in."""
-    if language is not None:
-        languages: tuple[str, ...] = (language,)
-    elif written.isascii() or "\u00c0" <= max(written) <= "\u024f":
-        languages = _LATIN_LANGUAGES
-    else:
-        languages = next(
-            (several for script, several in _BY_SCRIPT if script.search(written)),
-            (),
-        )
-    found = {stem(form, code) for form in (written, folded) for code in languages}
-    found |= {base_form(form, code) for form in (written, folded) for code in languages}
-    return frozenset(form for form in found if len(form) > 1 or len(folded) == 1)
-
-
-def _contracted(written: str, folded: str, language: str | None) -> Clause:
-    """Return the clause of "l'eau", "dog's" or "don't": as it stands, joined, or its main word."""
-    own = _stems(written, folded, language)
-    stems = {form for form in own if not form.endswith("'")} | {folded.replace("'", "")}
-    content = [
-        part for part in PART.findall(written) if len(part) > 2 and fold(part) not in STOP_WORDS
-    ]
-    for part in content:
-        stems |= {fold(part), *_stems(part, fold(part), language)}
-    return Clause(
-        ClauseKind.WORD,
-        folded,
-        (tuple(dict.fromkeys((folded, *sorted(stems)))),),
-        stems=frozenset(stems),
-    )
 
 
 def _phrase(written: str) -> Iterator[Clause]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import bisect
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
 
-from message_service.enrichment.stems import forms
+from message_service.enrichment.folding import fold
+from message_service.enrichment.name_parts import dotted_names, inner_spans
 from message_service.enrichment.text_statistics import sanitize
-from message_service.enrichment.words import PART, Token, occurrences
+from message_service.enrichment.tokens import Kind, Unit, compatible, folded_unit, units
+from message_service.enrichment.words import add_broken_terms, add_terms, own_terms
 from message_service.search.parsing import Clause, ClauseKind
 
 SNIPPET_LENGTH = 160
@@ -84,81 +86,119 @@ def make_snippet(text: str, clauses: Sequence[Clause], language: str) -> Snippet
 
 
 def _places(text: str, clauses: Sequence[Clause], language: str) -> list[tuple[int, int]]:
-    words = [c for c in clauses if c.kind is ClauseKind.WORD]
+    words = [clause for clause in clauses if clause.kind is ClauseKind.WORD]
+    sought = frozenset(form for clause in words for forms in clause.lookups for form in forms)
     prefixes = tuple(c.text for c in clauses if c.kind is ClauseKind.PREFIX)
     phrases = [c.text.split(" ") for c in clauses if c.kind is ClauseKind.PHRASE]
-    exact = {clause.text for clause in words}
-    wanted = {form for clause in words for form in clause.stems}
-    tokens = list(occurrences(text))
+    asked = _Asked(sought, prefixes, language)
     found: list[tuple[int, int]] = []
-    for token in tokens:
-        if (
-            token.text in exact
-            or token.text in wanted
-            or (prefixes and token.text.startswith(prefixes))
-            or (
-                wanted
-                and not token.piece
-                and not wanted.isdisjoint(forms(text[token.start : token.end], language))
-            )
-        ):
-            end = token.end
-            if token.piece and token.text not in exact:
-                end = token.start + max(len(p) for p in prefixes if token.text.startswith(p))
-            found.append((token.start, end))
-        elif wanted and ("-" in token.text or "'" in token.text) and not token.piece:
-            found.extend(_parts_of(text, token, exact | wanted, language))
+    known = [(unit, folded_unit(unit.text, unit.kind)) for unit in units(text)]
+    known = [(unit, folded) for unit, folded in known if folded]
+    for unit, folded in known:
+        if unit.kind is Kind.RUN:
+            spans = [span for prefix in prefixes for span in _in_run(unit.text, prefix)]
+        else:
+            spans = asked.spans(unit, folded, text)
+        found.extend((unit.starts[start], unit.ends[end - 1]) for start, end in spans)
     for phrase in phrases:
-        found.extend(_phrase_places(text, tokens, phrase))
+        found.extend(_phrase_places(known, phrase))
+    if any(form.startswith(".") for form in sought):
+        same, starts, ends = compatible(text)
+        found.extend(
+            (starts[start], ends[end - 1])
+            for start, end in dotted_names(same)
+            if fold(same[start:end]) in sought
+        )
     return sorted(found)
 
 
-def _parts_of(
-    text: str, token: Token, sought: set[str], language: str
-) -> Iterable[tuple[int, int]]:
-    for part in PART.finditer(text[token.start : token.end]):
-        folded = next(iter(occurrences(part[0])), None)
-        if folded is not None and (
-            folded.text in sought or not sought.isdisjoint(forms(part[0], language))
-        ):
-            yield token.start + part.start(), token.start + part.end()
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the single words of a query look for.
+
+    Attributes:
+        sought: The terms looked up.
+        prefixes: The prefixes looked up.
+        language: Language the text was stemmed in.
+    """
+
+    sought: frozenset[str]
+    prefixes: tuple[str, ...]
+    language: str
+
+    def spans(self, unit: Unit, folded: str, text: str) -> list[tuple[int, int]]:
+        """Return the places in a word or emoji that match: the whole, or its matching parts."""
+        if not self.sought and not self.prefixes:
+            return []
+        written = unit.text
+        whole = [(0, len(written))]
+        if unit.kind is Kind.WORD:
+            if self._match(written, folded):
+                return whole
+            parts = [(a, b) for a, b in inner_spans(written) if self._match(written[a:b])]
+            if parts:
+                return _smallest(parts)
+        terms: dict[str, None] = {}
+        add_terms(terms, written, folded, unit.kind, self.language)
+        add_broken_terms(terms, text[unit.starts[0] : unit.ends[-1]], self.language)
+        return [] if self.sought.isdisjoint(terms) else whole
+
+    def _match(self, written: str, folded: str | None = None) -> bool:
+        folded = fold(written) if folded is None else folded
+        if self.prefixes and folded.startswith(self.prefixes):
+            return True
+        return not self.sought.isdisjoint(own_terms(written, folded, self.language))
+
+
+def _smallest(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans that contain no other span."""
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(spans, key=lambda span: span[1] - span[0]):
+        if not any(start <= a and b <= end for a, b in kept):
+            kept.append((start, end))
+    return kept
+
+
+def _in_run(run: str, wanted: str) -> Iterator[tuple[int, int]]:
+    """Yield the places of a text in an unspaced run."""
+    at = run.find(wanted)
+    while at >= 0:
+        yield at, at + len(wanted)
+        at = run.find(wanted, at + len(wanted))
 
 
 def _phrase_places(
-    text: str, tokens: Sequence[Token], phrase: list[str]
-) -> Iterable[tuple[int, int]]:
-    units = _units(tokens)
-    for place in range(len(units)):
-        start, end = units[place][1], units[place][2]
-        for offset, wanted in enumerate(phrase):
-            if place + offset >= len(units):
-                break
-            unit, unit_start, unit_end, is_run = units[place + offset]
-            if is_run:
-                at = unit.find(wanted)
-                if at < 0:
-                    break
-                first = unit_start + at if unit_end - unit_start == len(unit) else unit_start
-                last = first + len(wanted) if unit_end - unit_start == len(unit) else unit_end
-                start, end = (first if offset == 0 else start), last
-            elif unit == wanted:
-                end = unit_end
+    known: Sequence[tuple[Unit, str]], phrase: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    last = len(phrase) - 1
+    for place in range(len(known) - last):
+        first, final = known[place][0], known[place + last][0]
+        found = [
+            _phrase_part(*known[place + offset], wanted, opens=offset == 0, closes=offset == last)
+            for offset, wanted in enumerate(phrase)
+        ]
+        if all(found):
+            starts, ends = found[0], found[-1]
+            if last:
+                yield first.starts[starts[-1][0]], final.ends[ends[0][1] - 1]
             else:
-                break
-        else:
-            yield start, end
+                yield from ((first.starts[start], first.ends[end - 1]) for start, end in starts)
 
 
-def _units(tokens: Sequence[Token]) -> list[tuple[str, int, int, bool]]:
-    """Return words and whole unspaced runs with their places."""
-    units: list[tuple[str, int, int, bool]] = []
-    for token in tokens:
-        if token.piece and units and units[-1][3] and token.start < units[-1][2]:
-            run, start, end, _ = units[-1]
-            units[-1] = (run + token.text[1:], start, max(end, token.end), True)
-        else:
-            units.append((token.text, token.start, token.end, token.piece))
-    return units
+def _phrase_part(
+    unit: Unit, folded: str, wanted: str, *, opens: bool, closes: bool
+) -> list[tuple[int, int]]:
+    """Return the places of one word of a phrase in a unit.
+
+    Only the first word of a phrase may begin, and only the last may end, inside an unspaced run.
+    """
+    if unit.kind is not Kind.RUN:
+        return [(0, len(unit.text))] if folded == wanted else []
+    return [
+        (start, end)
+        for start, end in _in_run(unit.text, wanted)
+        if (opens or start == 0) and (closes or end == len(unit.text))
+    ]
 
 
 def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
