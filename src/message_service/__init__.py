@@ -22,11 +22,11 @@ from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.loops.control import LoopStatus
 from message_service.messages.branches import BranchInfo
-from message_service.messages.context import ContextWindow
 from message_service.messages.new_message import NewMessage
 from message_service.messages.numbering import Completeness
 from message_service.messages.outcomes import Appended
 from message_service.messages.rows import StoredMessage
+from message_service.messages.window_view import ContextWindow, Omission
 from message_service.paging.page import Page
 from message_service.search.index import IndexStatus
 from message_service.search.indexer import IndexingProgress
@@ -61,6 +61,7 @@ __all__ = [
     "MessageStatus",
     "MessageVersion",
     "NewMessage",
+    "Omission",
     "OtherPart",
     "Page",
     "Part",

@@ -3,7 +3,7 @@
 import pytest
 
 from message_service import MessageService, errors
-from message_service.messages.context import MESSAGE_OVERHEAD
+from message_service.messages.window_view import MESSAGE_OVERHEAD
 
 USER = "user_000000000001"
 COST = 10 + MESSAGE_OVERHEAD

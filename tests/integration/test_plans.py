@@ -11,8 +11,8 @@ from message_service.catalogue.queries.messages import (
     DUPLICATES,
     USER_PAGE,
     USER_TOKENS,
-    WINDOW_TOKENS,
 )
+from message_service.catalogue.queries.prompt_window import WINDOW_TOKENS
 from message_service.catalogue.queries.search import USER_TEXT_SEARCH
 from message_service.database.query import Query
 from message_service.schema.plan_check import check_plan, check_plans

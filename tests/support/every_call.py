@@ -118,7 +118,9 @@ class Target:
             "from_message_id": self.message,
             "full": True,
             "given_by": "me",
+            "include_hidden": True,
             "include_pinned": True,
+            "include_reasoning": True,
             "include_summary": True,
             "language": "en",
             "limit": 2,
@@ -247,7 +249,7 @@ class Target:
         done = await messages.append(self.conversation, "user", f"after {method}")
         assert (await messages.check(self.conversation)).complete
         assert (await messages.get(self.conversation, done.message_id)).text == f"after {method}"
-        every = ["active", "archived", "flagged", "deleted"]
+        every = ["active", "archived", "flagged", "hidden", "deleted"]
         cursor: str | None = None
         while True:
             page = await messages.history(

@@ -61,7 +61,7 @@ def test_what_is_always_written_is_required_and_what_may_be_absent_is_not() -> N
         ),
         ("timestamps.created_at", {"bsonType": "date"}),
         ("role", {"enum": ["user", "assistant", "system", "tool"]}),
-        ("status", {"enum": ["active", "archived", "flagged", "deleted"]}),
+        ("status", {"enum": ["active", "archived", "flagged", "hidden", "deleted"]}),
         ("pinned", {"bsonType": "bool"}),
         ("content.text", {"bsonType": "string", "maxLength": 50_000}),
         (

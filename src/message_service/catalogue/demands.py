@@ -30,6 +30,7 @@ class EntryField(StrEnum):
     CHARACTER = "search_metadata.character_id"
     INTENT = "search_metadata.intent"
     SENTIMENT = "search_metadata.sentiment"
+    STATUS = "search_metadata.status"
 
 
 @dataclass(frozen=True, slots=True)

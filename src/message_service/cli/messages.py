@@ -32,6 +32,7 @@ def append(
     branch: BranchOption = None,
     client_msg_id: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
     parent: Annotated[str | None, typer.Option(help="Message id this one answers.")] = None,
+    hidden: Annotated[bool, typer.Option(help="Leave it out of history and prompts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Append one message."""
@@ -46,6 +47,7 @@ def append(
                 branch=branch,
                 client_msg_id=client_msg_id,
                 parent_message_id=parent,
+                status="hidden" if hidden else "active",
             )
         if as_json:
             print_json(asdict(appended))
@@ -63,6 +65,7 @@ def history(
     backward: Annotated[bool, typer.Option(help="Newest first.")] = False,
     limit: Annotated[int, number(int, 1, MAX_PAGE, "Most messages to show.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Cursor of an earlier page.")] = None,
+    hidden: Annotated[bool, typer.Option(help="Also hidden messages.")] = False,
     around: Annotated[str | None, typer.Option(help="Show what lies around this message.")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Page on to the end.")] = False,
     as_json: JsonOption = False,
@@ -73,12 +76,19 @@ def history(
             "around", "cannot be combined with --backward, --cursor or --all", "Give it alone"
         )
 
+    statuses = ["active", "hidden"] if hidden else ["active"]
+
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
             if around is not None:
                 before = limit // 2
                 page = await tenant.messages.around(
-                    conversation, around, before=before, after=limit - 1 - before, branch=branch
+                    conversation,
+                    around,
+                    before=before,
+                    after=limit - 1 - before,
+                    branch=branch,
+                    statuses=statuses,
                 )
             else:
                 page = await tenant.messages.history(
@@ -87,6 +97,7 @@ def history(
                     direction="backward" if backward else "forward",
                     limit=MAX_PAGE if show_all else limit,
                     cursor=cursor,
+                    statuses=statuses,
                 )
             rows: list[Row] = []
             while True:
@@ -102,6 +113,7 @@ def history(
                     direction="backward" if backward else "forward",
                     limit=MAX_PAGE,
                     cursor=page.next,
+                    statuses=statuses,
                 )
             if as_json:
                 print_json({"messages": rows, "next": page.next})
@@ -116,13 +128,16 @@ def context(
     conversation: Conversation,
     budget: Annotated[int, number(int, 1, MOST, "Token budget.")] = 4_000,
     branch: BranchOption = None,
+    hidden: Annotated[bool, typer.Option(help="Also hidden messages.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the prompt window of a conversation."""
 
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
-            window = await tenant.messages.context(conversation, token_budget=budget, branch=branch)
+            window = await tenant.messages.context(
+                conversation, token_budget=budget, branch=branch, include_hidden=hidden
+            )
         if as_json:
             values: dict[str, Any] = {
                 name: getattr(window, name)

@@ -68,6 +68,7 @@ def query(
     wait: Annotated[
         float, number(float, 0, LONGEST_SECONDS, "Longest wait for that, in seconds.")
     ] = 2.0,
+    hidden: Annotated[bool, typer.Option(help="Also hidden messages.")] = False,
     explain: Annotated[bool, typer.Option(help="Show how each score came about.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,6 +89,7 @@ def query(
                 cursor=cursor,
                 min_sequence=min_sequence,
                 wait=wait,
+                include_hidden=hidden,
             )
 
     page = run_once(run())

@@ -61,11 +61,16 @@ class MessageType(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """The state of a message."""
+    """The state of a message.
+
+    `hidden`, which the design lacks, is for what was said but not meant to be read: system nudges,
+    memories, discarded drafts. History, prompt windows and search leave it out unless asked.
+    """
 
     ACTIVE = "active"
     ARCHIVED = "archived"
     FLAGGED = "flagged"
+    HIDDEN = "hidden"
     DELETED = "deleted"
 
 

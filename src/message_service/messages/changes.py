@@ -1,4 +1,4 @@
-"""Changes to stored messages: edit, delete, undelete, feedback, pin.
+"""Changes to stored messages: edit, delete and undelete, hide and unhide, feedback, pin.
 
 Each is a `GuardedChange`. An edit stores the old text first; if the process dies between the two
 writes, the extra version is one of the present text and is not shown.
@@ -20,7 +20,7 @@ from message_service.catalogue.queries.message_versions import VERSIONS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
-from message_service.documents.message import MessageVersion, UserFeedback
+from message_service.documents.message import MessageStatus, MessageVersion, UserFeedback
 from message_service.documents.parts import Part
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
@@ -30,6 +30,7 @@ from message_service.messages.parts import check_parts, with_text
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 
+_HIDDEN = MessageStatus.HIDDEN
 _THUMBS = {"up": 1.0, "down": 0.0}
 _STARS = {"1": 0.0, "2": 0.25, "3": 0.5, "4": 0.75, "5": 1.0}
 
@@ -136,7 +137,7 @@ class MessageChanges:
     async def delete(
         self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
     ) -> StoredMessage:
-        """Hide a message; it keeps its number and can be undeleted. Idempotent.
+        """Delete a message; it keeps its number and can be undeleted. Idempotent.
 
         Raises:
             NotFound: No such message.
@@ -181,6 +182,57 @@ class MessageChanges:
                 },
                 "$unset": {"previous_status": "", "timestamps.deleted_at": ""},
             }
+
+        return await self._change.make(conversation_id, message_id, expected_revision, decide)
+
+    async def hide(
+        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
+    ) -> StoredMessage:
+        """Take an active message out of history, prompt windows and search. Idempotent.
+
+        Unlike a deleted message it is shown when asked for (`statuses`, `include_hidden`).
+
+        Raises:
+            NotFound: No such message.
+            Conflict: The message is archived, flagged or deleted.
+            VersionConflict: It was changed since `expected_revision`.
+        """
+        return await self._set_status(
+            conversation_id, message_id, expected_revision, MessageStatus.ACTIVE, to=_HIDDEN
+        )
+
+    async def unhide(
+        self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
+    ) -> StoredMessage:
+        """Show a hidden message again. Idempotent.
+
+        Raises:
+            NotFound: No such message.
+            Conflict: The message is archived, flagged or deleted.
+            VersionConflict: It was changed since `expected_revision`.
+        """
+        return await self._set_status(
+            conversation_id, message_id, expected_revision, _HIDDEN, to=MessageStatus.ACTIVE
+        )
+
+    async def _set_status(
+        self,
+        conversation_id: str,
+        message_id: str,
+        expected_revision: int | None,
+        before: MessageStatus,
+        *,
+        to: MessageStatus,
+    ) -> StoredMessage:
+        async def decide(stored: Row) -> Mapping[str, Any] | None:
+            if stored["status"] == to:
+                return None
+            if stored["status"] != before:
+                raise errors.Conflict(
+                    f"message {message_id!r} is {stored['status']}; only {before} messages "
+                    f"can become {to}"
+                )
+            return {"$set": {"status": to.value, "timestamps.last_modified_at": self._clock.now()}}
 
         return await self._change.make(conversation_id, message_id, expected_revision, decide)
 

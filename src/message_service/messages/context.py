@@ -2,7 +2,8 @@
 
 Two reads: first the token counts, newest first, from the index alone (no document is read), then
 exactly the messages of the window. Other processes may write between the two reads; so messages
-newer than the counted ones are not read, and the messages read are fitted to the budget again. The
+newer than the counted ones are not read, and the messages read are fitted to the budget again. A
+tool call and its results stand in the window together or not at all (see `tool_groups`). The
 beginning of the window is chosen so that it rarely moves while the conversation grows (see
 `window_start`): the prompt's prefix stays the same bytes from turn to turn, and a provider's prompt
 cache hits.
@@ -11,68 +12,45 @@ cache hits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from message_service import errors
 from message_service.arguments import check_flag, check_whole_number
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
-from message_service.catalogue.queries.messages import (
+from message_service.catalogue.queries.messages import Segment
+from message_service.catalogue.queries.prompt_window import (
+    MESSAGES_BY_CALL_IDS,
     PINNED,
     WINDOW_MESSAGES,
     WINDOW_TOKENS,
-    Segment,
 )
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
-from message_service.enrichment.text_statistics import TOKENIZER
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages import integrity
 from message_service.messages.history import clip
 from message_service.messages.known_conversations import FULL_SPAN, KnownConversations
-from message_service.messages.rows import StoredMessage
+from message_service.messages.tool_groups import ToolGroups, first_whole, together, tool_groups
 from message_service.messages.window_start import Fitting
-
-MESSAGE_OVERHEAD = 4
-"""Tokens a chat template adds to each message (role and separators), as commonly counted."""
+from message_service.messages.window_view import (
+    MESSAGE_OVERHEAD,
+    ContextWindow,
+    cost_of,
+    shown_window,
+)
 
 MAX_MESSAGES = 5_000
 """Most messages a window may hold."""
 
+_OF_CALLS = 1_000
+"""Most messages looked at for the ids of calls, which some providers repeat all the time."""
+
 _SEGMENTS_AT_ONCE = 32
 _LIKELY_TOKENS = 40
-_ACTIVE = (MessageStatus.ACTIVE.value,)
-
-
-@dataclass(frozen=True, slots=True)
-class ContextWindow:
-    """The messages to send to a model.
-
-    Attributes:
-        messages: Pinned messages that lie before the window, then the window, each in order.
-        summary: Summary of the messages before the window, if one is stored and asked for.
-        pinned: How many of `messages` are pinned messages from before the window.
-        token_count: Tokens of messages and summary, overheads included.
-        tokenizer: The counter the token counts come from; "mixed" when there are several.
-        budget: The budget given.
-        first_sequence: Number of the window's first message; 0 when it is empty.
-        last_sequence: Number of its last.
-        left_out: Whether the branch has older messages outside the window.
-        digest: Digest of the exact contents, to tell one window from another.
-    """
-
-    messages: list[StoredMessage]
-    summary: str | None
-    pinned: int
-    token_count: int
-    tokenizer: str
-    budget: int
-    first_sequence: int
-    last_sequence: int
-    left_out: bool
-    digest: str
+_ACTIVE = MessageStatus.ACTIVE.value
+_HIDDEN = MessageStatus.HIDDEN.value
 
 
 class ContextReader:
@@ -97,6 +75,8 @@ class ContextReader:
         step: int | None = None,
         include_pinned: bool = True,
         include_summary: bool = True,
+        include_hidden: bool = False,
+        include_reasoning: bool = False,
     ) -> ContextWindow:
         """Return the prompt window of a branch.
 
@@ -108,12 +88,16 @@ class ContextReader:
             step: The window begins right after a multiple of this number; larger steps keep the
                 prefix longer and the window shorter. None gives up to an eighth of the messages
                 that fit (in small windows up to eight, but no more than a third), 1 none.
-            include_pinned: Keep pinned messages of the branch that lie before the window.
+            include_pinned: Keep pinned messages of the branch that lie before the window, a call
+                with its results.
             include_summary: Keep the branch's stored summary.
+            include_hidden: Also hidden messages.
+            include_reasoning: Keep the reasoning of messages, for providers that want it back.
 
         Raises:
             NotFound: No such conversation or branch in this tenant.
-            ContextBudgetTooSmall: The newest message, with pins and summary, is over the budget.
+            ContextBudgetTooSmall: The newest message, with the tool call it answers, pins and
+                summary, is over the budget.
             InvalidInput: An argument is out of range.
         """
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
@@ -123,8 +107,12 @@ class ContextReader:
             check_whole_number("step", step, 1, MAX_MESSAGES)
         check_flag("include_pinned", include_pinned)
         check_flag("include_summary", include_summary)
+        check_flag("include_hidden", include_hidden)
+        check_flag("include_reasoning", include_reasoning)
         if branch is not None:
             check_branch("branch", branch)
+        statuses = [_ACTIVE, _HIDDEN] if include_hidden else [_ACTIVE]
+        cost = partial(cost_of, include_reasoning=include_reasoning)
         state, conversation, pins = await asyncio.gather(
             self._known.get(self._scope.tenant_id, conversation_id, branch=branch),
             self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
@@ -134,9 +122,9 @@ class ContextReader:
             raise errors.NotFound("conversation", conversation_id)
         chosen = branch or conversation["active_branch"]
         await self._known.know_branch(state, chosen)
-        segments = state.segments(chosen)
+        line = _Line(conversation_id, state.segments(chosen), statuses)
         summary = _summary(conversation, chosen) if include_summary else None
-        pinned = {row["sequence_number"]: row for row in pins if _on_branch(row, segments)}
+        pinned = await self._with_answers(line, [row for row in pins if line.holds(row)])
         limits = partial(
             Fitting,
             token_budget,
@@ -144,86 +132,155 @@ class ContextReader:
             step=step,
             other=0 if summary is None else summary["token_count"] + MESSAGE_OVERHEAD,
         )
-        counted = limits(pinned={number: _cost(row) for number, row in pinned.items()})
-        async for number, tokens in self._counts(conversation_id, segments, token_budget):
+        counted = limits(pinned={number: cost(row) for number, row in pinned.items()})
+        async for number, tokens in self._counts(line, token_budget):
             if not counted.take(number, tokens + MESSAGE_OVERHEAD):
                 break
         _check_room(counted, token_budget)
         start = counted.start()
-        read = clip(segments, start - 1, counted.newest + 1)
-        rows = await self._rows(conversation_id, read) if start else []
-        # A message edited or undeleted since it was counted may need more room now.
-        fresh = {row["sequence_number"]: _cost(row) for row in rows}
+        rows = await self._rows(line, start, counted.newest) if start else []
+        # A message edited or undeleted since it was counted may need more room now; its reasoning
+        # was not counted.
+        fresh = {row["sequence_number"]: cost(row) for row in rows}
         fitted = limits(
-            pinned={number: max(_cost(row), fresh.get(number, 0)) for number, row in pinned.items()}
+            pinned={number: max(cost(row), fresh.get(number, 0)) for number, row in pinned.items()}
         )
         if not all(fitted.take(number, fresh[number]) for number in reversed(fresh)):
             start = fitted.start()
         _check_room(fitted, token_budget)
-        return _window(
-            [row for row in rows if row["sequence_number"] >= start],
-            [row for number, row in pinned.items() if number < start or not rows],
+        window = [row for row in rows if row["sequence_number"] >= start]
+        before = [row for number, row in pinned.items() if number < start or not rows]
+        full = counted.full or fitted.full
+        groups = tool_groups(window)
+        cut = await self._cut_off(line, before, window, groups) if full else set[int]()
+        separated = window[: first_whole(groups, cut)]
+        if separated and len(separated) == len(window):
+            raise _too_small(token_budget, "the newest message and the tool call it belongs to")
+        return shown_window(
+            before,
+            window[len(separated) :],
+            separated,
             summary,
-            token_budget,
-            left_out=counted.full or fitted.full,
+            budget=token_budget,
+            left_out=full,
+            include_reasoning=include_reasoning,
         )
+
+    async def _with_answers(self, line: _Line, pins: Sequence[Row]) -> dict[int, Row]:
+        """Return pinned messages by number, with the messages their tool calls belong to."""
+        chosen = {row["sequence_number"]: row for row in pins}
+        known = dict(chosen)
+        asked = set[str]()
+        while ids := {*_call_ids(chosen.values())} - asked:
+            asked |= ids
+            known |= {row["sequence_number"]: row for row in await self._of_calls(line, ids)}
+            rows = [known[number] for number in sorted(known)]
+            places = {place for place, row in enumerate(rows) if row["sequence_number"] in chosen}
+            chosen = {
+                rows[place]["sequence_number"]: rows[place]
+                for place in sorted(together(tool_groups(rows), places))
+            }
+        return chosen
+
+    async def _of_calls(self, line: _Line, ids: Collection[str]) -> list[Row]:
+        """Return the messages of the line that make or answer these calls."""
+        rows = await self._scope.find(
+            MESSAGES_BY_CALL_IDS,
+            limit=_OF_CALLS,
+            conversation_id=line.conversation_id,
+            call_ids=sorted(ids),
+        )
+        return [row for row in rows if line.holds(row)]
+
+    async def _cut_off(
+        self, line: _Line, before: Sequence[Row], window: Sequence[Row], groups: ToolGroups
+    ) -> set[int]:
+        """Return the places of results whose calls lie before the window and are not shown."""
+        ids = {call_id for several in groups.without_call.values() for call_id in several}
+        if not ids:
+            return set()
+        known = {row["sequence_number"]: row for row in await self._of_calls(line, ids)}
+        known |= {row["sequence_number"]: row for row in (*before, *window)}
+        rows = [known[number] for number in sorted(known)]
+        pinned = {row["sequence_number"] for row in before}
+        place_of = {window[place]["sequence_number"]: place for place in groups.without_call}
+        return {
+            place_of[rows[result]["sequence_number"]]
+            for call, result in tool_groups(rows).pairs
+            if rows[result]["sequence_number"] in place_of
+            and rows[call]["sequence_number"] < window[0]["sequence_number"]
+            and rows[call]["sequence_number"] not in pinned
+        }
 
     async def _pins(self, conversation_id: str, *, wanted: bool) -> list[Row]:
         if not wanted:
             return []
         return await self._scope.find(PINNED, conversation_id=conversation_id)
 
-    async def _counts(
-        self, conversation_id: str, segments: Sequence[Segment], budget: int
-    ) -> AsyncIterator[tuple[int, int]]:
+    async def _counts(self, line: _Line, budget: int) -> AsyncIterator[tuple[int, int]]:
         """Yield numbers and token counts, newest first, in reads sized by the budget."""
         chunk = min(max(64, budget // _LIKELY_TOKENS), 2_000)
         below = FULL_SPAN
-        while left := clip(segments, 0, below)[:_SEGMENTS_AT_ONCE]:
+        while left := clip(line.segments, 0, below)[:_SEGMENTS_AT_ONCE]:
             rows = await self._scope.find(
                 WINDOW_TOKENS,
                 limit=chunk,
-                conversation_id=conversation_id,
+                conversation_id=line.conversation_id,
                 segments=left,
-                statuses=_ACTIVE,
+                statuses=line.statuses,
             )
             for row in rows:
                 yield row["sequence_number"], row["content"]["token_count"]
             # Fewer rows than the limit: these stretches were read to their beginning.
             below = rows[-1]["sequence_number"] if len(rows) == chunk else left[-1][1] + 1
 
-    async def _rows(self, conversation_id: str, segments: Sequence[Segment]) -> list[Row]:
+    async def _rows(self, line: _Line, first: int, last: int) -> list[Row]:
         rows: list[Row] = []
-        ascending = list(reversed(segments))
+        ascending = list(reversed(clip(line.segments, first - 1, last + 1)))
         for start in range(0, len(ascending), _SEGMENTS_AT_ONCE):
             rows += await self._scope.find(
                 WINDOW_MESSAGES,
-                conversation_id=conversation_id,
+                conversation_id=line.conversation_id,
                 segments=ascending[start : start + _SEGMENTS_AT_ONCE],
-                statuses=_ACTIVE,
+                statuses=line.statuses,
             )
         return rows
 
 
-def _check_room(fitting: Fitting, budget: int) -> None:
-    if fitting.too_small:
-        raise errors.ContextBudgetTooSmall(
-            f"token_budget: {budget} tokens do not hold the newest message"
-            + (
-                f" beside {fitting.reserved} of pinned messages and summary"
-                if fitting.reserved
-                else ""
-            )
-            + ". Raise it, or leave out pins and summary",
-            field="token_budget",
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The messages of a branch that a window may hold."""
+
+    conversation_id: str
+    segments: Sequence[Segment]
+    statuses: Sequence[str]
+
+    def holds(self, row: Row) -> bool:
+        """Whether a message is one of them."""
+        branch = row["relationships"]["conversation_branch"]
+        number = row["sequence_number"]
+        return row["status"] in self.statuses and any(
+            branch == name and above < number <= up_to for name, above, up_to in self.segments
         )
 
 
-def _on_branch(row: Row, segments: Sequence[Segment]) -> bool:
-    branch = row["relationships"]["conversation_branch"]
-    number = row["sequence_number"]
-    return row["status"] in _ACTIVE and any(
-        branch == name and above < number <= up_to for name, above, up_to in segments
+def _call_ids(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        yield from row["content"].get("call_ids") or ()
+
+
+def _check_room(fitting: Fitting, budget: int) -> None:
+    if fitting.too_small:
+        beside = f" beside {fitting.reserved} of pinned messages and summary"
+        raise _too_small(budget, "the newest message" + (beside if fitting.reserved else ""))
+
+
+def _too_small(budget: int, what: str) -> errors.ContextBudgetTooSmall:
+    """Return the error of a budget that does not hold what the window must hold."""
+    return errors.ContextBudgetTooSmall(
+        f"token_budget: {budget} tokens do not hold {what}. Raise it, or leave out pins and "
+        "summary",
+        field="token_budget",
     )
 
 
@@ -232,37 +289,3 @@ def _summary(conversation: Row, branch: str) -> Row | None:
         if summary["branch"] == branch:
             return summary
     return None
-
-
-def _cost(row: Row) -> int:
-    return row["content"]["token_count"] + MESSAGE_OVERHEAD
-
-
-def _window(
-    rows: Sequence[Row],
-    pinned: Sequence[Row],
-    summary: Row | None,
-    budget: int,
-    *,
-    left_out: bool,
-) -> ContextWindow:
-    shown = [*pinned, *rows]
-    tokenizers = {row["content"].get("tokenizer", TOKENIZER) for row in shown} or {TOKENIZER}
-    tokens = sum(_cost(row) for row in shown)
-    if summary is not None:
-        tokens += summary["token_count"] + MESSAGE_OVERHEAD
-    return ContextWindow(
-        messages=[StoredMessage(row) for row in shown],
-        summary=None if summary is None else summary["text"],
-        pinned=len(pinned),
-        token_count=tokens,
-        tokenizer=tokenizers.pop() if len(tokenizers) == 1 else "mixed",
-        budget=budget,
-        first_sequence=rows[0]["sequence_number"] if rows else 0,
-        last_sequence=rows[-1]["sequence_number"] if rows else 0,
-        left_out=left_out,
-        digest=integrity.digest(
-            None if summary is None else summary["text"],
-            *(f"{row['message_id']}:{row['content']['content_hash']}" for row in shown),
-        ),
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 
 from message_service import errors
@@ -19,11 +20,46 @@ from message_service.documents.row import Row
 from message_service.loops.loop import Bell, Loop
 from message_service.loops.runner import LoopRunner
 from message_service.messages.known_conversations import KnownConversation
+from message_service.messages.parts import said
 from message_service.stopping import StopSignal, end_tasks
 
 _LOG = logging.getLogger(__name__)
 _PAUSE = 0.25
 _PREVIEW = 200
+
+
+@dataclass(slots=True)
+class _Newest:
+    """What is to be written of one conversation.
+
+    Attributes:
+        number: The highest number written.
+        shown: The newest written message that lists may show.
+    """
+
+    number: int = 0
+    shown: Row | None = None
+
+    def take_in(self, other: _Newest) -> None:
+        """Add what another note knows."""
+        mine, theirs = self.shown, other.shown
+        if mine is None or (
+            theirs is not None and theirs["sequence_number"] > mine["sequence_number"]
+        ):
+            self.shown = theirs
+        self.number = max(self.number, other.number)
+
+    def fields(self) -> Row:
+        """Return the fields of the conversation."""
+        number: Row = {"last_sequence_number": self.number}
+        if self.shown is None:
+            return number
+        return number | glance(
+            self.shown["message_id"],
+            self.shown["role"],
+            said(self.shown["content"]),
+            self.shown["timestamps"]["created_at"],
+        )
 
 
 class ConversationSummaries(Loop):
@@ -39,7 +75,7 @@ class ConversationSummaries(Loop):
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: dict[tuple[str, str], tuple[KnownConversation, Row]] = {}
+        self._waiting: dict[tuple[str, str], _Newest] = {}
         self._months: dict[tuple[str, str], set[str]] = {}
         self.wake = self._noted = Bell()
         self._runner = LoopRunner(self, None, clock)
@@ -50,9 +86,8 @@ class ConversationSummaries(Loop):
     def note(self, state: KnownConversation, document: Row) -> None:
         """Remember a written message for the next update."""
         key = (state.tenant_id, state.conversation_id)
-        known = self._waiting.get(key)
-        if known is None or known[1]["sequence_number"] < document["sequence_number"]:
-            self._waiting[key] = (state, document)
+        noted = _Newest(document["sequence_number"], document if _has_glance(document) else None)
+        self._waiting.setdefault(key, _Newest()).take_in(noted)
         month = month_of(document["timestamps"]["created_at"])
         if month not in state.months:
             state.months.add(month)
@@ -84,8 +119,8 @@ class ConversationSummaries(Loop):
             try:
                 await self._write_each(waiting, months)
             except BaseException:  # a cancellation too must not lose them
-                # Newer notes win over the ones put back.
-                self._waiting = {**waiting, **self._waiting}
+                for key, newest in waiting.items():
+                    self._waiting.setdefault(key, _Newest()).take_in(newest)
                 for key, values in months.items():
                     self._months.setdefault(key, set()).update(values)
                 raise
@@ -115,7 +150,7 @@ class ConversationSummaries(Loop):
 
     async def _write_each(
         self,
-        waiting: dict[tuple[str, str], tuple[KnownConversation, Row]],
+        waiting: dict[tuple[str, str], _Newest],
         months: dict[tuple[str, str], set[str]],
     ) -> None:
         """Write all updates in one round trip; if the server refuses, write them one by one."""
@@ -135,18 +170,17 @@ class ConversationSummaries(Loop):
 
     async def _write(
         self,
-        waiting: dict[tuple[str, str], tuple[KnownConversation, Row]],
+        waiting: dict[tuple[str, str], _Newest],
         months: dict[tuple[str, str], set[str]],
     ) -> None:
         now = self._clock.now()
         moves: list[TargetedUpdate] = []
-        for (tenant_id, conversation_id), (_, document) in waiting.items():
-            number = document["sequence_number"]
+        for (tenant_id, conversation_id), newest in waiting.items():
             moves.append(
                 TargetedUpdate(
                     tenant_id,
-                    {"conversation_id": conversation_id, "number": number},
-                    {"$set": {**_shown(document), "updated_at": now}},
+                    {"conversation_id": conversation_id, "number": newest.number},
+                    {"$set": {**newest.fields(), "updated_at": now}},
                 )
             )
         await self._store.update_each(CONVERSATION_BEHIND, moves)
@@ -175,14 +209,6 @@ def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:
     }
 
 
-def _shown(document: Row) -> Row:
-    """Return the fields a conversation shows of its newest message."""
-    number: Row = {"last_sequence_number": document["sequence_number"]}
-    if document["message_type"] == "tombstone":
-        return number
-    return number | glance(
-        document["message_id"],
-        document["role"],
-        document["content"]["text"],
-        document["timestamps"]["created_at"],
-    )
+def _has_glance(document: Row) -> bool:
+    """Whether a message is shown in lists as the last message."""
+    return document["message_type"] != "tombstone" and document["status"] != "hidden"

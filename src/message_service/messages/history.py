@@ -198,6 +198,7 @@ class HistoryReader:
         limit: int = 50,
         cursor: str | None = None,
         since: datetime | None = None,
+        include_hidden: bool = False,
     ) -> Page[StoredMessage]:
         """Return a user's messages over all conversations, newest first, deleted ones left out.
 
@@ -206,6 +207,7 @@ class HistoryReader:
             limit: Most messages, 1 to 1,000.
             cursor: From an earlier page of the same listing.
             since: Only messages said at or after this moment.
+            include_hidden: Also hidden messages.
 
         Raises:
             InvalidCursor: The cursor was altered or is another listing's.
@@ -213,12 +215,14 @@ class HistoryReader:
         """
         check_id(IdKind.USER, "user_id", user_id)
         check_limit(limit)
+        check_flag("include_hidden", include_hidden)
         oldest = None if since is None else check_datetime("since", since)
         listing = self._signer.of(
             "by_user",
             self._scope.tenant_id,
             user_id,
             None if oldest is None else oldest.isoformat(),
+            *(["hidden"] if include_hidden else ()),
         )
         before: tuple[datetime, object] | None = None
         if cursor is not None:
@@ -226,7 +230,12 @@ class HistoryReader:
             if milliseconds is not None:
                 before = (from_epoch_milliseconds(milliseconds), object_id(tie))
         rows = await self._scope.find(
-            USER_PAGE, limit=limit + 1, user_id=user_id, before=before, since=oldest
+            USER_PAGE,
+            limit=limit + 1,
+            user_id=user_id,
+            before=before,
+            since=oldest,
+            left_out=["deleted"] if include_hidden else ["deleted", "hidden"],
         )
         items = [StoredMessage(row) for row in rows[:limit]]
         if items:

@@ -30,8 +30,10 @@ class Messages:
         context: The prompt window of a branch; see `ContextReader.window`.
         edit: Replace a text, keeping the old one; see `MessageChanges.edit`.
         versions: What a message said before; see `MessageChanges.versions`.
-        delete: Hide a message; see `MessageChanges.delete`.
-        undelete: Show it again; see `MessageChanges.undelete`.
+        delete: Delete a message; see `MessageChanges.delete`.
+        undelete: Restore it; see `MessageChanges.undelete`.
+        hide: Take a message out of history and prompts; see `MessageChanges.hide`.
+        unhide: Show it again; see `MessageChanges.unhide`.
         feedback: Record what the reader thought; see `MessageChanges.feedback`.
         pin: Pin or unpin a message; see `MessageChanges.pin`.
         branch: Start a branch after a message; see `Branches.create`.
@@ -58,6 +60,8 @@ class Messages:
         self.versions = changes.versions
         self.delete = changes.delete
         self.undelete = changes.undelete
+        self.hide = changes.hide
+        self.unhide = changes.unhide
         self.feedback = changes.feedback
         self.pin = changes.pin
         branches = Branches(runtime, scope)

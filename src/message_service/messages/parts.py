@@ -165,14 +165,20 @@ def reasoning_tokens(stored: Sequence[Row]) -> int:
     )
 
 
-def without_reasoning(content: Row) -> Row:
-    """Return the content of a message as it is sent to a model: without its reasoning."""
+def without_parts(content: Row, is_left_out: Callable[[Row], bool]) -> Row | None:
+    """Return the content of a message without some of its parts; None when nothing is left.
+
+    Token counts stay: what is left out of a prompt is not counted (reasoning), or rare.
+    """
     stored: Sequence[Row] = content.get("parts") or ()
-    kept = [part for part in stored if part["type"] != "reasoning"]
-    if len(kept) == len(stored):
-        return content
+    kept = [
+        part for part, row in zip(read_parts(content), stored, strict=True) if not is_left_out(row)
+    ]
+    if not kept:
+        return None
+    text, parts = assemble("", kept)
     rest = {name: value for name, value in content.items() if name != "parts"}
-    return {**rest, "parts": kept} if [part["type"] for part in kept] != ["text"] else rest
+    return {**rest, "text": text} | ({} if parts is None else {"parts": parts})
 
 
 def canonical(stored: Sequence[Row] | None) -> bytes:
@@ -180,6 +186,12 @@ def canonical(stored: Sequence[Row] | None) -> bytes:
     if not stored:
         return b""
     return json.dumps(stored, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def said(content: Mapping[str, Any]) -> str:
+    """Return what stands for a message in one line: its text, or the names of what it holds."""
+    text: str = content["text"]
+    return text or ", ".join(names(content.get("parts") or ()))
 
 
 def names(stored: Sequence[Row]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from message_service import errors
 from message_service.catalogue.demands import AnyTerm, Demand, EntryField, FieldIs, Said
-from message_service.documents.message import MessageType, Role
+from message_service.documents.message import MessageStatus, MessageType, Role
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
 
@@ -106,6 +106,18 @@ def _one_of(name: str, field: EntryField, allowed: type[StrEnum]) -> Callable[[s
         return FieldIs(field, value.lower())
 
     return demand
+
+
+def _status(value: str) -> Demand:
+    # Deleted messages are not indexed.
+    known = [status.value for status in MessageStatus if status is not MessageStatus.DELETED]
+    if value.lower() not in known:
+        raise _invalid("status", f"is not one of them: {value[:40]!r}", f"Use {', '.join(known)}")
+    return FieldIs(EntryField.STATUS, value.lower())
+
+
+HIDDEN_ONLY = _status(MessageStatus.HIDDEN)
+"""The demand that a message is hidden."""
 
 
 def _check_label(name: str, value: str) -> str:
@@ -202,6 +214,7 @@ FILTERS: tuple[QueryFilter, ...] = (
         "char_01J...",
         _identifier("character", IdKind.CHARACTER, EntryField.CHARACTER),
     ),
+    QueryFilter("status", "state of the message", "hidden", _status),
     QueryFilter("has", "has this: " + ", ".join(f.name for f in FEATURES), "link", _has),
     QueryFilter("topic", "about this topic", "travel", _topic),
     QueryFilter("intent", "what it wants", "question", _label("intent", EntryField.INTENT)),

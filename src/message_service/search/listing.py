@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from message_service.catalogue.demands import Demand, NotExpired, Said, SearchableSince
+from message_service.catalogue.demands import (
+    Demand,
+    Not,
+    NotExpired,
+    Said,
+    SearchableSince,
+)
 from message_service.clock import Clock, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.encoding import object_id
 from message_service.database.scope import Scope
@@ -22,6 +28,7 @@ from message_service.documents.row import Row
 from message_service.search import candidates, ranking, shown
 from message_service.search.candidates import Candidates, Lookup, Where
 from message_service.search.entry_ids import first_id
+from message_service.search.filters import HIDDEN_ONLY
 from message_service.search.parsing import ParsedQuery
 from message_service.search.ranking import Scored
 from message_service.search.results import Count, Hit, Matched
@@ -127,16 +134,25 @@ class Listing:
         parsed: The query.
         where: The scope of the search.
         limit: Most hits of a page.
+        hidden: Whether hidden messages are found.
     """
 
     def __init__(
-        self, scope: Scope, clock: Clock, parsed: ParsedQuery, where: Where, limit: int
+        self,
+        scope: Scope,
+        clock: Clock,
+        parsed: ParsedQuery,
+        where: Where,
+        limit: int,
+        *,
+        hidden: bool,
     ) -> None:
         self._scope = scope
         self._clock = clock
         self._parsed = parsed
         self._where = where
         self._limit = limit
+        self._hidden = hidden
 
     async def page(self, place: Place) -> Listed:
         """Return the page that begins at a place."""
@@ -210,6 +226,8 @@ class Listing:
             *candidates.excluding(self._parsed),
             NotExpired(self._clock.now()),
         ]
+        if not self._hidden:
+            demands.append(Not(HIDDEN_ONLY))
         if place.after is not None or place.below is not None:
             demands.append(SearchableSince(place.as_of))
         return demands
@@ -229,7 +247,7 @@ class Listing:
             for scored in part:
                 last = _order(scored)
                 message = messages.get(scored.entry["message_id"])
-                if message is not None and shown.is_shown(message, now):
+                if message is not None and shown.is_shown(message, now, hidden=self._hidden):
                     hit = shown.make_hit(self._parsed, scored, message, place.matched)
                     if hit is not None:
                         hits.append(hit)

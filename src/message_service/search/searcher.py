@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from message_service import errors
-from message_service.arguments import check_number, check_text_argument, check_whole_number
+from message_service.arguments import (
+    check_flag,
+    check_number,
+    check_text_argument,
+    check_whole_number,
+)
 from message_service.catalogue.queries.search import USER_TEXT_SEARCH
 from message_service.clock import check_datetime
 from message_service.database.scope import Scope
@@ -16,6 +21,7 @@ from message_service.messages.runtime import Runtime
 from message_service.paging.page import check_limit
 from message_service.search import freshness, shown
 from message_service.search.candidates import Where
+from message_service.search.filters import HIDDEN_ONLY
 from message_service.search.listing import Listed, Listing, Place
 from message_service.search.parsing import MAX_QUERY, ParsedQuery, parse_query
 from message_service.search.results import Count, Freshness, Matched, SearchPage
@@ -53,6 +59,7 @@ class Search:
         cursor: str | None = None,
         min_sequence: int | None = None,
         wait: float = 2.0,
+        include_hidden: bool = False,
     ) -> SearchPage:
         """Return the messages that match a query, best first.
 
@@ -71,6 +78,7 @@ class Search:
             min_sequence: Wait until the conversation is searchable up to this number (to find
                 what was just appended).
             wait: Longest wait for `min_sequence`, in seconds, up to a day.
+            include_hidden: Also hidden messages; `status:hidden` in the query finds only those.
 
         Raises:
             InvalidQuery: The query cannot be understood, or no scope was named.
@@ -83,10 +91,13 @@ class Search:
         where = _where(parsed, user_id, conversation_id, whole_tenant=whole_tenant)
         check_limit(limit, highest=MAX_HITS)
         check_number("wait", wait, 0, MAX_WAIT)
+        check_flag("include_hidden", include_hidden)
         if min_sequence is not None:
             check_whole_number("min_sequence", min_sequence, 0, 2**63 - 1)
+        hidden = include_hidden or HIDDEN_ONLY in parsed.demands
         cursors = self._signer.of(
-            self._scope.tenant_id, "search", query, sorted(where.within.items()), limit
+            *(self._scope.tenant_id, "search", query, sorted(where.within.items()), limit),
+            *((include_hidden,) if include_hidden else ()),  # older cursors stay valid
         )
         place = (
             Place(self._clock.now())
@@ -96,7 +107,7 @@ class Search:
         reached = await self._freshness(where, min_sequence, wait)
         if not parsed.clauses:
             return _nothing(parsed, reached)
-        listing = Listing(self._scope, self._clock, parsed, where, limit)
+        listing = Listing(self._scope, self._clock, parsed, where, limit, hidden=hidden)
         listed = await listing.page(place)
         if not (listed.hits or listed.follows or cursor) and len(parsed.clauses) > 1:
             place = Place(place.as_of, matched="some")

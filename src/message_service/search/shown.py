@@ -40,9 +40,9 @@ async def read_messages(scope: Scope, entries: Sequence[Row]) -> dict[str, Row]:
     }
 
 
-def is_shown(message: Row, now: datetime) -> bool:
-    """Whether a message may be shown: neither deleted nor expired."""
-    if message["status"] == "deleted":
+def is_shown(message: Row, now: datetime, *, hidden: bool = False) -> bool:
+    """Whether a message may be shown: neither deleted nor expired, nor hidden unless asked for."""
+    if message["status"] == "deleted" or (message["status"] == "hidden" and not hidden):
         return False
     delete_at: datetime | None = message.get("delete_at")
     return delete_at is None or delete_at > now

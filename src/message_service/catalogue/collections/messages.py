@@ -154,6 +154,13 @@ MESSAGES = Collection(
             added=True,
         ),
         Index(
+            "idx_tool_calls",
+            (("conversation_id", 1), ("tenant_id", 1), ("content.call_ids", 1)),
+            "the messages that make or answer a tool call",
+            partial={"content.call_ids": {"$exists": True}},
+            added=True,
+        ),
+        Index(
             "idx_pinned",
             (("conversation_id", 1), ("tenant_id", 1), ("sequence_number", 1)),
             "pinned messages",

@@ -51,10 +51,6 @@ def _by_client_ids(conversation_id: str, client_msg_ids: Sequence[str]) -> Filte
     return {"conversation_id": conversation_id, "client_metadata.client_msg_id": wanted}
 
 
-def _pinned(conversation_id: str) -> Filter:
-    return {"conversation_id": conversation_id, "pinned": True}
-
-
 def _user_tokens(user_id: str, since: datetime, until: datetime) -> Filter:
     return {
         "user_id": user_id,
@@ -75,7 +71,7 @@ def _one_or_many(values: Sequence[str]) -> Any:
     return values[0] if len(values) == 1 else {"$in": list(values)}
 
 
-def _branch_page(
+def branch_page(
     conversation_id: str, segments: Sequence[Segment], statuses: Sequence[str]
 ) -> Filter:
     """Return one range per stretch of the branch, each a bounded walk of idx_branch_history."""
@@ -94,7 +90,7 @@ def _branch_page(
     return {"conversation_id": conversation_id, "$or": ranges}
 
 
-_BRANCH_EXAMPLE = {
+BRANCH_EXAMPLE = {
     "conversation_id": CONVERSATION,
     "segments": [("main", 0, 100)],
     "statuses": ["active"],
@@ -106,8 +102,8 @@ BRANCH_FORWARD = Query(
     collection="messages",
     purpose="Messages of a conversation (the design's most frequent), oldest first",
     index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
+    build=branch_page,
+    example=BRANCH_EXAMPLE,
     sort=(("sequence_number", 1),),
     projection=PAGE_FIELDS,
     examined_slack=1,
@@ -119,42 +115,11 @@ BRANCH_BACKWARD = Query(
     collection="messages",
     purpose="Messages of a conversation, newest first",
     index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
+    build=branch_page,
+    example=BRANCH_EXAMPLE,
     sort=(("sequence_number", -1),),
     projection=PAGE_FIELDS,
     examined_slack=1,
-)
-
-
-WINDOW_TOKENS = Query(
-    name="messages.window_tokens",
-    collection="messages",
-    purpose="Token counts of a branch, newest first, from the index alone",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", -1),),
-    projection={"_id": 0, "sequence_number": 1, "content.token_count": 1},
-    examined_ratio=0,
-)
-
-
-WINDOW_MESSAGES = Query(
-    name="messages.window",
-    collection="messages",
-    purpose="The messages of a prompt window, oldest first",
-    index="idx_branch_history",
-    build=_branch_page,
-    example=_BRANCH_EXAMPLE,
-    sort=(("sequence_number", 1),),
-    projection={
-        **PAGE_FIELDS,
-        "content.token_count": 1,
-        "content.reasoning_token_count": 1,
-        "content.tokenizer": 1,
-        "content.content_hash": 1,
-    },
 )
 
 
@@ -309,19 +274,13 @@ MESSAGES_BY_CLIENT_IDS = Query(
 )
 
 
-PINNED = Query(
-    name="messages.pinned",
-    collection="messages",
-    purpose="The pinned messages of a conversation",
-    index="idx_pinned",
-    build=_pinned,
-    example={"conversation_id": CONVERSATION},
-    sort=(("sequence_number", 1),),
-)
-
-
-def _user_page(user_id: str, before: tuple[datetime, Any] | None, since: datetime | None) -> Filter:
-    chosen: Filter = {"user_id": user_id, "status": {"$ne": "deleted"}}
+def _user_page(
+    user_id: str,
+    before: tuple[datetime, Any] | None,
+    since: datetime | None,
+    left_out: Sequence[str],
+) -> Filter:
+    chosen: Filter = {"user_id": user_id, "status": {"$nin": list(left_out)}}
     if since is not None:
         chosen["timestamps.created_at"] = {"$gte": since}
     if before is not None:
@@ -340,7 +299,7 @@ USER_PAGE = Query(
     purpose="Temporal paging of a user's messages over all conversations, newest first",
     index="idx_user_chronological",
     build=_user_page,
-    example={"user_id": USER, "before": None, "since": None},
+    example={"user_id": USER, "before": None, "since": None, "left_out": ["deleted"]},
     sort=(("timestamps.created_at", -1), ("_id", -1)),
     projection={**PAGE_FIELDS, "_id": 1},
     examined_ratio=1.2,
