@@ -8,8 +8,8 @@ import time
 import psutil
 
 from benchmarks.harness import Figure, fresh_service
-from message_service.interchange.formats import FORMATS
 from message_service.interchange.importer import Importer
+from message_service.interchange.known_formats import FORMATS
 from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 

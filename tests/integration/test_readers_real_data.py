@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from message_service import ids
-from message_service.interchange.formats import FORMATS
+from message_service.interchange.known_formats import FORMATS
 from message_service.interchange.records import MAIN_BRANCH, ImportedConversation
 
 READERS = {known.name: known for known in FORMATS}

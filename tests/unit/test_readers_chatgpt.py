@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange.chatgpt import read
+from message_service.interchange.formats.chatgpt import read
 from message_service.interchange.records import ImportedConversation
 
 Node = dict[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange.chitchat import read
+from message_service.interchange.formats.chitchat import read
 
 
 def said(text: Any, sender: str = "ann", timestamp: Any = "2018-05-02T19:38:15Z") -> Any:

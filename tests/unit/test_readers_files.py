@@ -15,7 +15,7 @@ import pytest
 
 from message_service import errors
 from message_service.interchange import json_reading, sources
-from message_service.interchange.chatgpt import read as read_chatgpt
+from message_service.interchange.formats.chatgpt import read as read_chatgpt
 
 
 def failure(items: Iterator[Any]) -> tuple[list[Any], errors.InvalidImport]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from message_service import errors
-from message_service.interchange.formats import FORMATS, Format, guess
+from message_service.interchange.format import Format
+from message_service.interchange.known_formats import FORMATS, guess, read_as
 
 SAMPLES = {
     "chatgpt": '\n[{"title": "T", "mapping": {}}]',
@@ -37,7 +38,7 @@ def test_a_file_of_another_format_is_named(tmp_path: Path, known: Format, other:
     assert guessed.name == other
     if other != known.name:
         with pytest.raises(errors.InvalidImport) as failed:
-            list(known.read([path]))
+            list(read_as(known, [path]))
         assert failed.value.fix == f"It looks like {guessed.title}: import it as {other!r}"
         assert path.name in failed.value.problem
 

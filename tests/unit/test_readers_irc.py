@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from message_service import errors
-from message_service.interchange.irc import read
+from message_service.interchange.formats.irc import read
 from message_service.interchange.records import ImportedConversation
 
 NAME = "2012-03-24.train-c"

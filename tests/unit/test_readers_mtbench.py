@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange.mtbench import read
+from message_service.interchange.formats.mtbench import read
 
 QUESTION = {"question_id": 81, "category": "writing", "turns": ["q one", "q two"]}
 
@@ -143,7 +143,7 @@ def test_variants_of_a_question_set_do_not_meet(tmp_path: Path) -> None:
 def test_many_answers_go_to_disk_and_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("message_service.interchange.mtbench._MEMORY_BYTES", 100)
+    monkeypatch.setattr("message_service.interchange.formats.mtbench._MEMORY_BYTES", 100)
     numbers = range(200)
     root = folder(
         tmp_path,

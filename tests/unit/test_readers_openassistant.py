@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange.openassistant import read
+from message_service.interchange.formats.openassistant import read
 
 
 def message(own: str, *replies: Any, role: str = "assistant", **more: Any) -> dict[str, Any]:

@@ -16,7 +16,22 @@ MAIN_BRANCH = "main"
 
 RoleName = Literal["user", "assistant", "system", "tool"]
 MessageTypeName = Literal["standard", "template", "system", "error"]
-StatusName = Literal["active", "archived", "flagged", "deleted"]
+StatusName = Literal["active", "archived", "flagged", "hidden", "deleted"]
+
+
+@dataclass(slots=True, frozen=True)
+class ImportedFeedback:
+    """A reader's opinion of a message.
+
+    Attributes:
+        rating: `up`, `down`, or `1` to `5`.
+        comment: In the reader's words.
+        tags: Short labels.
+    """
+
+    rating: str
+    comment: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,13 +41,17 @@ class ImportedMessage:
     Attributes:
         external_id: The source's id, or an id made from the position; the same on every reading.
         role: The role of the author.
-        text: Never empty; otherwise as in the source.
+        text: As in the source; empty only when there are parts, which then hold the texts.
+        parts: All parts in order, for a message that is more than a text; values as in
+            `documents.parts`, texts of any length.
         sender: The source's id of the author, if known.
         created_at: Aware UTC, whole milliseconds; None when the source has no date.
         parent: Id of the stored parent message in a tree; None in a plain list.
         branch: The branch on which it is stored: the first branch that contains it.
         message_type: The kind of message.
-        status: The state of the message; `deleted` means that the source marks it as deleted.
+        status: The state of the message; `deleted` means that the source marks it as deleted,
+            `hidden` that the source did not show it.
+        feedback: The reader's opinion, if the source has one.
         llm_provider: The provider of the model.
         llm_model: The model that wrote it.
         custom: Further facts; keys fit custom metadata (see `safe_name`).
@@ -43,6 +62,7 @@ class ImportedMessage:
     external_id: str
     role: RoleName
     text: str
+    parts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     sender: str | None = None
     created_at: datetime | None = None
     parent: str | None = None
@@ -54,6 +74,7 @@ class ImportedMessage:
     custom: dict[str, Any] = field(default_factory=dict[str, Any])
     reply_to: str | None = None
     line_name: str | None = None
+    feedback: ImportedFeedback | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -103,6 +124,8 @@ class ImportedConversation:
         branches: The branches other than `main`, each after its parent.
         active_branch: The branch that is shown.
         skipped: The items that are not stored.
+        records: How many of the source's records the conversation stands for, when that is known
+            from the source itself; None when it is the number of messages and skipped items.
         custom: Further facts; keys as in `ImportedMessage.custom`.
         unreadable: Whether this represents a record that could not be read.
     """
@@ -119,6 +142,7 @@ class ImportedConversation:
     skipped: list[SkippedItem] = field(default_factory=list[SkippedItem])
     custom: dict[str, Any] = field(default_factory=dict[str, Any])
     unreadable: bool = False
+    records: int | None = None
 
 
 def safe_name(name: str) -> str:

@@ -10,8 +10,8 @@ from message_service.arguments import check_instance, check_sequence, check_text
 from message_service.database.scope import Scope
 from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl
-from message_service.interchange.formats import FORMATS
 from message_service.interchange.importer import Importer
+from message_service.interchange.known_formats import FORMATS, read_as
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
 from message_service.messages.runtime import Runtime
@@ -76,7 +76,7 @@ class Transfer:
             return
         for known in FORMATS:
             if known.name == name:
-                async for count in self.importer.run(name, known.read(paths), report, asked):
+                async for count in self.importer.run(name, read_as(known, paths), report, asked):
                     yield count
                 return
         raise errors.InvalidInput(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from message_service.interchange import moments, sources, trees
+from message_service.interchange.format import Format
 from message_service.interchange.json_reading import (
     array_items,
     as_list,
@@ -28,6 +29,7 @@ from message_service.interchange.records import (
 PROVIDER = "openai"
 
 _ROLES: dict[str, RoleName] = {role: role for role in get_args(RoleName)}
+_FILES = ("conversations*.json",)
 _TEXT_FIELDS = ("text", "content", "result", "model_set_context", "summary", "snippet")
 """The text fields of content types that have neither `parts` nor `thoughts`."""
 
@@ -41,7 +43,7 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     Raises:
         InvalidImport: A file is missing, damaged, or not a ChatGPT export.
     """
-    for path in sources.expand(paths, "conversations*.json"):
+    for path in sources.expand(paths, *_FILES):
         refusal = sources.broken(
             path,
             "is not a ChatGPT export: item 1 of its list has no 'mapping', nor do the next items",
@@ -208,3 +210,12 @@ def _message_type(role: RoleName, content_type: str) -> MessageTypeName:
     if content_type == "system_error":
         return "error"
     return "system" if role == "system" else "standard"
+
+
+CHATGPT = Format(
+    name="chatgpt",
+    title="ChatGPT data export",
+    reader=read,
+    sign=lambda seen: seen.opening == "[" and seen.has("mapping"),
+    files=_FILES,
+)

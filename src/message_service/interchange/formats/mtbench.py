@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from message_service import errors
 from message_service.interchange import moments, sources, trees
+from message_service.interchange.format import Format
 from message_service.interchange.json_reading import as_list, as_object, as_text, json_lines
 from message_service.interchange.records import (
     ImportedConversation,
@@ -241,3 +242,12 @@ class _Tree:
 
 def _digest(text: object) -> str:
     return hashlib.sha256(str(text).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+MTBENCH = Format(
+    name="mtbench",
+    title="MT-Bench questions and answers",
+    reader=read,
+    sign=lambda seen: seen.start.lstrip().startswith(b'{"question_id"'),
+    files=("question.jsonl", "model_answer/*.jsonl"),
+)

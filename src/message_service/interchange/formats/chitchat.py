@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from message_service import errors
 from message_service.interchange import moments, sources
+from message_service.interchange.format import Format
 from message_service.interchange.json_reading import (
     as_list,
     as_number,
@@ -29,6 +31,9 @@ from message_service.interchange.records import (
 INSTALLED = Path("package")
 """The path that means the data of the installed package `chitchat-dataset`."""
 
+_FILES = ("dataset*.json",)
+_SIGN = re.compile(rb'^\s*\{\s*"[^"]+":\s*\{.*"messages":\s*\[\s*\[', re.S)
+
 
 def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
     """Yield the conversations; one conversation is in memory at a time.
@@ -42,7 +47,7 @@ def read(paths: Sequence[Path] = ()) -> Iterator[ImportedConversation]:
             installed.
     """
     named = [_installed() if path == INSTALLED and not path.exists() else path for path in paths]
-    for path in sources.expand(named or [_installed()], "dataset*.json"):
+    for path in sources.expand(named or [_installed()], *_FILES):
         refusal = sources.broken(
             path,
             "is not a Chit-Chat dataset: its first values hold no turns of messages",
@@ -116,3 +121,12 @@ def _conversation(identifier: str, record: dict[str, Any]) -> ImportedConversati
                 )
             )
     return conversation
+
+
+CHITCHAT = Format(
+    name="chitchat",
+    title="Chit-Chat dataset",
+    reader=read,
+    sign=lambda seen: _SIGN.search(seen.start) is not None,
+    files=_FILES,
+)

@@ -13,12 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from message_service.interchange import sources
+from message_service.interchange.format import Format
 from message_service.interchange.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,
 )
 
+_FILES = ("*.raw.txt", "*/*.raw.txt")
+_SIGN = re.compile(rb"^(\[\d\d:\d\d\] |=== )")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SPOKEN = re.compile(r"\[(\d\d):(\d\d)\] (?:<([^>]*)> ?| \* (\S+) ?)(.*)", re.DOTALL)
 _CHANNEL_NOTICE = re.compile(r"\[\d\d:\d\d\] -")
@@ -39,7 +42,7 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     Raises:
         InvalidImport: A file is missing, damaged, or not an IRC log, or its name has no date.
     """
-    for path in sources.expand(paths, "*.raw.txt", "*/*.raw.txt"):
+    for path in sources.expand(paths, *_FILES):
         yield _Log(path).conversation()
 
 
@@ -163,3 +166,12 @@ class _Log:
                 self._by_line[later].custom["also_answers"] = [self._id(line) for line in others]
         if lost:
             self._result.custom["links_from_skipped_lines"] = lost
+
+
+IRC = Format(
+    name="irc",
+    title="IRC log with reply links",
+    reader=read,
+    sign=lambda seen: _SIGN.search(seen.start) is not None,
+    files=_FILES,
+)

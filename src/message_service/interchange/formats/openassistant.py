@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from message_service.interchange import moments, sources, trees
+from message_service.interchange.format import Format
 from message_service.interchange.json_reading import (
     as_list,
     as_number,
@@ -35,7 +36,7 @@ _ROLES: dict[str, RoleName] = {
     "assistant": "assistant",
     "system": "system",
 }
-_PATTERNS = ("*tree*.jsonl", "*.jsonl")
+_FILES = ("*tree*.jsonl", "*.jsonl")
 """A folder may have the same trees in both shapes; then only the tree files are read."""
 
 
@@ -48,7 +49,7 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     Raises:
         InvalidImport: A file is missing, damaged, or of another format.
     """
-    for path in sources.expand(paths, *_PATTERNS):
+    for path in sources.expand(paths, *_FILES):
         refusal = sources.broken(
             path,
             "is not a file of Open Assistant trees: line 1 holds no message with 'replies', nor do "
@@ -164,3 +165,12 @@ def _counts(value: object) -> dict[str, int | float]:
 def _labels(value: object) -> dict[str, dict[str, int | float]]:
     labels = {safe_name(name): _counts(label) for name, label in (as_object(value) or {}).items()}
     return {name: label for name, label in labels.items() if label}
+
+
+OPENASSISTANT = Format(
+    name="openassistant",
+    title="Open Assistant message trees",
+    reader=read,
+    sign=lambda seen: seen.opening == "{" and seen.has("replies"),
+    files=_FILES,
+)

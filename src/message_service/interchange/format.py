@@ -1,0 +1,46 @@
+"""What an import format is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from message_service.interchange.fitting import fitted
+from message_service.interchange.glimpse import Glimpse
+from message_service.interchange.records import ImportedConversation
+
+Reader = Callable[[Sequence[Path]], Iterator[ImportedConversation]]
+"""Yields the conversations of files; each reader documents the paths it accepts."""
+
+Sign = Callable[[Glimpse], bool]
+"""Whether a file that begins like this has the format, and no other."""
+
+
+@dataclass(slots=True, frozen=True)
+class Format:
+    """One import format.
+
+    Attributes:
+        name: The name on the command line.
+        title: The name for people.
+        reader: The function that reads the format.
+        sign: The function that recognises it.
+        files: Patterns of the names of files that are taken from a folder or an archive; the first
+            one that matches any file is used.
+    """
+
+    name: str
+    title: str
+    reader: Reader
+    sign: Sign
+    files: tuple[str, ...]
+
+    def read(self, paths: Sequence[Path]) -> Iterator[ImportedConversation]:
+        """Yield the conversations of files, made storable except for their texts (see `fitted`).
+
+        Raises:
+            InvalidImport: As the reader.
+        """
+        for conversation in self.reader(paths):
+            yield fitted(conversation)

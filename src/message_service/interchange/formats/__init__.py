@@ -1,0 +1,1 @@
+"""The formats that can be imported: one file each, found by `known_formats`."""

@@ -1,0 +1,41 @@
+"""The import formats, found in the package `formats`, and the recognition of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from message_service import errors
+from message_service.catalogue.discovery import declared_in
+from message_service.interchange import formats
+from message_service.interchange.format import Format
+from message_service.interchange.glimpse import glimpse_of
+from message_service.interchange.records import ImportedConversation
+
+FORMATS: tuple[Format, ...] = declared_in(formats, Format)
+"""Every import format except our own, by name."""
+
+
+def guess(path: Path) -> Format | None:
+    """Return the format that a file seems to have; None when it is unknown or cannot be read."""
+    seen = glimpse_of(path)
+    if seen is None:
+        return None
+    return next((known for known in FORMATS if known.sign(seen)), None)
+
+
+def read_as(known: Format, paths: Sequence[Path]) -> Iterator[ImportedConversation]:
+    """Yield the conversations of files that are said to have a format.
+
+    Raises:
+        InvalidImport: As the reader; when the file has another format, `fix` names that format.
+    """
+    try:
+        yield from known.read(paths)
+    except errors.InvalidImport as error:
+        path: str | None = error.details.get("path")
+        other = guess(Path(path)) if path is not None else None
+        if other is None or other is known:
+            raise
+        fix = f"It looks like {other.title}: import it as {other.name!r}"
+        raise errors.InvalidImport(error.field, error.problem, fix, path=path) from error
