@@ -22,6 +22,7 @@ from message_service.interchange.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.loops.control import LoopStatus
 from message_service.messages.branches import BranchInfo
+from message_service.messages.continuations import joined
 from message_service.messages.new_message import NewMessage
 from message_service.messages.numbering import Completeness
 from message_service.messages.outcomes import Appended
@@ -78,4 +79,5 @@ __all__ = [
     "ToolResult",
     "ToolStatus",
     "Transaction",
+    "joined",
 ]

@@ -62,8 +62,8 @@ async def test_the_window_says_what_it_left_out(service: MessageService, convers
     window = await service.messages.context(conversation, token_budget=30, step=1)
     assert [message.sequence_number for message in window.messages] == [4]
     assert [(left.sequence_number, left.reason, left.call_ids) for left in window.omissions] == [
-        (2, "call_before_window", ("a",)),
-        (3, "call_before_window", ("b",)),
+        (2, "belongs_before_window", ("a",)),
+        (3, "belongs_before_window", ("b",)),
     ]
     assert window.left_out
 

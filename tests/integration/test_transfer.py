@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service import MessageService, Tenant, errors
+from message_service import MessageService, Tenant, errors, joined
+from message_service.ids import IdKind, derived_id
 from message_service.interchange.report import ConversationReport, ImportReport
 from support.chat_exports import Chat, write
 
@@ -142,23 +143,34 @@ async def test_unknown_formats(service: MessageService) -> None:
     assert "chitchat" in caught.value.fix
 
 
-async def test_too_long_texts_are_reported_as_lost(
-    service: MessageService, chitchat_file: Path
+@pytest.mark.parametrize(
+    "long",
+    ["x" * 50_001, "word " * 40_000, "語" * 120_000, "🦊" * 50_000, "line\n" * 10_001],
+    ids=["one over", "words", "ideographs", "emoji", "lines"],
+)
+async def test_too_long_texts_are_stored_in_pieces_that_read_back_as_one(
+    service: MessageService, chitchat_file: Path, long: str
 ) -> None:
     data = json.loads(json.dumps(CHITCHAT))
-    data["one"]["messages"][0][1]["text"] = "x" * 50_001
+    data["one"]["messages"][0][1]["text"] = long
     chitchat_file.write_text(json.dumps(data))
-    seen: list[ConversationReport] = []
-    report = ImportReport(sink=seen.append)
     tenant = service.tenant("default")
-    async for _ in tenant.transfer.import_files("chitchat", [chitchat_file], report):
-        pass
-    assert dict(report.failed) == {"text_too_long": 1}
-    assert not report.complete
-    assert {one.external_id: dict(one.failed) for one in seen} == {
-        "one": {"text_too_long": 1},
-        "two": {},
-    }
+    for stored in (True, False):
+        seen: list[ConversationReport] = []
+        report = ImportReport(sink=seen.append)
+        async for _ in tenant.transfer.import_files("chitchat", [chitchat_file], report):
+            pass
+        assert report.complete
+        assert report.split == stored
+        assert report.records == report.stored + report.unchanged
+    conversation = derived_id(IdKind.CONVERSATION, "chitchat", "one")
+    pieces = (await tenant.messages.history(conversation, limit=100)).items
+    assert all(len(piece.text.encode()) <= 160_000 for piece in pieces)
+    told = [text["text"] for turn in data["one"]["messages"] for text in turn]
+    assert [message.text for message in joined(pieces)][:2] == told[:2]
+    assert len(pieces) > len(told)
+    window = await tenant.messages.context(conversation, token_budget=1_000, step=1)
+    assert all(message.continues_message_id is None for message in window.messages)
 
 
 async def _rich(tenant: Tenant) -> str:

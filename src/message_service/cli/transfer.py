@@ -118,14 +118,22 @@ def check_complete(report: ImportReport) -> None:
 
 def print_report(report: ImportReport) -> None:
     """Print the counts of an import."""
+    parts = (
+        (report.stored, "stored"),
+        (report.unchanged, "here already"),
+        (report.updated, "updated"),
+        (report.skipped.total(), "left out"),
+        (report.failed.total(), "NOT STORED"),
+    )
     console.print(
-        f"{report.conversations:,} conversations ({report.new:,} new): "
-        f"{report.stored:,} messages stored, {report.unchanged:,} here already"
-        + (f", {report.updated:,} updated" if report.updated else ""),
+        f"{report.conversations:,} conversations ({report.new:,} new), {report.records:,} records: "
+        + ", ".join(f"{count:,} {what}" for count, what in parts if count or what == "stored"),
         markup=False,
     )
     if report.repaired:
         console.print(f"{report.repaired:,} texts repaired (lone surrogates)", markup=False)
+    if report.split:
+        console.print(f"{report.split:,} texts stored in pieces (too long for one)", markup=False)
     for reason, count in sorted(report.skipped.items()):
         console.print(f"  left out on purpose: {count:,} x {reason}", markup=False)
     for reason, count in sorted(report.failed.items()):

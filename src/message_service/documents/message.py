@@ -247,12 +247,17 @@ class CustomMetadata(OpenEmbedded):
 
 
 class Relationships(Embedded):
-    """Links to other messages of the conversation, and the branch of the message."""
+    """Links to other messages of the conversation, and the branch of the message.
+
+    `continues_message_id` names the message that this one is a further piece of (see
+    `messages.continuations`).
+    """
 
     parent_message_id: MessageId | None = None
     reply_to_message_id: MessageId | None = None
     related_message_ids: Annotated[list[MessageId], Field(max_length=1_000)] | None = None
     thread_id: Name | None = None
+    continues_message_id: MessageId | None = None
     conversation_branch: BranchName = "main"
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, Strict, StringConstraints
 
-from message_service.documents.fields import MAX_TEXT_CODE_POINTS, Count, Digest, Embedded, Name
+from message_service.documents.fields import Count, Digest, Embedded, Name, Text
 
 MAX_PARTS = 1_000
 """Most parts of a message."""
@@ -45,7 +45,6 @@ CallId = Annotated[str, StringConstraints(min_length=1, max_length=256), Strict(
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=256), Strict()]
 _Long = Annotated[str, StringConstraints(max_length=_LONG), Strict()]
 _Json = Annotated[str, StringConstraints(max_length=_LONG), Strict(), BeforeValidator(_json_text)]
-_OwnText = Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS), Strict()]
 _Address = Annotated[str, StringConstraints(max_length=4_096), Strict()]
 
 
@@ -74,7 +73,7 @@ class TextPart(Embedded):
     """
 
     type: Literal["text"] = "text"
-    text: _OwnText | None = None
+    text: Text | None = None
 
 
 class ToolCall(Embedded):
@@ -107,7 +106,7 @@ class ToolResult(Embedded):
     call_id: CallId
     status: ToolStatus = ToolStatus.OK
     name: Name | None = None
-    text: _OwnText | None = None
+    text: Text | None = None
 
 
 class Reasoning(Embedded):
@@ -157,7 +156,7 @@ class Refusal(Embedded):
     """
 
     type: Literal["refusal"] = "refusal"
-    text: _OwnText | None = None
+    text: Text | None = None
 
 
 class Citation(Embedded):
@@ -174,7 +173,7 @@ class Citation(Embedded):
     type: Literal["citation"] = "citation"
     title: Annotated[str, StringConstraints(max_length=4_096), Strict()] | None = None
     url: _Address | None = None
-    quote: _OwnText | None = None
+    quote: Text | None = None
     start: Count | None = None
     end: Count | None = None
 
@@ -210,6 +209,9 @@ Part = Annotated[
 
 SpeakingPart = TextPart | Refusal | ToolResult
 """A part whose text is in `content.text`."""
+
+SPEAKING = frozenset({"text", "refusal", "tool_result"})
+"""The types of these parts."""
 
 
 def speaking(parts: Iterable[Part]) -> list[SpeakingPart]:

@@ -19,7 +19,7 @@ from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.row import Row
 from message_service.interchange.chunks import chunks
-from message_service.interchange.intake import Intake
+from message_service.interchange.intake import Intake, preview
 from message_service.interchange.marking import mark_of, marked, new_conversation, title_of
 from message_service.interchange.merger import Merger
 from message_service.interchange.records import ImportedConversation
@@ -104,7 +104,8 @@ class Importer:
         for intake in chunk:
             mark = marked(known.get(intake.conversation_id))
             if mark.get("completed") and mark["fingerprint"] == intake.fingerprint:
-                intake.report.unchanged = mark["message_count"]
+                intake.report.unchanged = len(intake.source.messages)
+                intake.report.skipped.update(item.reason for item in intake.source.skipped)
             else:
                 todo.append(intake)
         new = [intake for intake in todo if intake.conversation_id not in known]
@@ -121,6 +122,8 @@ class Importer:
                 for intake in todo
             )
         )
+        for intake in todo:
+            intake.close_account()
         # A complete conversation includes its summary for lists, so the summaries are written
         # before the conversation is marked as complete.
         await self._summaries.flush()
@@ -204,9 +207,11 @@ class Importer:
         changes: list[tuple[Row, Row]] = []
         for intake in done:
             values: Row = {"import_source": mark_of(intake, completed=not intake.report.failed)}
-            if intake.shown is not None and not intake.report.failed["idempotency_conflict"]:
-                last = intake.values[intake.shown]
-                values |= glance(intake.shown, last["role"], last["text"], last["created_at"])
+            last = intake.last_shown
+            if last is not None and not intake.report.failed["idempotency_conflict"]:
+                values |= glance(
+                    last["message_id"], last["role"], preview(last), last["created_at"]
+                )
             changes.append(
                 (
                     {"conversation_id": intake.conversation_id},

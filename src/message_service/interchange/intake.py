@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from message_service import errors
 from message_service.clock import month_of
+from message_service.documents.fields import MAX_NAME
 from message_service.documents.row import Row
 from message_service.ids import IdKind, derived_id
+from message_service.interchange.dating import dates_of
 from message_service.interchange.merging import Node
-from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.records import (
+    ImportedConversation,
+    ImportedFeedback,
+    ImportedMessage,
+)
 from message_service.interchange.report import ConversationReport
-from message_service.messages.content import check_text
+from message_service.interchange.splitting import pieces_of
+from message_service.messages.feedback import satisfaction
+from message_service.messages.parts import assemble, check_parts, said
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,6 +42,10 @@ class Intake:
         deleted: Ids of the messages that the source marks as deleted.
         shown: The last message of the line that the source shows.
         months: The months of the messages (`202501`).
+        stored: The messages of the source that this import stored, by the id of their first piece.
+        found: Those that were stored already, likewise.
+        failed: Those that could not be stored, likewise.
+        first_piece: The first piece of a message of the source, by the ids of its further pieces.
     """
 
     format: str
@@ -47,6 +58,10 @@ class Intake:
     deleted: list[str] = field(default_factory=list[str])
     shown: str | None = None
     months: set[str] = field(default_factory=set[str])
+    stored: set[str] = field(default_factory=set[str])
+    found: set[str] = field(default_factory=set[str])
+    failed: set[str] = field(default_factory=set[str])
+    first_piece: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def as_of(self) -> datetime:
@@ -67,31 +82,61 @@ class Intake:
     def prepare(self, now: datetime) -> None:
         """Prepare the values of every message, and count the messages that cannot be stored."""
         self.report.skipped.update(item.reason for item in self.source.skipped)
-        ids: dict[str, str | None] = {}
+        begins: dict[str, str] = {}
+        ends: dict[str, str | None] = {}
         parents = {message.external_id: message.parent for message in self.source.messages}
         plain = not self.source.branches and not any(parents.values())
-        last_date = self.source.created_at or now
+        dates = dates_of(self.source, now)
         before: str | None = None
         for message in self.source.messages:
-            ids[message.external_id] = None
-            last_date = message.created_at or last_date
-            values = self._values(message, last_date)
-            if values is None:
-                continue
-            parent = _stored_ancestor(message.parent, ids, parents)
-            values["parent_message_id"] = parent
-            values["reply_to_message_id"] = ids.get(message.reply_to or "")
-            message_id: str = values["message_id"]
-            ids[message.external_id] = message_id
-            self.values[message_id] = values
-            self.months.add(month_of(last_date))
-            follows = before if plain else parent
-            self.nodes.append(Node(message_id, follows, message.branch, message.line_name))
-            before = message_id
-            if message.status == "deleted":
-                self.deleted.append(message_id)
-            if message.branch == self.source.active_branch:
-                self.shown = message_id
+            ends[message.external_id] = None
+            date = dates[message.external_id]
+            pieces = self._pieces(message, date)
+            parent = _stored_ancestor(message.parent, ends, parents)
+            for number, values in enumerate(pieces):
+                message_id: str = values["message_id"]
+                if number:
+                    values["continues_message_id"] = before
+                    self.first_piece[message_id] = begins[message.external_id]
+                    parent = before
+                else:
+                    values["reply_to_message_id"] = begins.get(message.reply_to or "")
+                    begins[message.external_id] = message_id
+                values["parent_message_id"] = parent
+                ends[message.external_id] = message_id
+                self.values[message_id] = values
+                follows = before if plain else parent
+                name = None if number else message.line_name
+                self.nodes.append(Node(message_id, follows, message.branch, name))
+                before = message_id
+                if message.status == "deleted":
+                    self.deleted.append(message_id)
+                if message.branch == self.source.active_branch:
+                    self.shown = message_id
+            if pieces:
+                self.months.add(month_of(date))
+
+    def records(self, message_ids: Iterable[str]) -> set[str]:
+        """Return messages of the source, each by the id of its first piece."""
+        return {self.first_piece.get(message_id, message_id) for message_id in message_ids}
+
+    @property
+    def last_shown(self) -> Row | None:
+        """The values of the last message on the shown line that is not hidden."""
+        follows = {node.message_id: node.follows for node in self.nodes}
+        at = self.shown
+        while at is not None and self.values[at]["status"] == "hidden":
+            at = follows[at]
+        return None if at is None else self.values[at]
+
+    def close_account(self) -> None:
+        """Count what the source has and the report does not account for."""
+        source = self.source
+        expected = source.records
+        if expected is None:
+            expected = len(source.messages) + len(source.skipped)
+        if expected > self.report.records:
+            self.report.failed["not_accounted_for"] += expected - self.report.records
 
     def drop(self, refused: Set[str]) -> None:
         """Leave out refused messages; their successors then follow the messages before them."""
@@ -117,18 +162,40 @@ class Intake:
         }
         for values in self.values.values():
             values["parent_message_id"] = kept(values["parent_message_id"], parents)
-            if values["reply_to_message_id"] in refused:
-                values["reply_to_message_id"] = None
+            for name in ("reply_to_message_id", "continues_message_id"):
+                if values.get(name) in refused:
+                    values[name] = None
         self.deleted = [message_id for message_id in self.deleted if message_id not in refused]
         self.shown = kept(self.shown, follows)
 
-    def _values(self, message: ImportedMessage, created_at: datetime) -> Row | None:
-        text, repaired = storable(message.text)
-        problem = _problem(text)
-        if problem is not None:
-            self.report.failed[problem] += 1
-            return None
+    def _pieces(self, message: ImportedMessage, created_at: datetime) -> list[Row]:
+        """Return the values of the messages that store a message of the source; mostly one."""
+        text, parts, repaired = _repaired(message)
+        if not text and not parts:
+            self.report.failed["empty_text"] += 1
+            return []
         self.report.repaired += repaired
+        pieces = pieces_of(text, parts)
+        self.report.split += len(pieces) > 1
+        common = self._common(message, created_at, repaired=repaired)
+        return [
+            {
+                **common,
+                "text": piece.text,
+                **({"parts": piece.parts} if piece.parts else {}),
+                "message_id": derived_id(
+                    IdKind.MESSAGE,
+                    self.format,
+                    self.source.external_id,
+                    _piece_name(message.external_id, number),
+                ),
+                "client_msg_id": _key(_piece_name(message.external_id, number)),
+            }
+            for number, piece in enumerate(pieces, start=1)
+        ]
+
+    def _common(self, message: ImportedMessage, created_at: datetime, *, repaired: bool) -> Row:
+        """Return the values that all pieces of a message have."""
         custom: Row = dict(message.custom)
         if repaired:
             custom["text_repaired"] = True
@@ -136,16 +203,14 @@ class Intake:
             custom["created_at_inferred"] = True
         values: Row = {
             "role": message.role,
-            "text": text,
-            "message_id": derived_id(
-                IdKind.MESSAGE, self.format, self.source.external_id, message.external_id
-            ),
-            "client_msg_id": _key(message.external_id),
             "user_id": user(self.format, message.sender or self.source.sender),
             "message_type": message.message_type,
             "status": "active" if message.status == "deleted" else message.status,
             "created_at": created_at,
         }
+        if message.feedback is not None:
+            values["quality_metadata"] = {"user_feedback": _feedback(message.feedback)}
+            custom["user_satisfaction"] = satisfaction(message.feedback.rating)
         if custom:
             values["custom_metadata"] = custom
         if message.llm_model is not None or message.llm_provider is not None:
@@ -154,6 +219,13 @@ class Intake:
                 "model": message.llm_model,
             }
         return values
+
+
+def preview(values: Row) -> str:
+    """Return what a list shows of a message that is imported."""
+    parts = values.get("parts")
+    text, stored = assemble(values["text"], None if parts is None else check_parts("parts", parts))
+    return said({"text": text, "parts": stored})
 
 
 def intake(name: str, source: ImportedConversation) -> Intake:
@@ -176,7 +248,9 @@ def intake(name: str, source: ImportedConversation) -> Intake:
             message.created_at,
             message.llm_model,
             sorted(message.custom.items()),
+            message.feedback,
             message.text,
+            *message.parts,
         )
     return Intake(
         format=name,
@@ -214,13 +288,34 @@ def _stored_ancestor(
     return None
 
 
-def _problem(text: str) -> str | None:
-    """Return the reason why a text cannot be stored, or None."""
-    try:
-        check_text("text", text)
-    except errors.InvalidInput as error:
-        return error.code if isinstance(error, errors.TextTooLong) else "empty_text"
-    return None
+def _repaired(message: ImportedMessage) -> tuple[str, list[Row], bool]:
+    """Return the text and parts of a message without lone surrogates, and whether it had any."""
+    text, repaired = storable(message.text)
+    parts: list[Row] = []
+    for part in message.parts:
+        kept: Row = {}
+        for name, value in part.items():
+            if isinstance(value, str):
+                kept[name], changed = storable(value)
+                repaired = repaired or changed
+            else:
+                kept[name] = value
+        parts.append(kept)
+    return text, parts, repaired
+
+
+def _feedback(given: ImportedFeedback) -> Row:
+    found: Row = {"rating": given.rating}
+    if given.comment:
+        found["comment"] = storable(given.comment)[0][:10_000]
+    if given.tags:
+        found["tags"] = [storable(tag)[0][:MAX_NAME] for tag in given.tags]
+    return found
+
+
+def _piece_name(external_id: str, number: int) -> str:
+    """Return the name of a piece of a message; no source has this sign in its ids."""
+    return external_id if number == 1 else f"{external_id}\u241f{number}"
 
 
 def _key(external_id: str) -> str:

@@ -16,7 +16,8 @@ def new_conversation(tenant_id: str, intake: Intake, now: datetime) -> Conversat
     """Return the document of a conversation that is about to be imported."""
     source = intake.source
     began = source.created_at or next(
-        (m.created_at for m in source.messages if m.created_at is not None), now
+        (m.created_at for m in source.messages if m.created_at is not None),
+        source.updated_at or now,
     )
     return checked(
         Conversation,

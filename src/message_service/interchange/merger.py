@@ -47,7 +47,6 @@ class Merger:
         """
         intake.prepare(self._clock.now())
         layout, stored = (Layout(), {}) if fresh else await self._read(intake.conversation_id)
-        there = set(layout.branch_of)
         attempts = 0
         while True:
             apart = attempts > _PATIENCE
@@ -61,14 +60,14 @@ class Merger:
             layout, _ = await self._read(intake.conversation_id)
             attempts += 1
         age = intake.age(marked) if marked else 0
-        await self._revisions.apply(intake, stored, age)
+        changed = await self._revisions.apply(intake, stored, age)
         for message_id in intake.deleted:
             if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
                 await self._messages.delete(intake.conversation_id, message_id)
-        intake.report.unchanged += sum(node.message_id in there for node in intake.nodes)
-        intake.report.unchanged -= (
-            intake.report.updated + intake.report.failed["idempotency_conflict"]
-        )
+        known = {node.message_id for node in intake.nodes} & layout.branch_of.keys()
+        intake.found |= intake.records(known)
+        intake.report.stored = len(intake.stored - intake.failed)
+        intake.report.unchanged = len(intake.found - intake.stored - intake.failed - changed)
         return None if decided.shown is None else names.get(decided.shown, decided.shown)
 
     async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
@@ -133,19 +132,22 @@ class Merger:
             where, _, rest = error.field.partition(".")
             if where != "messages":
                 raise
+            refused = {part[int(rest.partition(".")[0])]}
             intake.report.failed[error.code] += 1
-            intake.drop({part[int(rest.partition(".")[0])]})
+            intake.failed |= intake.records(refused)
+            intake.drop(refused)
             return False
         in_place = True
         refused: set[str] = set()
         for message_id, outcome in zip(part, outcomes, strict=True):
+            [record] = intake.records([message_id])
             if isinstance(outcome, Appended):
-                intake.report.stored += not outcome.duplicate
-                intake.report.unchanged += outcome.duplicate
+                (intake.found if outcome.duplicate else intake.stored).add(record)
             elif isinstance(outcome, errors.VersionConflict):
                 in_place = False
             else:
                 intake.report.failed[outcome.code] += 1
+                intake.failed.add(record)
                 refused.add(message_id)
         if refused:
             intake.drop(refused)

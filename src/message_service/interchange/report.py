@@ -19,6 +19,7 @@ class ConversationReport:
         unchanged: Messages that were already stored with the same content.
         updated: Messages that were already stored and were updated from a newer source.
         repaired: Messages whose text was changed to be storable (lone surrogates).
+        split: Messages that were stored in several pieces, because they are too long for one.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
     """
@@ -29,18 +30,27 @@ class ConversationReport:
     unchanged: int = 0
     updated: int = 0
     repaired: int = 0
+    split: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def records(self) -> int:
+        """Records of the source that this report accounts for."""
+        kept = self.stored + self.unchanged + self.updated
+        return kept + self.skipped.total() + self.failed.total()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
+            "records": self.records,
             "external_id": self.external_id,
             "conversation_id": self.conversation_id,
             "stored": self.stored,
             "unchanged": self.unchanged,
             "updated": self.updated,
             "repaired": self.repaired,
+            "split": self.split,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
         }
@@ -51,12 +61,15 @@ class ImportReport:
     """The totals of an import; each finished conversation is passed to `sink` and not kept.
 
     Attributes:
+        records: Records of the source: the sum of `stored`, `unchanged`, `updated`, `skipped` and
+            `failed`.
         conversations: Conversations read.
         new: Conversations that were not stored before.
         stored: Messages written by this import.
         unchanged: Messages that were already stored with the same content.
         updated: Messages that were already stored and were updated from a newer source.
         repaired: Messages whose text was changed to be storable.
+        split: Messages that were stored in several pieces, because they are too long for one.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
         error: The error that ended the import before the end of its files; None without an error.
@@ -70,8 +83,10 @@ class ImportReport:
     unchanged: int = 0
     updated: int = 0
     repaired: int = 0
+    split: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
+    records: int = 0
     error: str | None = None
     stopped: bool = False
 
@@ -87,6 +102,8 @@ class ImportReport:
         self.unchanged += conversation.unchanged
         self.updated += conversation.updated
         self.repaired += conversation.repaired
+        self.split += conversation.split
+        self.records += conversation.records
         self.skipped.update(conversation.skipped)
         self.failed.update(conversation.failed)
         if self.sink is not None:
@@ -96,12 +113,14 @@ class ImportReport:
         """Return plain JSON values."""
         return {
             "complete": self.complete,
+            "records": self.records,
             "conversations": self.conversations,
             "new": self.new,
             "stored": self.stored,
             "unchanged": self.unchanged,
             "updated": self.updated,
             "repaired": self.repaired,
+            "split": self.split,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
             "error": self.error,

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from message_service.documents.message import CustomMetadata
+from message_service.documents.message import CustomMetadata, MessageStatus
 from message_service.documents.row import Row
 from message_service.interchange.intake import Intake
 from message_service.messages import integrity
 from message_service.messages.content import hash_of
 from message_service.messages.new_message import check_new_message
 from message_service.messages.parts import assemble, check_parts
-from message_service.messages.repeats import request_fingerprint
-from message_service.messages.takeover import Takeover
+from message_service.messages.repeats import named_fields, request_fingerprint
+from message_service.messages.takeover import SourceChange, Takeover
+
+_HIDDEN = MessageStatus.HIDDEN.value
+_SHOWN_OR_HIDDEN = (MessageStatus.ACTIVE.value, _HIDDEN)
 
 
 class Revisions:
     """Compares the messages of an import with the stored messages.
 
-    A text that was edited in this service stays, unless the source changed its own text; then the
-    previous text is kept as a version. Where it is unknown which of two texts is newer, nothing is
-    overwritten and the difference is reported.
+    What was changed in this service (text, parts, hidden or not, feedback) stays, unless the source
+    changed the same; then the previous text is kept as a version. Where it is unknown which of two
+    texts is newer, nothing is overwritten and the difference is reported.
 
     Args:
         changes: Writes the changes to the tenant's messages.
@@ -29,50 +33,77 @@ class Revisions:
     def __init__(self, changes: Takeover) -> None:
         self._changes = changes
 
-    async def apply(self, intake: Intake, stored: Mapping[str, Row], age: int) -> None:
+    async def apply(self, intake: Intake, stored: Mapping[str, Row], age: int) -> set[str]:
         """Change the stored messages that differ from the import.
 
         Args:
             intake: The intake of the conversation.
             stored: The stored messages by id, as read by `CONVERSATION_LAYOUT`.
             age: See `Intake.age`.
+
+        Returns:
+            The messages of the source that the report counts as updated or failed, each by the id
+            of its first piece.
         """
+        if age < 0:
+            return set()
+        updated: list[str] = []
+        unclear: list[str] = []
         for node in intake.nodes:
             row = stored.get(node.message_id)
-            if row is None or age < 0:
+            if row is None:
                 continue
-            values = intake.values[node.message_id]
-            text: str | None = values["text"]
-            fingerprint = None
-            content_hash = _content_hash(values)
-            if row["content"]["content_hash"] == content_hash:
-                text = None
-            else:
-                fingerprint = request_fingerprint(
-                    check_new_message(values),
-                    content_hash,
-                    row["user_id"],
-                    row.get("character_id"),
-                )
-                client: Row = row.get("client_metadata") or {}
-                if fingerprint == client.get("content_fingerprint"):
-                    text = fingerprint = None  # the text was edited in this service
-                elif age == 0:
-                    intake.report.failed["idempotency_conflict"] += 1
-                    continue
-            custom, gone = _difference(values.get("custom_metadata") or {}, row)
-            if text is None and not custom and not gone:
+            change = _change(intake.values[node.message_id], row)
+            if change is None:
                 continue
-            await self._changes.take_over(
-                intake.conversation_id,
-                node.message_id,
-                text=text,
-                parts=values.get("parts"),
-                fingerprint=fingerprint,
-                custom_metadata=custom,
-                removed=gone,
-            )
-            intake.report.updated += 1
+            if age == 0 and change.says_otherwise:
+                unclear.append(node.message_id)
+                continue
+            await self._changes.take_over(intake.conversation_id, node.message_id, change)
+            updated.append(node.message_id)
+        in_doubt = intake.records(unclear)
+        changed = intake.records(updated) - in_doubt
+        if in_doubt:
+            intake.report.failed["idempotency_conflict"] += len(in_doubt)
+        intake.report.updated += len(changed)
+        return changed | in_doubt
+
+
+def _change(values: Row, row: Row) -> SourceChange | None:
+    """Return what the source says otherwise than the stored message; None when nothing."""
+    content_hash = _content_hash(values)
+    custom, gone = _difference(values.get("custom_metadata") or {}, row)
+    client: Row = row.get("client_metadata") or {}
+    told: Row = client.get("request_fields") or {}
+    content_differs = row["content"]["content_hash"] != content_hash
+    status_differs = row["status"] in _SHOWN_OR_HIDDEN and (row["status"] == _HIDDEN) != (
+        values["status"] == _HIDDEN
+    )
+    feedback_told = "quality_metadata" in values or "quality_metadata" in told
+    change: Row = {}
+    if content_differs or status_differs or feedback_told:
+        message = check_new_message(values)
+        fingerprint = request_fingerprint(
+            message, content_hash, row["user_id"], row.get("character_id")
+        )
+        # The same request as before: what differs was changed in this service.
+        if (content_differs or status_differs) and fingerprint != client.get("content_fingerprint"):
+            change["fingerprint"] = fingerprint
+            if content_differs:
+                change |= {"text": values["text"], "parts": values.get("parts")}
+            if status_differs:
+                change["status"] = values["status"]
+        quality: Row = values.get("quality_metadata") or {}
+        now_told = named_fields(message).get("quality_metadata")
+        if now_told != told.get("quality_metadata"):
+            change |= {
+                "feedback": quality.get("user_feedback"),
+                "feedback_told": now_told,
+                "takes_feedback": True,
+            }
+    if not change and not custom and not gone:
+        return None
+    return SourceChange(**change, custom_metadata=custom, removed=gone)
 
 
 def _content_hash(values: Row) -> str:
@@ -86,7 +117,9 @@ def _content_hash(values: Row) -> str:
 def _difference(given: Row, row: Row) -> tuple[Row, list[str]]:
     """Return the custom fields that are new or changed, and those the source no longer has."""
     there: Row = row.get("custom_metadata") or {}
-    changed = {name: value for name, value in given.items() if there.get(name) != value}
+    own: Mapping[str, Any] = CustomMetadata.model_fields
     # The declared fields belong to the enrichers and the user; all others came from the source.
-    gone = [name for name in there if name not in given and name not in CustomMetadata.model_fields]
-    return changed, gone
+    changed = {
+        name: value for name, value in given.items() if there.get(name) != value and name not in own
+    }
+    return changed, [name for name in there if name not in given and name not in own]

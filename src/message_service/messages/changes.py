@@ -25,14 +25,13 @@ from message_service.documents.parts import Part
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
+from message_service.messages.feedback import satisfaction
 from message_service.messages.guarded_change import GuardedChange
 from message_service.messages.parts import check_parts, with_text
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 
 _HIDDEN = MessageStatus.HIDDEN
-_THUMBS = {"up": 1.0, "down": 0.0}
-_STARS = {"1": 0.0, "2": 0.25, "3": 0.5, "4": 0.75, "5": 1.0}
 
 
 class MessageChanges:
@@ -265,8 +264,8 @@ class MessageChanges:
         given_rating: object = rating
         is_star = isinstance(given_rating, int) and given_rating in range(1, 6)
         chosen = str(int(rating)) if is_star and given_rating is not True else rating
-        satisfaction = {**_THUMBS, **_STARS}.get(chosen) if isinstance(chosen, str) else None
-        if satisfaction is None:
+        satisfied = satisfaction(chosen) if isinstance(chosen, str) else None
+        if satisfied is None:
             raise errors.InvalidInput("rating", "is not a rating", "Use 'up', 'down', or 1 to 5")
         now = self._clock.now()
         given = checked(
@@ -284,7 +283,7 @@ class MessageChanges:
             return {
                 "$set": {
                     "quality_metadata.user_feedback": given,
-                    "custom_metadata.user_satisfaction": satisfaction,
+                    "custom_metadata.user_satisfaction": satisfied,
                     "timestamps.last_modified_at": now,
                 }
             }

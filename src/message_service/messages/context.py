@@ -153,6 +153,8 @@ class ContextReader:
         full = counted.full or fitted.full
         groups = tool_groups(window)
         cut = await self._cut_off(line, before, window, groups) if full else set[int]()
+        if full:
+            cut |= groups.without_beginning & {0}  # the pieces of a message stand side by side
         separated = window[: first_whole(groups, cut)]
         if separated and len(separated) == len(window):
             raise _too_small(token_budget, "the newest message and the tool call it belongs to")

@@ -51,6 +51,14 @@ class Prepared:
         return self.document
 
 
+_LINKS = (
+    "parent_message_id",
+    "reply_to_message_id",
+    "related_message_ids",
+    "thread_id",
+    "continues_message_id",
+)
+
 _GROUPS = (
     "llm_metadata",
     "token_usage",
@@ -108,7 +116,7 @@ def prepare(
     if message.stations is not None:
         timestamps.update(message.stations.model_dump(exclude_none=True))
     relationships: Row = {"conversation_branch": branch}
-    for name in ("parent_message_id", "reply_to_message_id", "related_message_ids", "thread_id"):
+    for name in _LINKS:
         value = getattr(message, name)
         if value is not None:
             relationships[name] = value
@@ -159,7 +167,11 @@ def prepare(
         branch=branch,
         references=tuple(
             reference
-            for reference in (message.parent_message_id, message.reply_to_message_id)
+            for reference in (
+                message.parent_message_id,
+                message.reply_to_message_id,
+                message.continues_message_id,
+            )
             if reference is not None
         ),
         named_id=message.message_id,

@@ -65,6 +65,8 @@ class NewMessage(BaseModel):
         client_msg_id: Idempotency key within the conversation; lives as long as the message.
         branch: Branch to append to; None means the conversation's active branch.
         parent_message_id: The message this one answers; must exist in the conversation.
+        continues_message_id: The message that this one is a further piece of, because its text was
+            too long for one.
         created_at: When it was said, if not now (imports); from 1900 to 2999.
         token_count: Tokens of text and parts, if the caller knows; with `tokenizer` naming the
             counter.
@@ -86,6 +88,7 @@ class NewMessage(BaseModel):
     reply_to_message_id: MessageId | None = None
     related_message_ids: list[MessageId] | None = None
     thread_id: Name | None = None
+    continues_message_id: MessageId | None = None
     message_type: MessageType = MessageType.STANDARD
     status: MessageStatus = MessageStatus.ACTIVE
     created_at: SaidAt | None = None

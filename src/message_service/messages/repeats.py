@@ -67,6 +67,7 @@ def named_fields(message: NewMessage) -> dict[str, str]:
 _OPTIONAL = frozenset({
     "related_message_ids",
     "thread_id",
+    "continues_message_id",
     "detected_language",
     "token_count",
     "tokenizer",

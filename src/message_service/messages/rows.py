@@ -87,6 +87,11 @@ class StoredMessage:
         """The message it answers, if one was named."""
         return self.raw["relationships"].get("parent_message_id")
 
+    @property
+    def continues_message_id(self) -> str | None:
+        """The message that this one is a further piece of; see `continuations.joined`."""
+        return self.raw["relationships"].get("continues_message_id")
+
     def document(self) -> Message:
         """Return the whole message as a validated document (needs a full read, as `get` makes)."""
         return Message.model_validate(self.raw)

@@ -1,4 +1,4 @@
-"""Which messages belong together because one answers the tool calls of another.
+"""Which messages belong together: a tool call and its results, the pieces of a long message.
 
 Providers refuse a prompt in which a tool result stands without its call. So a prompt window holds a
 call and its results together or not at all. Providers do not agree on unique ids: a result belongs
@@ -15,25 +15,35 @@ from message_service.documents.row import Row
 
 @dataclass(slots=True)
 class ToolGroups:
-    """The calls and results among messages that are in order.
+    """What belongs together among messages that are in order.
 
     Attributes:
-        pairs: Place of a call and place of one of its results.
+        pairs: Place of a call and place of one of its results, or of a message and its
+            continuation.
         without_call: Places of results whose call is not among the messages, with their call ids.
+        without_beginning: Places of continuations whose message is not among the messages.
         unanswered: Ids of calls whose result is not among the messages.
     """
 
     pairs: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     without_call: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    without_beginning: set[int] = field(default_factory=set[int])
     unanswered: list[str] = field(default_factory=list[str])
 
 
 def tool_groups(rows: Sequence[Row]) -> ToolGroups:
-    """Return the calls and results among messages that are in order."""
+    """Return what belongs together among messages that are in order."""
     found = ToolGroups()
     made: dict[str, int] = {}
     open_calls: dict[str, None] = {}
+    place_of: dict[str, int] = {}
     for place, row in enumerate(rows):
+        place_of[row["message_id"]] = place
+        continued: str | None = row["relationships"].get("continues_message_id")
+        if continued is not None and continued in place_of:
+            found.pairs.append((place_of[continued], place))
+        elif continued is not None:
+            found.without_beginning.add(place)
         for part in row["content"].get("parts") or ():
             if part["type"] == "tool_call":
                 made[part["id"]] = place
@@ -66,11 +76,11 @@ def together(groups: ToolGroups, places: Collection[int]) -> set[int]:
 
 
 def first_whole(groups: ToolGroups, cut: Collection[int]) -> int:
-    """Return the first place from which no call is separated from its results.
+    """Return the first place from which nothing is separated from what it belongs to.
 
     Args:
-        groups: The calls and results.
-        cut: Places of results whose calls come before the messages.
+        groups: What belongs together.
+        cut: Places of messages that belong to one from before the messages.
     """
     start = max((place + 1 for place in cut), default=0)
     # Every move can separate further pairs; it only goes forward, so it ends.

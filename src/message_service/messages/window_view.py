@@ -17,7 +17,7 @@ from message_service.messages.tool_groups import tool_groups
 MESSAGE_OVERHEAD = 4
 """Tokens a chat template adds to each message (role and separators), as commonly counted."""
 
-OmissionReason = Literal["call_before_window", "result_without_call", "reasoning_only"]
+OmissionReason = Literal["belongs_before_window", "result_without_call", "reasoning_only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,10 @@ class Omission:
     Attributes:
         message_id: The message.
         sequence_number: Its number.
-        reason: `call_before_window`: it belongs to a tool call that does not fit, or to the results
-            of one. `result_without_call`: it answers a call that is not on the branch (never
-            stored, deleted or hidden). `reasoning_only`: it holds nothing but reasoning.
+        reason: `belongs_before_window`: it belongs to a tool call, or to the beginning of a long
+            message, that does not fit. `result_without_call`: it answers a call that is not on the
+            branch (never stored, deleted or hidden). `reasoning_only`: it holds nothing but
+            reasoning.
         call_ids: The calls in question.
     """
 
@@ -103,7 +104,7 @@ def shown_window(
         include_reasoning: Whether reasoning is shown.
     """
     groups = tool_groups([*pinned, *rows])
-    omissions = [_omission(row, "call_before_window") for row in separated]
+    omissions = [_omission(row, "belongs_before_window") for row in separated]
     views: list[Row] = []
     pins_shown = 0
     for place, row in enumerate((*pinned, *rows)):

@@ -37,6 +37,7 @@ PAGE_FIELDS: dict[str, int] = {
     "timestamps.created_at": 1,
     "relationships.conversation_branch": 1,
     "relationships.parent_message_id": 1,
+    "relationships.continues_message_id": 1,
 }
 """What a page of history shows: the design's projection and what places a message."""
 
@@ -228,6 +229,7 @@ CONVERSATION_LAYOUT = Query(
         "relationships.conversation_branch": 1,
         "content.content_hash": 1,
         "client_metadata.content_fingerprint": 1,
+        "client_metadata.request_fields": 1,
         "custom_metadata": 1,
     },
 )
