@@ -111,6 +111,37 @@ async def test_an_id_that_is_used_again_belongs_to_the_nearest_call(
         assert len(await shown(service, conversation, room * 10)) == room // 2 * 2
 
 
+async def test_a_tools_message_without_an_id_belongs_to_the_message_before(
+    service: MessageService, conversation: str
+) -> None:
+    for turn in range(10):
+        await service.messages.append_many(
+            conversation,
+            [
+                said("user", f"question {turn}"),
+                said("assistant", '{"call": "weather"}'),
+                said("tool", "sunny"),
+                said("tool", "windy"),
+                said("assistant", "it is sunny and windy"),
+            ],
+        )
+    for room in range(1, 40):
+        numbers = await shown(service, conversation, room * 10)
+        assert numbers == list(range(numbers[0], 51))
+        assert numbers[0] % 5 not in (3, 4)
+
+
+async def test_a_branch_that_begins_with_a_tools_message(
+    service: MessageService, conversation: str
+) -> None:
+    await service.messages.append_many(
+        conversation, [said("tool", "lost"), said("tool", "lost too"), said("user", "hello")]
+    )
+    window = await service.messages.context(conversation, token_budget=1_000)
+    assert [message.sequence_number for message in window.messages] == [3]
+    assert [left.reason for left in window.omissions] == ["result_without_call"] * 2
+
+
 async def test_a_result_that_does_not_fit_with_its_call_is_refused(
     service: MessageService, conversation: str
 ) -> None:

@@ -24,7 +24,7 @@ class Chat:
     def __post_init__(self) -> None:
         self.nodes["root"] = {"id": "root", "message": None, "parent": None, "children": []}
 
-    def say(self, parent: str, text: str, name: str | None = None) -> str:
+    def say(self, parent: str, text: str, name: str | None = None, *, hidden: bool = False) -> str:
         """Add a message under another and show it."""
         own = name or f"n{len(self.nodes)}"
         self.moment += 1
@@ -39,12 +39,49 @@ class Chat:
                 "content": {"content_type": "text", "parts": [text]},
                 "status": "finished_successfully",
                 "weight": 1.0,
-                "metadata": {},
+                "metadata": {"is_visually_hidden_from_conversation": True} if hidden else {},
                 "recipient": "all",
             },
         }
         self.nodes[parent]["children"].append(own)
         self.current = own
+        return own
+
+    def think(self, parent: str, text: str) -> str:
+        """Add a node of reasoning."""
+        content = {"content_type": "thoughts", "thoughts": [{"summary": "", "content": text}]}
+        return self._put(self.say(parent, ""), content, "assistant")
+
+    def attach(self, parent: str, identifier: str, file_name: str) -> str:
+        """Add a turn that consists of an image."""
+        pointer = f"sediment://{identifier}"
+        part = {"content_type": "image_asset_pointer", "asset_pointer": pointer}
+        own = self._put(
+            self.say(parent, ""), {"content_type": "multimodal_text", "parts": [part]}, "user"
+        )
+        entry = {"id": identifier, "name": file_name, "mime_type": "image/jpeg"}
+        self.nodes[own]["message"]["metadata"]["attachments"] = [entry]
+        return own
+
+    def call(self, parent: str, tool: str, arguments: str) -> str:
+        """Add a call of a tool."""
+        own = self._put(
+            self.say(parent, ""), {"content_type": "code", "text": arguments}, "assistant"
+        )
+        self.nodes[own]["message"]["recipient"] = tool
+        return own
+
+    def result(self, parent: str, text: str) -> str:
+        """Add what the tool answered, after its call or after another result."""
+        own = self._put(
+            self.say(parent, ""), {"content_type": "execution_output", "text": text}, "tool"
+        )
+        self.nodes[own]["message"]["author"]["name"] = "web.run"
+        return own
+
+    def _put(self, own: str, content: dict[str, Any], role: str) -> str:
+        self.nodes[own]["message"]["content"] = content
+        self.nodes[own]["message"]["author"]["role"] = role
         return own
 
     def rewrite(self, name: str, text: str) -> None:
@@ -59,7 +96,7 @@ class Chat:
         while at is not None:
             message = self.nodes[at]["message"]
             if message is not None:
-                texts.append(message["content"]["parts"][0])
+                texts.append(str(message["content"].get("parts", [""])[0]))
             at = self.nodes[at]["parent"]
         return texts[::-1]
 

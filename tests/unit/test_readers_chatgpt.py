@@ -10,7 +10,7 @@ import pytest
 
 from message_service import errors
 from message_service.interchange.formats.chatgpt import read
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.records import ImportedConversation, ImportedFeedback
 
 Node = dict[str, Any]
 
@@ -150,13 +150,9 @@ def test_hidden_messages_with_text_are_kept_and_marked(tmp_path: Path) -> None:
     )
     hidden, too, question = only(file).messages
     assert hidden.created_at is None
-    assert (hidden.role, hidden.message_type, hidden.custom) == (
-        "system",
-        "system",
-        {"hidden": True},
-    )
-    assert too.custom == {"hidden": True}
-    assert (question.text, question.custom) == (" ", {})
+    assert (hidden.role, hidden.message_type, hidden.status) == ("system", "system", "hidden")
+    assert too.status == "hidden"
+    assert (question.text, question.status, question.custom) == (" ", "active", {})
 
 
 CONTENTS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
@@ -164,15 +160,6 @@ CONTENTS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"content_type": "code", "language": "python", "text": "1"}, "1", {"code_language": "python"}),
     ({"content_type": "code", "language": "unknown", "text": "1"}, "1", {}),
     ({"content_type": "execution_output", "text": "out"}, "out", {}),
-    ({"content_type": "reasoning_recap", "content": "Thought for 2s"}, "Thought for 2s", {}),
-    (
-        {
-            "content_type": "thoughts",
-            "thoughts": [{"summary": "S", "content": "C"}, {"content": "D"}, None],
-        },
-        "S\nC\nD",
-        {},
-    ),
     (
         {"content_type": "tether_quote", "url": "http://x", "title": "T", "text": "quoted"},
         "quoted",
@@ -185,19 +172,8 @@ CONTENTS: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
         {},
     ),
     ({"content_type": "never_seen", "text": "still text"}, "still text", {}),
-    (
-        {
-            "content_type": "multimodal_text",
-            "parts": [
-                {"content_type": "image_asset_pointer", "asset_pointer": "file-service://1"},
-                "what is this?",
-                {"content_type": "audio_transcription", "text": "spoken"},
-                {"no": "type"},
-            ],
-        },
-        "what is this?\nspoken",
-        {"attachments": ["image_asset_pointer", "unknown"]},
-    ),
+    ({"content_type": "citable_code_output", "output_str": "rows: 12"}, "rows: 12", {}),
+    ({"content_type": "some_future_type", "body": "kept", "name": "x"}, "kept", {}),
 ]
 
 
@@ -212,14 +188,203 @@ def test_content_types(
     assert message.custom == custom
 
 
+IMAGE = {"content_type": "image_asset_pointer", "asset_pointer": "sediment://f1", "size_bytes": 9}
+VOICE = {
+    "content_type": "real_time_user_audio_video_asset_pointer",
+    "audio_asset_pointer": {
+        "content_type": "audio_asset_pointer",
+        "asset_pointer": "sediment://a1",
+        "format": "wav",
+    },
+    "video_container_asset_pointer": None,
+    "frames_asset_pointers": [],
+}
+IMAGE_PART = {"type": "attachment", "kind": "image", "size": 9, "pointer": "sediment://f1"}
+PARTS: list[tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]] = [
+    (
+        {"content_type": "multimodal_text", "parts": [IMAGE]},
+        {"attachments": [{"id": "f1", "name": "tree.jpg", "mime_type": "image/jpeg"}]},
+        [IMAGE_PART | {"name": "tree.jpg", "mime_type": "image/jpeg"}],
+    ),
+    (
+        {
+            "content_type": "multimodal_text",
+            "parts": [
+                IMAGE,
+                "what is this?",
+                {"content_type": "audio_transcription", "text": "spoken", "direction": "in"},
+                VOICE,
+                {"no": "type"},
+            ],
+        },
+        {},
+        [
+            IMAGE_PART,
+            {"type": "text", "text": "what is this?"},
+            {"type": "text", "text": "spoken"},
+            {"type": "attachment", "kind": "audio", "pointer": "sediment://a1"},
+            {"type": "other", "name": "part", "data": '{"no": "type"}'},
+        ],
+    ),
+    (
+        {"content_type": "text", "parts": ["read this"]},
+        {"attachments": [{"id": "f2", "name": "a.pdf", "mime_type": "application/pdf", "size": 3}]},
+        [
+            {"type": "text", "text": "read this"},
+            {
+                "type": "attachment",
+                "kind": "document",
+                "name": "a.pdf",
+                "mime_type": "application/pdf",
+                "size": 3,
+                "pointer": "f2",
+            },
+        ],
+    ),
+    (
+        {
+            "content_type": "thoughts",
+            "thoughts": [{"summary": "S", "content": "C"}, {"content": "D"}, None],
+        },
+        {},
+        [{"type": "reasoning", "text": "S\nC"}, {"type": "reasoning", "text": "D"}],
+    ),
+    (
+        {"content_type": "reasoning_recap", "content": "Thought for 2s"},
+        {},
+        [{"type": "reasoning", "text": "Thought for 2s"}],
+    ),
+    (
+        {"content_type": "text", "parts": ["see there"]},
+        {
+            "citations": [{"metadata": {"url": "https://a", "title": "A"}}],
+            "content_references": [
+                {"type": "grouped_webpages", "items": [{"url": "https://a"}, {"url": "https://b"}]}
+            ],
+        },
+        [
+            {"type": "text", "text": "see there"},
+            {"type": "citation", "url": "https://a", "title": "A"},
+            {"type": "citation", "url": "https://b"},
+        ],
+    ),
+    (
+        {"content_type": "new_kind", "deep": {"text": "inside"}},
+        {},
+        [
+            {
+                "type": "other",
+                "name": "new_kind",
+                "data": '{"content_type": "new_kind", "deep": {"text": "inside"}}',
+            }
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "metadata", "parts"), PARTS)
+def test_messages_that_are_more_than_text(
+    tmp_path: Path, content: dict[str, Any], metadata: dict[str, Any], parts: list[dict[str, Any]]
+) -> None:
+    file = export(tmp_path, node("n", None, content=content, metadata=metadata))
+    (message,) = only(file).messages
+    assert (message.text, message.parts) == ("", parts)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["thoughts", "reasoning_recap", "user_editable_context", "model_editable_context"],
+)
+def test_what_chatgpt_keeps_to_itself_is_hidden(tmp_path: Path, content_type: str) -> None:
+    content = {
+        "content_type": content_type,
+        "content": "recap",
+        "thoughts": [{"content": "hm"}],
+        "user_profile": "birds",
+        "model_set_context": "birds",
+    }
+    (message,) = only(export(tmp_path, node("n", None, content=content))).messages
+    assert message.status == "hidden"
+
+
+def test_custom_instructions_of_2023(tmp_path: Path) -> None:
+    metadata = {
+        "is_user_system_message": True,
+        "user_context_message_data": {
+            "about_user_message": "birds",
+            "about_model_message": "brief",
+        },
+    }
+    file = export(tmp_path, node("n", None, "", role="system", metadata=metadata))
+    (message,) = only(file).messages
+    assert (message.text, message.status) == ("birds\nbrief", "hidden")
+
+
+def test_links_from_parents_to_children_only(tmp_path: Path) -> None:
+    nodes = [node("c", None), node("a", None), node("b", None), node("lost", None)]
+    for one, children in zip(nodes, ([], ["b"], ["c"], []), strict=True):
+        del one["parent"]
+        one["children"] = children
+    file = tmp_path / "conversations.json"
+    mapping = {one["id"]: one for one in nodes}
+    file.write_text(json.dumps([{"id": "c1", "mapping": mapping, "current_node": "c"}]))
+    conversation = only(file)
+    assert [(m.external_id, m.parent, m.branch) for m in conversation.messages] == [
+        ("a", None, "main"),
+        ("b", "a", "main"),
+        ("c", "b", "main"),
+        ("lost", None, "alt-1"),
+    ]
+    assert [m.custom.get("orphaned") for m in conversation.messages] == [None, None, None, True]
+
+
+def test_entries_that_are_no_conversations_are_left_out_however_many(tmp_path: Path) -> None:
+    folders: list[dict[str, Any]] = [{"id": f"p{n}", "name": "My project"} for n in range(100)]
+    chat = {"id": "c1", "mapping": {"n": node("n", None)}}
+    file = tmp_path / "conversations.json"
+    file.write_text(json.dumps([*folders, {"id": "null", "mapping": None}, chat]))
+    read_back = list(read([file]))
+    assert [bool(one.messages) for one in read_back] == [False] * 101 + [True]
+    assert not any(one.unreadable for one in read_back)
+    assert {s.reason for one in read_back for s in one.skipped} == {"entry without nodes"}
+
+
+def test_opinions_are_taken_from_the_file_beside(tmp_path: Path) -> None:
+    opinions = [
+        {"message_id": "a", "conversation_id": "c1", "rating": "thumbsDown", "content": "{}"},
+        {
+            "id": "x",
+            "conversation_id": "c-1",
+            "rating": "thumbs_up",
+            "content": '{"text": "good", "tags": ["clear"]}',
+        },
+        {"rating": "odd"},
+        5,
+    ]
+    (tmp_path / "message_feedback.json").write_text(json.dumps(opinions))
+    file = export(tmp_path, node("q", None), node("a", "q", role="assistant"))
+    conversation = only(file)
+    assert [m.feedback for m in conversation.messages] == [None, ImportedFeedback("down")]
+    assert conversation.custom["feedback"] == [
+        {"rating": "up", "comment": "good", "tags": ["clear"]}
+    ]
+
+
+def test_the_model_of_the_conversation_is_that_of_answers_without_one(tmp_path: Path) -> None:
+    def models(default: str) -> list[str | None]:
+        nodes = [node("q", None), node("a", "q", role="assistant")]
+        named = node("b", "a", role="assistant", metadata={"model_slug": "gpt-4"})
+        file = export(tmp_path, *nodes, named, default_model_slug=default)
+        return [message.llm_model for message in only(file).messages]
+
+    assert models("gpt-9") == [None, "gpt-9", "gpt-4"]
+    assert models("auto") == [None, None, "gpt-4"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ({"content_type": "app_pairing", "x": 1}, "no text in content type 'app_pairing'"),
-        (
-            {"content_type": "multimodal_text", "parts": [{"content_type": "image"}]},
-            "no text, only attachments: image",
-        ),
+        ({"content_type": "app_pairing", "x": 1}, "nothing in content type 'app_pairing'"),
         ({"content_type": "text", "parts": None}, "empty node"),
         (None, "empty node"),
         ([], "empty node"),
@@ -244,6 +409,15 @@ def test_tools_and_what_is_said_to_them(tmp_path: Path) -> None:
         node("odd", "error", role="critic"),
     )
     called, result, error, odd = only(file).messages
+    assert called.parts == [
+        {"type": "tool_call", "id": "call", "name": "web.run", "arguments": "search()"}
+    ]
+    assert result.parts == [
+        {"type": "tool_result", "call_id": "call", "text": "found", "name": "web.run"}
+    ]
+    assert error.parts == [
+        {"type": "tool_result", "call_id": "call", "text": "E", "status": "error"}
+    ]
     assert called.custom == {"content_type": "code", "recipient": "web.run"}
     assert result.role == "tool"
     assert result.llm_provider is None
@@ -298,7 +472,11 @@ def test_one_broken_conversation_does_not_hide_the_others(tmp_path: Path) -> Non
     read_back = list(read([file]))
     assert [c.external_id for c in read_back] == ["good", "bad", "c.json.gz#3", "good2"]
     assert [len(c.messages) for c in read_back] == [1, 0, 0, 1]
-    assert [s.reason for c in read_back for s in c.skipped] == ["conversation without nodes"] * 2
+    assert [s.reason for c in read_back for s in c.skipped] == [
+        "entry without nodes",
+        "item that is not an object",
+    ]
+    assert [c.unreadable for c in read_back] == [False, False, True, False]
 
 
 def test_a_truncated_export_gives_its_whole_conversations(tmp_path: Path) -> None:
@@ -314,7 +492,7 @@ def test_a_truncated_export_gives_its_whole_conversations(tmp_path: Path) -> Non
 def test_other_lists_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     file.write_text('[{"persona": []}]')
-    with pytest.raises(errors.InvalidImport, match="is not a ChatGPT export: item 1"):
+    with pytest.raises(errors.InvalidImport, match="is not a ChatGPT export: no item"):
         next(read([file]))
     file.write_text("[]")
     assert list(read([file])) == []

@@ -50,12 +50,21 @@ DAMAGED_FIRST: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGED_FIRST)
-def test_damaged_first_records_do_not_hide_the_others(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "unreadable"),
+    [
+        ("chatgpt", [True, False, False]),  # an entry without nodes is left out, not unreadable
+        ("openassistant", [True, True, False]),
+        ("chitchat", [True, True, False]),
+    ],
+)
+def test_damaged_first_records_do_not_hide_the_others(
+    tmp_path: Path, name: str, unreadable: list[bool]
+) -> None:
     path = tmp_path / "file"
     path.write_text(DAMAGED_FIRST[name])
     known = next(known for known in FORMATS if known.name == name)
-    assert [c.unreadable for c in known.read([path])] == [True, True, False]
+    assert [c.unreadable for c in known.read([path])] == unreadable
 
 
 @pytest.mark.parametrize(("damaged", "refused"), [(19, False), (20, True)])
@@ -63,12 +72,13 @@ def test_many_damaged_records_are_another_format(
     tmp_path: Path, damaged: int, refused: bool
 ) -> None:
     path = tmp_path / "file"
-    path.write_text("[" + "{}, " * damaged + '{"mapping": {}}]')
+    known = next(known for known in FORMATS if known.name == "openassistant")
+    path.write_text("{}\n" * damaged + SAMPLES["openassistant"])
     if refused:
-        with pytest.raises(errors.InvalidImport, match="is not a ChatGPT export"):
-            next(FORMATS[0].read([path]))
+        with pytest.raises(errors.InvalidImport, match="is not a file of Open Assistant trees"):
+            next(known.read([path]))
     else:
-        assert len(list(FORMATS[0].read([path]))) == damaged + 1
+        assert len(list(known.read([path]))) == damaged + 1
 
 
 def test_a_file_of_no_format_keeps_the_readers_advice(tmp_path: Path) -> None:

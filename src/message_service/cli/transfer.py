@@ -134,6 +134,11 @@ def print_report(report: ImportReport) -> None:
         console.print(f"{report.repaired:,} texts repaired (lone surrogates)", markup=False)
     if report.split:
         console.print(f"{report.split:,} texts stored in pieces (too long for one)", markup=False)
+    if report.unlinked:
+        console.print(
+            f"{report.unlinked:,} messages whose parent is missing begin branches of their own",
+            markup=False,
+        )
     for reason, count in sorted(report.skipped.items()):
         console.print(f"  left out on purpose: {count:,} x {reason}", markup=False)
     for reason, count in sorted(report.failed.items()):

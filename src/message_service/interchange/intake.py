@@ -92,6 +92,7 @@ class Intake:
             ends[message.external_id] = None
             date = dates[message.external_id]
             pieces = self._pieces(message, date)
+            self.report.unlinked += bool(message.custom.get("orphaned"))
             parent = _stored_ancestor(message.parent, ends, parents)
             for number, values in enumerate(pieces):
                 message_id: str = values["message_id"]

@@ -20,6 +20,7 @@ class ConversationReport:
         updated: Messages that were already stored and were updated from a newer source.
         repaired: Messages whose text was changed to be storable (lone surrogates).
         split: Messages that were stored in several pieces, because they are too long for one.
+        unlinked: Messages whose parent is not in the source; they begin branches of their own.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
     """
@@ -31,6 +32,7 @@ class ConversationReport:
     updated: int = 0
     repaired: int = 0
     split: int = 0
+    unlinked: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
 
@@ -51,6 +53,7 @@ class ConversationReport:
             "updated": self.updated,
             "repaired": self.repaired,
             "split": self.split,
+            "unlinked": self.unlinked,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
         }
@@ -70,6 +73,7 @@ class ImportReport:
         updated: Messages that were already stored and were updated from a newer source.
         repaired: Messages whose text was changed to be storable.
         split: Messages that were stored in several pieces, because they are too long for one.
+        unlinked: Messages whose parent is not in the source; they begin branches of their own.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
         error: The error that ended the import before the end of its files; None without an error.
@@ -84,6 +88,7 @@ class ImportReport:
     updated: int = 0
     repaired: int = 0
     split: int = 0
+    unlinked: int = 0
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
     records: int = 0
@@ -103,6 +108,7 @@ class ImportReport:
         self.updated += conversation.updated
         self.repaired += conversation.repaired
         self.split += conversation.split
+        self.unlinked += conversation.unlinked
         self.records += conversation.records
         self.skipped.update(conversation.skipped)
         self.failed.update(conversation.failed)
@@ -121,6 +127,7 @@ class ImportReport:
             "updated": self.updated,
             "repaired": self.repaired,
             "split": self.split,
+            "unlinked": self.unlinked,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
             "error": self.error,

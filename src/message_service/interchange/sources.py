@@ -89,6 +89,19 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def contains(path: Path, wanted: bytes) -> bool:
+    """Whether a file contains these bytes, read up to the first place; false when it is damaged."""
+    before = b""
+    try:
+        for chunk in chunks(path):
+            if wanted in before + chunk:
+                return True
+            before = chunk[-len(wanted) :]
+    except errors.InvalidImport:
+        return False
+    return False
+
+
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     r"""Yield a file's lines, numbered from 1, without their ends (`\n` or `\r\n`).
 

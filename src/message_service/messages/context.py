@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count, takewhile
 
 from message_service import errors
 from message_service.arguments import check_flag, check_whole_number
@@ -154,7 +155,7 @@ class ContextReader:
         groups = tool_groups(window)
         cut = await self._cut_off(line, before, window, groups) if full else set[int]()
         if full:
-            cut |= groups.without_beginning & {0}  # the pieces of a message stand side by side
+            cut |= set(takewhile(groups.without_beginning.__contains__, count()))
         separated = window[: first_whole(groups, cut)]
         if separated and len(separated) == len(window):
             raise _too_small(token_budget, "the newest message and the tool call it belongs to")

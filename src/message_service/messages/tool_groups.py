@@ -2,7 +2,8 @@
 
 Providers refuse a prompt in which a tool result stands without its call. So a prompt window holds a
 call and its results together or not at all. Providers do not agree on unique ids: a result belongs
-to the nearest earlier call of its id.
+to the nearest earlier call of its id. A message of a tool that names no call belongs to the nearest
+message before it that is not a tool's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class ToolGroups:
         pairs: Place of a call and place of one of its results, or of a message and its
             continuation.
         without_call: Places of results whose call is not among the messages, with their call ids.
-        without_beginning: Places of continuations whose message is not among the messages.
+        without_beginning: Places of continuations, and of tools' messages that name no call, whose
+            message is not among the messages.
         unanswered: Ids of calls whose result is not among the messages.
     """
 
@@ -37,6 +39,7 @@ def tool_groups(rows: Sequence[Row]) -> ToolGroups:
     made: dict[str, int] = {}
     open_calls: dict[str, None] = {}
     place_of: dict[str, int] = {}
+    speaker: int | None = None
     for place, row in enumerate(rows):
         place_of[row["message_id"]] = place
         continued: str | None = row["relationships"].get("continues_message_id")
@@ -44,7 +47,15 @@ def tool_groups(rows: Sequence[Row]) -> ToolGroups:
             found.pairs.append((place_of[continued], place))
         elif continued is not None:
             found.without_beginning.add(place)
-        for part in row["content"].get("parts") or ():
+        parts: Sequence[Row] = row["content"].get("parts") or ()
+        if row["role"] != "tool":
+            speaker = place
+        elif not any(part["type"] == "tool_result" for part in parts):
+            if speaker is None:
+                found.without_beginning.add(place)
+            else:
+                found.pairs.append((speaker, place))
+        for part in parts:
             if part["type"] == "tool_call":
                 made[part["id"]] = place
                 open_calls[part["id"]] = None

@@ -108,6 +108,9 @@ def shown_window(
     views: list[Row] = []
     pins_shown = 0
     for place, row in enumerate((*pinned, *rows)):
+        if place in groups.without_beginning and row["role"] == "tool":
+            omissions.append(_omission(row, "result_without_call"))
+            continue
         view, left = _view(row, groups.without_call.get(place, ()), include_reasoning)
         omissions.extend(left)
         if view is not None:
