@@ -203,6 +203,7 @@ class Enriched:
 def enrich(
     text: str,
     *,
+    found_by: str | None = None,
     language: str | None = None,
     enrichers: Sequence[Enricher] = ENRICHERS,
     phone_regions: tuple[str, ...] = (),
@@ -214,6 +215,7 @@ def enrich(
 
     Args:
         text: The message's text.
+        found_by: What a search looks through, if it is more than the text.
         language: Its language, when the caller gave it.
         enrichers: The enrichers to run.
         phone_regions: The deployment's regions (`Settings.phone_regions`).
@@ -233,6 +235,8 @@ def enrich(
         except Exception as error:
             _LOG.error("enricher %s failed: %s", enricher.name, errors.trace_of(error))
             failed.append(enricher.name)
+    if found_by is not None and found_by != text:
+        words = analyse(sanitize(found_by), found.code)
     return Enriched(found, words, findings, tuple(failed))
 
 

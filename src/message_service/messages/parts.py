@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from message_service import errors
 from message_service.arguments import check_sequence
 from message_service.database.encoding import encoded_size
-from message_service.documents.fields import Embedded
+from message_service.documents.fields import MAX_TEXT_CODE_POINTS, Embedded
 from message_service.documents.parts import (
     MAX_PARTS,
     MAX_PARTS_BYTES,
@@ -192,6 +192,22 @@ def said(content: Mapping[str, Any]) -> str:
     """Return what stands for a message in one line: its text, or the names of what it holds."""
     text: str = content["text"]
     return text or ", ".join(names(content.get("parts") or ()))
+
+
+def found_by(content: Mapping[str, Any]) -> str:
+    """Return what a search looks through: text, names of files and tools, arguments of calls.
+
+    Reasoning is looked through only in a message that holds nothing else.
+    """
+    text: str = content["text"]
+    stored: Sequence[Row] = content.get("parts") or ()
+    if not stored:
+        return text
+    arguments = (part["arguments"] for part in stored if part["type"] == "tool_call")
+    said = [text, *names(stored), *arguments]
+    if not any(said):
+        said = [part.get("text", "") for part in stored if part["type"] == "reasoning"]
+    return "\n".join(filter(None, said))[:MAX_TEXT_CODE_POINTS]
 
 
 def names(stored: Sequence[Row]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Any
 from message_service.catalogue.followers.enrichment import ENRICHMENT
 from message_service.documents.row import Row
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION, MESSAGE_PATHS, Enriched
+from message_service.enrichment.text_statistics import sanitize
+from message_service.messages.parts import found_by
 from message_service.search.entry_ids import entry_id
 from message_service.search.filters import FEATURES, feature_term, topic_term
 
@@ -98,7 +100,7 @@ def search_entry(message: Row, enriched: Enriched, given: list[str], now: dateti
     features = [feature.name for feature in FEATURES if feature.present(known)]
     topics: list[str] = custom.get("topics") or []
     content: Row = {
-        "full_text": message["content"].get("sanitized_text") or message["content"]["text"],
+        "full_text": _full_text(message["content"]),
         "normalized_text": words.normalized,
         "stemmed_text": words.stemmed,
         "tokens": words.tokens,
@@ -222,6 +224,12 @@ def weights(message: Row, custom: Row, safety: Row) -> Row:
         "engagement_score": round(min(1.0, engagement), 4),
         "quality_score": round(min(1.0, max(0.0, quality)), 4),
     }
+
+
+def _full_text(content: Row) -> str:
+    if content.get("parts"):
+        return sanitize(found_by(content))
+    return content.get("sanitized_text") or content["text"]
 
 
 def _merged(message: Row, enriched: Enriched, given: list[str]) -> Row:

@@ -57,9 +57,20 @@ def _group(row: Row, name: str) -> Row:
     return row.get(name) or {}
 
 
+def _holds(row: Row, *types: str) -> bool:
+    return any(part["type"] in types for part in row["content"].get("parts") or ())
+
+
 FEATURES: tuple[Feature, ...] = (
     Feature("link", "an http link", lambda row: _LINK.search(row["content"]["text"]) is not None),
     Feature("code", "a code block", lambda row: "```" in row["content"]["text"]),
+    Feature(
+        "tool",
+        "a tool call or a tool's answer",
+        lambda row: row["role"] == Role.TOOL or _holds(row, "tool_call", "tool_result"),
+    ),
+    Feature("attachment", "a file", lambda row: _holds(row, "attachment")),
+    Feature("reasoning", "what the model thought", lambda row: _holds(row, "reasoning")),
     Feature("pin", "is pinned", lambda row: bool(row.get("pinned"))),
     Feature(
         "feedback",

@@ -32,6 +32,7 @@ from message_service.enrichment.pipeline import Enriched, enrich
 from message_service.loops.loop import Loop
 from message_service.messages.content import LANGUAGE_PATH
 from message_service.messages.following import MESSAGES_CHANGED, update_unchanged
+from message_service.messages.parts import found_by
 from message_service.search.entries import (
     continued,
     given_paths,
@@ -269,7 +270,12 @@ def _enriched(message: Row, phone_regions: tuple[str, ...]) -> Enriched:
     given: Sequence[str] = enrichment.get("given", ())
     content: Row = message["content"]
     language = content.get("detected_language") if LANGUAGE_PATH in given else None
-    return enrich(content["text"], language=language, phone_regions=phone_regions)
+    return enrich(
+        content["text"],
+        found_by=found_by(content),
+        language=language,
+        phone_regions=phone_regions,
+    )
 
 
 def _entry_key(message: Row) -> dict[str, Any]:
@@ -285,7 +291,7 @@ def _parts(rows: Sequence[Row]) -> list[list[Row]]:
     parts: list[list[Row]] = [[]]
     size = 0
     for row in rows:
-        length = len(row["content"]["text"])
+        length = len(found_by(row["content"]))
         if parts[-1] and (len(parts[-1]) >= _WRITE or size + length > _WRITE_CHARACTERS):
             parts.append([])
             size = 0

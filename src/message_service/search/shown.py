@@ -15,6 +15,7 @@ from message_service.database.scope import Scope
 from message_service.documents.row import Row
 from message_service.enrichment.language import UNDETERMINED
 from message_service.enrichment.words import analyse
+from message_service.messages.parts import found_by
 from message_service.messages.rows import StoredMessage
 from message_service.search import ranking
 from message_service.search.parsing import Clause, ClauseKind, ParsedQuery
@@ -68,7 +69,7 @@ def fits(parsed: ParsedQuery, normalized: str, matched: Matched) -> bool:
 def make_hit(parsed: ParsedQuery, scored: Scored, message: Row, matched: Matched) -> Hit | None:
     """Return a hit, unless the message was edited since and no longer matches."""
     language = message["content"].get("detected_language", UNDETERMINED)
-    text: str = message["content"]["text"]
+    text = found_by(message["content"])
     if message["content"].get("content_hash") != scored.entry.get("content_hash"):
         words = analyse(text, language)
         terms = set(words.terms)

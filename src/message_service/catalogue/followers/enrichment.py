@@ -12,6 +12,7 @@ ENRICHMENT = Follower(
         "user_id": 1,
         "character_id": 1,
         "content.text": 1,
+        "content.parts": 1,
         "content.sanitized_text": 1,
         "content.content_hash": 1,
         "content.detected_language": 1,
