@@ -120,19 +120,19 @@ def test_an_import_report_file(cli: Cli, tmp_path: Path) -> None:
                             {"text": "y" * 60_000, "timestamp": None, "sender": "x"},
                         ]
                     ]
-                }
+                },
+                "two": None,
             }
         )
     )
     report = tmp_path / "report.jsonl"
     error = cli("import", "chitchat", source, "--report", report, code=11)
     assert "incomplete" in error
-    [line] = [json.loads(text) for text in report.read_text().splitlines()]
-    assert (line["external_id"], line["stored"], line["failed"]) == (
-        "one",
-        1,
-        {"text_too_long": 1},
-    )
+    lines = [json.loads(text) for text in report.read_text().splitlines()]
+    found = {line["external_id"]: line for line in lines}
+    assert (found["one"]["stored"], found["one"]["split"], found["one"]["failed"]) == (2, 1, {})
+    assert found["two"]["stored"] == 0
+    assert list(found["two"]["failed"].values()) == [1]
 
 
 def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:

@@ -293,7 +293,7 @@ async def test_nothing_stored_is_overwritten(service: MessageService, tmp_path: 
 
 
 REAL: list[tuple[str, str, dict[str, Any]]] = [
-    ("chatgpt", "chatgpt-export/conversations.json", {"conversations": 4, "stored": 32}),
+    ("chatgpt", "chatgpt-export/conversations.json", {"conversations": 4, "stored": 33}),
     (
         "openassistant",
         "oasst-trees/en_100_tree.part1.jsonl",

@@ -7,14 +7,7 @@ import pytest
 from message_service import errors
 from message_service.interchange.format import Format
 from message_service.interchange.known_formats import FORMATS, guess, read_as
-
-SAMPLES = {
-    "chatgpt": '\n[{"title": "T", "mapping": {}}]',
-    "openassistant": '{"message_tree_id": "t", "prompt": {"text": "x", "replies": []}}',
-    "mtbench": '{"question_id": 81, "turns": ["q"]}',
-    "chitchat": '{"c": {"messages": [[{"text": "hi", "sender": "a"}]]}}',
-    "irc": "[10:00] <a> x",
-}
+from support.format_samples import SAMPLES
 
 
 def sample(folder: Path, name: str) -> Path:

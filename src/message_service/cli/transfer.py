@@ -118,6 +118,8 @@ def check_complete(report: ImportReport) -> None:
 
 def print_report(report: ImportReport) -> None:
     """Print the counts of an import."""
+    for what in report.recognised:
+        console.print(f"recognised {what}", markup=False)
     parts = (
         (report.stored, "stored"),
         (report.unchanged, "here already"),

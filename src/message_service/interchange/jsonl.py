@@ -14,6 +14,7 @@ into any tenant. A file without the last line is truncated.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,12 @@ from message_service.documents.row import Row
 from message_service.messages.marks import unmarked
 
 FORMAT_VERSION = 1
+
+NAME = "jsonl"
+TITLE = "our own JSON lines"
+FILES = ("*.jsonl",)
+SIGN = re.compile(rb'"format": ?"message-service"')
+"""Stands in the first line of every export."""
 
 
 @dataclass(slots=True)

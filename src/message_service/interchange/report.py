@@ -76,6 +76,7 @@ class ImportReport:
         unlinked: Messages whose parent is not in the source; they begin branches of their own.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
+        recognised: With the format `auto`: what each path was taken for.
         error: The error that ended the import before the end of its files; None without an error.
         stopped: Whether the import stopped on request before the end of its files.
     """
@@ -92,6 +93,7 @@ class ImportReport:
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
     records: int = 0
+    recognised: list[str] = field(default_factory=list[str])
     error: str | None = None
     stopped: bool = False
 
@@ -130,6 +132,7 @@ class ImportReport:
             "unlinked": self.unlinked,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
+            "recognised": self.recognised,
             "error": self.error,
             "stopped": self.stopped,
         }

@@ -50,8 +50,8 @@ def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
         except OSError as error:  # a name that is too long, a folder that may not be entered
             raise _closed(path, error) from error
         if is_folder:
-            found = next((names for p in patterns if (names := _matching(path, p))), None)
-            if found is None:
+            found = matching(path, patterns)
+            if not found:
                 wanted = " or ".join(patterns)
                 raise broken(path, f"is a folder without {wanted}", "Name the file itself")
             files.extend(found)
@@ -62,10 +62,63 @@ def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
     return files
 
 
-def _matching(folder: Path, pattern: str) -> list[Path]:
-    plain = set(folder.glob(pattern))
-    packed = {path for path in folder.glob(pattern + ".gz") if path.with_suffix("") not in plain}
-    return sorted(plain | packed)
+def matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files of a folder that match the first pattern that matches any.
+
+    Files in the folder itself come first; only when it has none, those of the folders below it
+    count.
+    """
+    for below in ("", "**/"):
+        for pattern in patterns:
+            plain = _files(folder, below + pattern)
+            packed = {
+                path
+                for path in _files(folder, below + pattern + ".gz")
+                if path.with_suffix("") not in plain
+            }
+            if plain or packed:
+                return sorted(plain | packed)
+    return []
+
+
+def all_files(folder: Path, pattern: str) -> set[Path]:
+    """Return the files of a folder and the folders below it, packed (`.gz`) or not."""
+    return _files(folder, f"**/{pattern}") | _files(folder, f"**/{pattern}.gz")
+
+
+def _files(folder: Path, pattern: str) -> set[Path]:
+    return {
+        path
+        for path in folder.glob(pattern)
+        if not path.name.startswith("._") and "__MACOSX" not in path.parts
+    }
+
+
+def existing(paths: Sequence[Path]) -> list[Path]:
+    """Return paths that exist; a folder stays a folder.
+
+    Raises:
+        InvalidImport: No path is given, or a path does not exist.
+    """
+    if not paths:
+        raise errors.InvalidImport("path", "no file is given", "Name the file or folder to import")
+    for path in paths:
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            raise _closed(path, error) from error
+        if not is_there:
+            raise broken(path, "does not exist", "Check the path")
+    return list(paths)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a ZIP archive; false when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    except (OSError, ValueError):
+        return False
 
 
 def chunks(path: Path) -> Iterator[bytes]:
@@ -157,7 +210,7 @@ def _opened(path: Path) -> Generator[BufferedReader | gzip.GzipFile]:
         if not start:
             raise broken(path, "is empty", "Fetch or export it again")
         if start.startswith(_ZIP_MAGIC):
-            raise broken(path, "is a ZIP archive", "Unpack it and name the file in it")
+            raise broken(path, "is a ZIP archive in an archive", "Unpack it and name it itself")
         if start.startswith(_GZIP_MAGIC):
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield unpacked

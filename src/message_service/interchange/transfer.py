@@ -9,7 +9,9 @@ from message_service import errors
 from message_service.arguments import check_instance, check_sequence, check_text_argument
 from message_service.database.scope import Scope
 from message_service.ids import IdKind, check_id
-from message_service.interchange import jsonl
+from message_service.interchange import jsonl, sources
+from message_service.interchange.archives import unpacked
+from message_service.interchange.auto import recognised_files
 from message_service.interchange.importer import Importer
 from message_service.interchange.known_formats import FORMATS, read_as
 from message_service.interchange.report import ImportReport
@@ -17,12 +19,13 @@ from message_service.interchange.restorer import Restorer
 from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal
 
-OWN_FORMAT = "jsonl"
+AUTO = "auto"
+"""Stands for the format that each path is recognised to have."""
 
 
 def format_names() -> list[str]:
-    """Return the names of the formats that can be imported, our own first."""
-    return [OWN_FORMAT, *(known.name for known in FORMATS)]
+    """Return the names of the formats that can be imported: `auto`, our own, the others."""
+    return [AUTO, jsonl.NAME, *(known.name for known in FORMATS)]
 
 
 class Transfer:
@@ -54,8 +57,8 @@ class Transfer:
         bounded by the largest conversation of the file (in our own format, by 2,000 messages).
 
         Args:
-            name: The format; see `format_names`.
-            paths: Files or folders; some formats have a default and need none.
+            name: The format; see `format_names`. `auto` recognises each path.
+            paths: Files, folders or ZIP archives; some formats have a default and need none.
             report: Filled in during the import; check `report.complete` afterwards. A damaged file
                 does not raise but sets `report.error`, because the data before it is stored.
             stop: Asks to stop: the data read so far is stored, and `report.stopped` is set.
@@ -68,20 +71,36 @@ class Transfer:
         for path in check_sequence("paths", paths):
             check_instance("paths", path, Path)
         check_instance("report", report, ImportReport)
+        if name not in format_names():
+            raise errors.InvalidInput(
+                "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
+            )
         asked = stop if stop is not None else StopSignal()
-        if name == OWN_FORMAT:
-            for path in paths:
-                async for count in self._restorer.run(jsonl.read(path), report, asked):
-                    yield count
-            return
-        for known in FORMATS:
-            if known.name == name:
-                async for count in self.importer.run(name, read_as(known, paths), report, asked):
+        try:
+            if name != AUTO:
+                async for count in self._import(name, paths, report, asked):
                     yield count
                 return
-        raise errors.InvalidInput(
-            "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
-        )
+            with recognised_files(paths) as found:
+                report.recognised = [f"{each.name}: {each.title}" for each in found]
+                for each in found:
+                    async for count in self._import(each.name, each.paths, report, asked):
+                        yield count
+        except errors.InvalidImport as error:
+            report.error = error.message
+
+    async def _import(
+        self, name: str, paths: Sequence[Path], report: ImportReport, stop: StopSignal
+    ) -> AsyncIterator[int]:
+        if name != jsonl.NAME:
+            known = next(known for known in FORMATS if known.name == name)
+            async for count in self.importer.run(name, read_as(known, paths), report, stop):
+                yield count
+            return
+        with unpacked(paths, jsonl.FILES) as files:
+            for path in sources.expand(files, *jsonl.FILES):
+                async for count in self._restorer.run(jsonl.read(path), report, stop):
+                    yield count
 
     def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:
         """Yield the lines of an export in our own format; see `jsonl.write`.

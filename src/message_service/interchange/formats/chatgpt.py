@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from message_service.interchange import moments, sources, trees
-from message_service.interchange.chatgpt_content import (
+from message_service.interchange.format import Format
+from message_service.interchange.formats.chatgpt_content import (
     CONTEXT,
     ERROR,
     REASONING,
@@ -21,8 +22,8 @@ from message_service.interchange.chatgpt_content import (
     parts_of,
     plain_text,
 )
-from message_service.interchange.chatgpt_feedback import Feedback, feedback_beside
-from message_service.interchange.format import Format
+from message_service.interchange.formats.chatgpt_feedback import Feedback, feedback_beside
+from message_service.interchange.glimpse import Glimpse
 from message_service.interchange.json_reading import (
     array_items,
     as_list,
@@ -340,10 +341,17 @@ def _message_type(role: RoleName, content_type: str) -> MessageTypeName:
     return "system" if role == "system" else "standard"
 
 
+def _is_ours(seen: Glimpse) -> bool:
+    if seen.opening != "[" or not seen.has("mapping"):
+        return False
+    # Tools' arguments in other exports may hold the name too.
+    return seen.first is None or "mapping" in seen.first or not seen.has("chat_messages")
+
+
 CHATGPT = Format(
     name="chatgpt",
     title="ChatGPT data export",
     reader=read,
-    sign=lambda seen: seen.opening == "[" and seen.has("mapping"),
+    sign=_is_ours,
     files=_FILES,
 )

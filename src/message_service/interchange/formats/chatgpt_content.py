@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from message_service.interchange.chatgpt_files import Files
+from message_service.interchange.formats.chatgpt_files import Files
 from message_service.interchange.json_reading import as_list, as_object, as_text
 
 Part = dict[str, Any]

@@ -1,0 +1,103 @@
+"""Recognises the formats of files, archives and folders, and says what it sees when it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from message_service import errors
+from message_service.interchange import jsonl, sources
+from message_service.interchange.archives import unpacked
+from message_service.interchange.glimpse import Glimpse, glimpse_of
+from message_service.interchange.known_formats import FORMATS, format_of
+
+_LOOKED_AT = ("*.json", "*.jsonl", "*.ndjson", "*.txt", "*.png")
+_NAMES_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """Files of one format.
+
+    Attributes:
+        name: The format's name.
+        title: The format's name for people.
+        paths: The files, or the folder that holds them.
+    """
+
+    name: str
+    title: str
+    paths: list[Path]
+
+
+@contextmanager
+def recognised_files(paths: Sequence[Path]) -> Generator[list[Recognised]]:
+    """Yield what the paths are, archives unpacked.
+
+    Raises:
+        InvalidImport: A path has no format that is known, or a folder has files of several formats;
+            the error says what is there.
+    """
+    with unpacked(paths, _LOOKED_AT) as files:
+        yield [_recognised(path) for path in sources.existing(files)]
+
+
+def _recognised(path: Path) -> Recognised:
+    if not path.is_dir():
+        known = _format(path)
+        if known is None:
+            raise _unknown(path, _described(glimpse_of(path)))
+        return Recognised(*known, [path])
+    found: dict[tuple[str, str], list[Path]] = {}
+    for file in _files(path):
+        known = _format(file)
+        if known is not None:
+            found.setdefault(known, []).append(file)
+    if not found:
+        names = ", ".join(file.name for file in _files(path)[:_NAMES_SHOWN]) or "no such file"
+        raise _unknown(path, f"a folder with {names}")
+    if len(found) > 1:
+        said = " and ".join(f"{title} ({files[0].name})" for (_, title), files in found.items())
+        raise sources.broken(
+            path, f"holds files of several formats: {said}", "Import each by its name"
+        )
+    [((name, title), files)] = found.items()
+    patterns = next((known.files for known in FORMATS if known.name == name), ())
+    # Some readers need the folder, for the files beside those with the messages.
+    return Recognised(name, title, [path] if sources.matching(path, patterns) else files)
+
+
+def _format(path: Path) -> tuple[str, str] | None:
+    """Return name and title of a file's format."""
+    seen = glimpse_of(path)
+    if seen is None:
+        return None
+    if jsonl.SIGN.search(seen.start[:200]):
+        return jsonl.NAME, jsonl.TITLE
+    known = format_of(seen)
+    return None if known is None else (known.name, known.title)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = {file for pattern in _LOOKED_AT for file in sources.all_files(folder, pattern)}
+    return sorted(found)
+
+
+def _unknown(path: Path, what: str) -> errors.InvalidImport:
+    names = ", ".join([jsonl.NAME, *(known.name for known in FORMATS)])
+    problem = f"has no format that is known: it is {what}"
+    return sources.broken(path, problem, f"Name its format, one of: {names}")
+
+
+def _described(seen: Glimpse | None) -> str:
+    if seen is None:
+        return "empty or cannot be read"
+    shape = {"[": "a JSON list", "{": "JSON objects"}.get(seen.opening)
+    if shape is None:
+        return "text that is not JSON" if b"\0" not in seen.start else "binary data"
+    if seen.first is None:
+        return shape
+    names = ", ".join(repr(name[:40]) for name in list(seen.first)[:_NAMES_SHOWN])
+    return f"{shape}, the first with the names {names}" if names else f"{shape}, the first empty"

@@ -1,0 +1,156 @@
+"""Reads character cards (V1, V2, V3) from JSON and PNG files: a conversation for each character."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from message_service import errors
+from message_service.interchange import sources, trees
+from message_service.interchange.chat_moments import from_any
+from message_service.interchange.chat_records import opening, stem
+from message_service.interchange.format import Format
+from message_service.interchange.formats import card_texts, png_text
+from message_service.interchange.glimpse import Glimpse
+from message_service.interchange.json_reading import as_list, as_object, as_text, object_items
+from message_service.interchange.part_making import json_text
+from message_service.interchange.records import (
+    ImportedConversation,
+    ImportedMessage,
+    SkippedItem,
+    present,
+)
+
+_FILES = ("*.png", "*.json")
+_IN_PNG = ("ccv3", "chara")
+"""The keywords of cards in PNG files; V3 first, because a V3 card stands there as V2 as well."""
+
+_SPECS = "chara_card_v"
+_AGAIN = "Export the card again"
+_OTHER_FORMAT = "Give a character card (V1, V2 or V3), or name the file's own format"
+
+
+def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
+    """Yield a conversation for each card: its texts, hidden, and its greetings.
+
+    The first greeting is on `main`; each alternate greeting is a branch.
+
+    Args:
+        paths: Cards as JSON or PNG files, or folders with such files.
+
+    Raises:
+        InvalidImport: A file is missing, damaged, or not a character card.
+    """
+    for path in sources.expand(paths, *_FILES):
+        yield _conversation(_card(path), stem(path))
+
+
+def _card(path: Path) -> dict[str, Any]:
+    card = _png_card(path) if opening(path) == png_text.SIGNATURE[:1] else dict(object_items(path))
+    if as_object(card.get("data")) is None and not _is_flat(card):
+        raise sources.broken(
+            path, "is not a character card: it has no 'data' and no 'first_mes'", _OTHER_FORMAT
+        )
+    if as_object(card.get("data")) is not None and not (_has_spec(card) or _is_flat(card)):
+        raise sources.broken(path, "is not a character card: it has no 'spec'", _OTHER_FORMAT)
+    return card
+
+
+def _has_spec(card: Mapping[str, Any]) -> bool:
+    return (as_text(card.get("spec")) or "").startswith(_SPECS)
+
+
+def _is_flat(card: Mapping[str, Any]) -> bool:
+    return "first_mes" in card and "name" in card
+
+
+def _png_card(path: Path) -> dict[str, Any]:
+    found: dict[str, bytes] = {}
+    truncated: errors.InvalidImport | None = None
+    try:
+        for keyword, text in png_text.texts(path, *_IN_PNG):
+            found.setdefault(keyword, text)
+    except errors.InvalidImport as error:
+        truncated = error  # a card before the damage is complete
+    for keyword in _IN_PNG:
+        card = _decoded(found.get(keyword, b""))
+        if card is not None:
+            return card
+    if truncated is not None:
+        raise truncated
+    if found:
+        raise sources.broken(path, "holds a damaged character card", _AGAIN)
+    raise sources.broken(path, "is a picture without a readable character card", _AGAIN)
+
+
+def _decoded(text: bytes) -> dict[str, Any] | None:
+    """Return the card in a PNG text: JSON in base64, or JSON itself."""
+    try:
+        if not text.lstrip().startswith(b"{"):
+            text = base64.b64decode(text + b"=" * (-len(text) % 4))
+        return as_object(json.loads(text.decode("utf-8")))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+
+
+def _conversation(card: dict[str, Any], name_of_file: str) -> ImportedConversation:
+    data = as_object(card.get("data")) or {}
+    # SillyTavern writes the fields of V1 beside `data`, where the newer ones are.
+    fields = {**{name: card[name] for name in card if name not in ("data", "spec")}, **data}
+    name = as_text(fields.get("name"))
+    creator = as_text(fields.get("creator"))
+    created = from_any(fields.get("creation_date")) or from_any(fields.get("create_date"))
+    tags = [tag for tag in as_list(fields.get("tags")) if isinstance(tag, str)]
+    assets = fields.get("assets")
+    conversation = ImportedConversation(
+        external_id="/".join(filter(None, (name_of_file, name, creator))),
+        title=name,
+        created_at=created,
+        updated_at=from_any(fields.get("modification_date")),
+        character=name,
+        custom=present(
+            {
+                "card_spec": as_text(card.get("spec")),
+                "nickname": as_text(fields.get("nickname")),
+                "creator": creator,
+                "character_version": as_text(fields.get("character_version")),
+                "tags": tags,
+                "source": json_text(fields["source"]) if fields.get("source") else None,
+                "assets": json_text(assets) if assets else None,
+            }
+        ),
+    )
+    messages, skipped = card_texts.messages_of(fields, created)
+    conversation.skipped += skipped
+    flat = trees.flatten(messages, shown=next(_greetings(messages), None))
+    conversation.messages, conversation.branches = flat.messages, flat.branches
+    if not messages:
+        conversation.skipped.append(SkippedItem(conversation.external_id, "card without texts"))
+    return conversation
+
+
+def _greetings(messages: Sequence[ImportedMessage]) -> Iterator[str]:
+    return (message.external_id for message in messages if message.role == "assistant")
+
+
+def _sign(seen: Glimpse) -> bool:
+    if seen.start.startswith(png_text.SIGNATURE):
+        return True
+    if seen.opening != "{":
+        return False
+    if seen.first is None:  # a long card
+        return seen.has("first_mes", "mes_example")
+    return _is_flat(seen.first) or _has_spec(seen.first)
+
+
+CHARACTER_CARD = Format(
+    name="charactercard",
+    title="character card",
+    reader=read,
+    sign=_sign,
+    files=_FILES,
+)

@@ -1,0 +1,232 @@
+"""Makes the parts of imported messages: valid values, texts of any length, no bytes of files."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import json
+import mimetypes
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from message_service.interchange.json_reading import as_number, as_text
+
+Part = dict[str, Any]
+
+_MAX_WORD = 256
+_MAX_FILE_NAME = 1_024
+_MAX_POINTER = 4_096
+_MAX_IN_CUSTOM = 4_000
+_DATA_URL = re.compile(r"data:([^,;]{0,128})((?:;[^,;]{0,128})*),", re.IGNORECASE)
+_DATA_URL_IN_JSON = re.compile(r'"(data:[^"\\,]{0,256};base64,[^"\\]*)"', re.IGNORECASE)
+_KINDS = ("image", "audio", "video")
+
+
+def text_part(text: str) -> Part:
+    """Return text that is shown."""
+    return {"type": "text", "text": text}
+
+
+def reasoning(text: str | None, signature: object = None, encrypted: object = None) -> Part:
+    """Return what the model thought."""
+    return _without_none(
+        {
+            "type": "reasoning",
+            "text": text,
+            "signature": as_text(signature),
+            "encrypted": as_text(encrypted),
+        }
+    )
+
+
+def tool_call(own: str, name: object, arguments: object) -> Part:
+    """Return a tool call; arguments that are not text are written as JSON."""
+    written = _bare(arguments) if isinstance(arguments, str) else json_text(arguments)
+    return {
+        "type": "tool_call",
+        "id": call_id(own),
+        "name": _word(name),
+        "arguments": "" if arguments is None else written,
+    }
+
+
+def tool_result(call: str, text: str, *, name: object = None, failed: bool = False) -> Part:
+    """Return what a tool answered."""
+    return _without_none(
+        {
+            "type": "tool_result",
+            "call_id": call_id(call),
+            "status": "error" if failed else "ok",
+            "name": _word(name) if as_text(name) else None,
+            "text": text,
+        }
+    )
+
+
+def citation(title: object, url: object, quote: object = None) -> Part | None:
+    """Return a source that the text refers to; None when nothing is known about it."""
+    address = as_text(url)
+    facts = {
+        "title": (as_text(title) or "")[:_MAX_POINTER] or None,
+        "url": address if address is None or len(address) <= _MAX_POINTER else None,
+        "quote": as_text(quote),
+    }
+    found = _without_none(facts)
+    return {"type": "citation", **found} if found else None
+
+
+def other(name: object, data: object) -> Part:
+    """Return a part of a kind that has no model here."""
+    return {"type": "other", "name": _word(name), "data": json_text(data)}
+
+
+def attachment(
+    pointer: object = None, *, name: object = None, mime_type: object = None, size: object = None
+) -> Part:
+    """Return a file; a `data:` URL is described by its type, size and digest and then left out.
+
+    Args:
+        pointer: A URL, or the provider's pointer.
+        name: The file's name.
+        mime_type: Its MIME type; other words for a type, such as `txt`, are ignored.
+        size: Its size in bytes.
+    """
+    address = as_text(pointer)
+    given = as_text(mime_type)
+    facts: Part = {}
+    described = _described(address) if address is not None else None
+    if described is not None:
+        facts, address = described, None
+    called = as_text(name)
+    if given is None or "/" not in given:
+        given = facts.get("mime_type") or mimetypes.guess_type(called or "")[0]
+    bytes_ = as_number(size)
+    known = bytes_ is not None and bytes_ >= 0 and bytes_ == int(bytes_)
+    return _without_none(
+        {
+            "type": "attachment",
+            "kind": _kind(given, called),
+            "name": called[:_MAX_FILE_NAME] if called else None,
+            "mime_type": given[:_MAX_WORD] if given else None,
+            "size": facts.get("size") or (int(bytes_) if known and bytes_ is not None else None),
+            "hash": facts.get("hash"),
+            "pointer": address if address and len(address) <= _MAX_POINTER else None,
+        }
+    )
+
+
+def media(source: Mapping[str, Any], name: object) -> Part:
+    """Return the file of an Anthropic `source`: text, base64 data, a URL, or a file's id."""
+    data = as_text(source.get("data"))
+    if data is not None and source.get("type") == "text":
+        return text_part(data)
+    if data is not None:
+        kind = as_text(source.get("media_type")) or ""
+        pointer: object = f"data:{kind[:128]};base64,{data}"
+    else:
+        pointer = source.get("url") or source.get("file_id")
+    return attachment(pointer, name=name, mime_type=source.get("media_type"))
+
+
+def unknown(kind: object, block: Mapping[str, Any], ignored: Collection[str]) -> list[Part]:
+    """Return the parts of a block of an unknown type: its text, and its other fields as JSON.
+
+    Args:
+        kind: The type.
+        block: The block.
+        ignored: Fields that nobody wrote.
+    """
+    text = as_text(block.get("text"))
+    left_out = {*ignored, *(("text",) if text is not None else ())}
+    rest = {name: value for name, value in block.items() if name not in left_out and full(value)}
+    parts = [text_part(text)] if text is not None else []
+    return [*parts, other(kind, rest)] if rest else parts
+
+
+def full(value: object) -> bool:
+    """Whether a value tells anything: it is not null, false or empty."""
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def unread(record: Mapping[str, Any], known: Collection[str]) -> str | None:
+    """Return the fields of a record that its reader does not know, as JSON; None without any."""
+    rest = {name: value for name, value in record.items() if name not in known and full(value)}
+    return json_text(rest) if rest else None
+
+
+def remainder(record: Mapping[str, Any], known: Collection[str]) -> tuple[str | None, list[Part]]:
+    """Return the fields of a record that its reader does not know, as JSON.
+
+    They are a text for a custom fact, or a part when they are too long for that.
+    """
+    written = unread(record, known)
+    if written is None or len(written) <= _MAX_IN_CUSTOM:
+        return written, []
+    return None, [{"type": "other", "name": "other_fields", "data": written}]
+
+
+def plain(parts: Iterable[Part]) -> tuple[str, list[Part]]:
+    """Return `text` and `parts` of a message: a message of one text has no parts."""
+    found = list(parts)
+    if len(found) == 1 and found[0]["type"] == "text":
+        return found[0]["text"], []
+    return "", found
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON; `data:` URLs in it are replaced by their descriptions."""
+    try:
+        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:  # the parser accepts a few levels more than the writer
+        return '"nested too deeply"'
+    return _bare(written)
+
+
+def call_id(given: str) -> str:
+    """Return the id of a call as one that can be stored; long ids are replaced by a digest."""
+    if len(given) <= _MAX_WORD:
+        return given or "unnamed"
+    return "sha256:" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _bare(written: str) -> str:
+    """Return JSON with descriptions in the place of `data:` URLs."""
+    return _DATA_URL_IN_JSON.sub(lambda found: json.dumps(_described(found[1])), written)
+
+
+def _described(url: str) -> Part | None:
+    """Return type, size and digest of a `data:` URL's bytes; None for another URL."""
+    head = _DATA_URL.match(url)
+    if head is None:
+        return None
+    body = url[head.end() :].encode("utf-8", "surrogatepass")
+    if ";base64" in head[2].lower():
+        # Damaged data stays as it is: then its text is what the source has.
+        with contextlib.suppress(binascii.Error):
+            body = base64.b64decode(body + b"=" * (-len(body) % 4))
+    else:
+        body = unquote_to_bytes(body)
+    return {
+        "mime_type": head[1] or "text/plain",
+        "size": len(body),
+        "hash": "sha256:" + hashlib.sha256(body).hexdigest(),
+    }
+
+
+def _kind(mime_type: str | None, name: str | None) -> str:
+    family = (mime_type or "").partition("/")[0]
+    if family in _KINDS:
+        return family
+    return "document" if mime_type is not None or name is not None else "file"
+
+
+def _word(value: object) -> str:
+    return (as_text(value) or "unnamed")[:_MAX_WORD]
+
+
+def _without_none(facts: Mapping[str, Any]) -> Part:
+    return {name: value for name, value in facts.items() if value is not None}
