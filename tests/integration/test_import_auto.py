@@ -73,7 +73,9 @@ async def test_an_archive_as_delivered(
     assert report.complete, report.error
     assert (report.new, report.stored) == (2, 4)
     if name == "auto":
-        assert report.recognised == ["chatgpt: ChatGPT data export"]
+        assert report.recognised == [
+            "chatgpt: ChatGPT data export (other files, not read: user.json)"
+        ]
     assert list(left_behind.iterdir()) == []
 
 
@@ -123,7 +125,7 @@ async def test_every_format_is_recognised(tenant: Tenant, tmp_path: Path, name: 
         ({"/etc/conversations.json": "[]"}, "leaves the archive"),
         ({"a/..\\..\\conversations.json": "[]"}, "leaves the archive"),
         ({"C:\\conversations.json": "[]"}, "leaves the archive"),
-        ({"readme.md": "hello"}, "without conversations.json"),
+        ({"readme.md": "hello"}, "bad.zip holds no conversations*.json"),
     ],
 )
 async def test_archives_that_are_refused(
@@ -171,6 +173,15 @@ async def test_damaged_archives_are_named(
         assert f"{name}.zip is a damaged ZIP archive" in report.error
     assert await counts(tenant) == 0
     assert list(left_behind.iterdir()) == []
+
+
+async def test_a_damaged_shard_is_not_passed_over(tenant: Tenant, tmp_path: Path) -> None:
+    (tmp_path / "conversations-000.json").write_text(chat_text())
+    (tmp_path / "conversations-001.json").write_bytes(b"\0" * 100)
+    report = await bring(tenant, "auto", tmp_path)
+    assert report.stored == 2
+    assert report.error is not None
+    assert "conversations-001.json" in report.error
 
 
 async def test_two_formats_in_one_folder_are_named(tenant: Tenant, tmp_path: Path) -> None:

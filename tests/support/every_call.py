@@ -110,6 +110,7 @@ class Target:
             "cursor": None,
             "custom_metadata": {"topics": ["a"], "own": {"deep": 1}},
             "direction": "forward",
+            "dry_run": True,
             "edited_by": "me",
             "exist_ok": True,
             "expected_revision": None,

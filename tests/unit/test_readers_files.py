@@ -168,9 +168,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         sources.expand([tmp_path / "nowhere.json"], "*")
     with pytest.raises(errors.InvalidImport, match="no file is given"):
         sources.expand([], "*")
-    with pytest.raises(errors.InvalidImport, match=r"is a folder without \*\.a or \*\.b"):
+    with pytest.raises(errors.InvalidImport, match=r"holds no \*\.a or \*\.b"):
         sources.expand([tmp_path], "*.a", "*.b")
-    with pytest.raises(errors.InvalidImport, match=r"path: \. is a folder without nothing"):
+    with pytest.raises(errors.InvalidImport, match=r"path: \. holds no nothing"):
         sources.expand([Path()], "nothing")
 
 

@@ -167,7 +167,7 @@ def test_errors(tmp_path: Path) -> None:
     file.write_text("\n\n")
     with pytest.raises(errors.InvalidImport, match="holds no record"):
         list(read([file]))
-    with pytest.raises(errors.InvalidImport, match=r"is a folder without question\.jsonl"):
+    with pytest.raises(errors.InvalidImport, match=r"holds no question\.jsonl"):
         list(read([tmp_path]))
     with pytest.raises(errors.InvalidImport, match="no file is given"):
         list(read([]))

@@ -37,17 +37,24 @@ def import_command(
         Path | None,
         typer.Option("--report", help="Write one JSON line per conversation to this file."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count what an import would do.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import conversations. Safe to repeat, also after it was killed.
 
     Ctrl-C or SIGTERM stores what was read and stops; a second one ends at once.
     """
-    ended = run_loop(lambda stop: run_import(ctx, name, paths or [], stop, report_file))
+    ended = run_loop(
+        lambda stop: run_import(ctx, name, paths or [], stop, report_file, dry_run=dry_run)
+    )
     report = ended.result
     if as_json:
         print_json(report.as_json())
     else:
+        if dry_run:
+            console.print("dry run: nothing was written", markup=False)
         print_report(report)
     if report.stopped:
         ended.check("stopped before the end of the files; repeat the import to go on")
@@ -60,6 +67,8 @@ async def run_import(
     paths: list[Path],
     stop: StopSignal,
     report_file: Path | None = None,
+    *,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Import with a progress bar on stderr; return the report.
 
@@ -79,12 +88,18 @@ async def run_import(
                 lines.write(json.dumps(conversation.as_json(), ensure_ascii=True) + "\n")
 
         report = ImportReport(sink=note)
-        await _import(ctx, name, paths, stop, report)
+        await _import(ctx, name, paths, stop, report, dry_run=dry_run)
     return report
 
 
 async def _import(
-    ctx: typer.Context, name: str, paths: list[Path], stop: StopSignal, report: ImportReport
+    ctx: typer.Context,
+    name: str,
+    paths: list[Path],
+    stop: StopSignal,
+    report: ImportReport,
+    *,
+    dry_run: bool,
 ) -> None:
     columns = (
         SpinnerColumn(),
@@ -98,7 +113,8 @@ async def _import(
         tenant = service.tenant(target_of(ctx).tenant)
         with Progress(*columns, console=progress_console) as progress:
             bar = progress.add_task(f"import {name}", total=None, rate="")
-            async for count in tenant.transfer.import_files(name, paths, report, stop):
+            work = tenant.transfer.import_files(name, paths, report, stop, dry_run=dry_run)
+            async for count in work:
                 progress.advance(bar, count)
                 task = progress.tasks[0]
                 progress.update(bar, rate=f"{int(task.speed or 0):,}")

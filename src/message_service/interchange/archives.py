@@ -42,22 +42,24 @@ def unpacked(paths: Sequence[Path], patterns: Sequence[str]) -> Generator[list[P
 
     Args:
         paths: Files, folders and archives.
-        patterns: The names of the files that are wanted; pictures are unpacked only when named.
+        patterns: The names of the files that are wanted. Pictures are unpacked only when they are
+            named first, or when the archive holds nothing else.
 
     Raises:
         InvalidImport: An archive is damaged, encrypted, too large, or has a member that would be
             unpacked outside of its folder. Nothing is left behind.
     """
-    wanted = _READABLE
-    if any(pattern.endswith(tuple(_CARDS)) for pattern in patterns):
-        wanted |= _CARDS
+    named = any(pattern.endswith(tuple(_CARDS)) for pattern in patterns[:1])
+    wanted = (_READABLE | _CARDS,) if named else (_READABLE, _CARDS)
     with ExitStack() as stack:
         found: list[Path] = []
         for path in _with_archives(paths, patterns):
             if not sources.is_zip(path):
                 found.append(path)
                 continue
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="import-")))
+            outer = stack.enter_context(tempfile.TemporaryDirectory(prefix="import-"))
+            folder = Path(outer) / path.name  # errors show the name of the archive
+            folder.mkdir()
             _unpack(path, folder, wanted)
             found.append(folder)
         yield found
@@ -72,7 +74,8 @@ def _with_archives(paths: Sequence[Path], patterns: Sequence[str]) -> Iterable[P
             yield path
 
 
-def _unpack(path: Path, folder: Path, wanted: frozenset[str]) -> None:
+def _unpack(path: Path, folder: Path, wanted: Sequence[frozenset[str]]) -> None:
+    """Unpack the members with the first of these sets of suffixes that any member has."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -83,8 +86,11 @@ def _unpack(path: Path, folder: Path, wanted: frozenset[str]) -> None:
             room = MAX_UNPACKED_BYTES
             for member in members:
                 _check_name(path, member.filename)
-                if not _is_wanted(member, wanted):
-                    continue
+            chosen = (
+                [member for member in members if _is_wanted(member, suffixes)]
+                for suffixes in wanted
+            )
+            for member in next(filter(None, chosen), ()):
                 room = _extract(path, archive, member, folder, room)
     except _DAMAGE as error:
         raise sources.broken(

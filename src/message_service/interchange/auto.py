@@ -25,11 +25,21 @@ class Recognised:
         name: The format's name.
         title: The format's name for people.
         paths: The files, or the folder that holds them.
+        others: Names of other files in the folder, which are not read.
     """
 
     name: str
     title: str
     paths: list[Path]
+    others: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        """Return what the files were taken for, and what was left out."""
+        if not self.others:
+            return f"{self.name}: {self.title}"
+        shown = ", ".join(self.others[:_NAMES_SHOWN])
+        more = ", ..." if len(self.others) > _NAMES_SHOWN else ""
+        return f"{self.name}: {self.title} (other files, not read: {shown}{more})"
 
 
 @contextmanager
@@ -65,8 +75,11 @@ def _recognised(path: Path) -> Recognised:
         )
     [((name, title), files)] = found.items()
     patterns = next((known.files for known in FORMATS if known.name == name), ())
-    # Some readers need the folder, for the files beside those with the messages.
-    return Recognised(name, title, [path] if sources.matching(path, patterns) else files)
+    own = [pattern for pattern in patterns if not pattern.startswith("*.")]
+    ours = sources.matching(path, own)
+    others = sorted({file.name for file in _files(path)} - {file.name for file in (*files, *ours)})
+    # A file with the name of the format is read even when it is damaged beyond recognition.
+    return Recognised(name, title, [path] if ours else files, others)
 
 
 def _format(path: Path) -> tuple[str, str] | None:

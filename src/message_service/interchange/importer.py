@@ -56,6 +56,8 @@ class Importer:
         source: Iterable[ImportedConversation],
         report: ImportReport,
         stop: StopSignal | None = None,
+        *,
+        dry_run: bool = False,
     ) -> AsyncIterator[int]:
         """Import all conversations of a reader; yield the number of messages done in each step.
 
@@ -66,6 +68,8 @@ class Importer:
                 names it, and the conversations before it are stored.
             stop: Asks to stop: the conversations read so far are stored, and `report.stopped` is
                 set.
+            dry_run: Only count what an import would do; nothing is written. A conversation that
+                occurs twice in the files is counted as if it occurred once each time.
 
         Raises:
             Unavailable: The database was unavailable for longer than the write deadline.
@@ -88,14 +92,32 @@ class Importer:
                 ):
                     for task in await _first_done(running):
                         yield task.result()
-                running[asyncio.create_task(self._store(chunk, report))] = ids
+                work = self._preview(chunk, report) if dry_run else self._store(chunk, report)
+                running[asyncio.create_task(work)] = ids
             while running:
                 for task in await _first_done(running):
                     yield task.result()
         finally:
             await end_tasks(running)
 
-    async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
+    async def _preview(self, chunk: list[Intake], report: ImportReport) -> int:
+        """Count what `_store` would do."""
+        known, todo = await self._unfinished(chunk)
+        for intake in todo:
+            mark = marked(known.get(intake.conversation_id))
+            fresh = intake.conversation_id not in known
+            report.new += fresh
+            await self._merger.preview(intake, mark, fresh=fresh)
+            intake.close_account()
+        for intake in chunk:
+            report.add(intake.report)
+        return sum(len(intake.source.messages) for intake in chunk)
+
+    async def _unfinished(self, chunk: list[Intake]) -> tuple[dict[str, Row], list[Intake]]:
+        """Return the stored conversations of a chunk, and what is to be imported.
+
+        The others were imported completely from the same source; they are counted here.
+        """
         rows = await self._scope.find(
             CONVERSATIONS_BY_IDS, conversation_ids=[intake.conversation_id for intake in chunk]
         )
@@ -108,6 +130,10 @@ class Importer:
                 intake.report.skipped.update(item.reason for item in intake.source.skipped)
             else:
                 todo.append(intake)
+        return known, todo
+
+    async def _store(self, chunk: list[Intake], report: ImportReport) -> int:
+        known, todo = await self._unfinished(chunk)
         new = [intake for intake in todo if intake.conversation_id not in known]
         created = await self._create(new)
         report.new += len(created)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from message_service import errors
 from message_service.catalogue.queries.conversations import BRANCHES_OF_CONVERSATION
@@ -13,6 +13,7 @@ from message_service.documents.row import Row
 from message_service.interchange.intake import Intake
 from message_service.interchange.merging import Layout, Stretch, plan
 from message_service.interchange.revisions import Revisions
+from message_service.messages.incoming import check_appendable
 from message_service.messages.messages import Messages
 from message_service.messages.outcomes import Appended
 from message_service.messages.takeover import Takeover
@@ -64,11 +65,33 @@ class Merger:
         for message_id in intake.deleted:
             if age >= 0 and stored.get(message_id, {}).get("status") != "deleted":
                 await self._messages.delete(intake.conversation_id, message_id)
-        known = {node.message_id for node in intake.nodes} & layout.branch_of.keys()
-        intake.found |= intake.records(known)
-        intake.report.stored = len(intake.stored - intake.failed)
-        intake.report.unchanged = len(intake.found - intake.stored - intake.failed - changed)
+        _count(intake, layout, changed)
         return None if decided.shown is None else names.get(decided.shown, decided.shown)
+
+    async def preview(self, intake: Intake, marked: Row, *, fresh: bool) -> None:
+        """Count what `append` would do, without writing.
+
+        Args:
+            intake: The intake of the conversation.
+            marked: As for `append`.
+            fresh: Whether the conversation is not stored.
+        """
+        intake.prepare(self._clock.now())
+        layout, stored = (Layout(), {}) if fresh else await self._read(intake.conversation_id)
+        age = intake.age(marked) if marked else 0
+        changed = self._revisions.compare(intake, stored, age).counted(intake)
+        for node in intake.nodes:
+            if node.message_id in layout.branch_of:
+                continue
+            [record] = intake.records([node.message_id])
+            try:
+                check_appendable(intake.values[node.message_id])
+            except errors.InvalidInput as error:
+                intake.report.failed[error.code] += 1
+                intake.failed.add(record)
+            else:
+                intake.stored.add(record)
+        _count(intake, layout, changed)
 
     async def _read(self, conversation_id: str) -> tuple[Layout, dict[str, Row]]:
         """Return the layout of a conversation's stored messages, and the messages by id."""
@@ -152,3 +175,11 @@ class Merger:
         if refused:
             intake.drop(refused)
         return in_place and not refused
+
+
+def _count(intake: Intake, layout: Layout, changed: Set[str]) -> None:
+    """Count what was stored by this import, and what was there and did not change."""
+    known = {node.message_id for node in intake.nodes} & layout.branch_of.keys()
+    intake.found |= intake.records(known)
+    intake.report.stored = len(intake.stored - intake.failed)
+    intake.report.unchanged = len(intake.found - intake.stored - intake.failed - changed)

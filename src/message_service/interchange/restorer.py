@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from message_service import errors
 from message_service.catalogue.follower import BACKLOG
+from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
@@ -41,7 +42,12 @@ class Restorer:
         self._clock = clock
 
     async def run(
-        self, source: Iterable[Bundle], report: ImportReport, stop: StopSignal
+        self,
+        source: Iterable[Bundle],
+        report: ImportReport,
+        stop: StopSignal,
+        *,
+        dry_run: bool = False,
     ) -> AsyncIterator[int]:
         """Restore every bundle; yield the number of messages done after each bundle.
 
@@ -50,6 +56,7 @@ class Restorer:
             report: Filled in during the import. When the file is damaged, `error` names the place,
                 and the conversations before it are restored.
             stop: Asks to stop after the current bundle.
+            dry_run: Only count what would be restored; nothing is written.
         """
         reader = iter(source)
         first = True
@@ -64,12 +71,14 @@ class Restorer:
             if stop.requested:
                 report.stopped = True
                 return
-            result = await self._restore(bundle, report)
+            result = await self._restore(bundle, report, dry_run=dry_run)
             report.add(result, first=first)
             first = bundle.last
             yield len(bundle.messages)
 
-    async def _restore(self, bundle: Bundle, report: ImportReport) -> ConversationReport:
+    async def _restore(
+        self, bundle: Bundle, report: ImportReport, *, dry_run: bool
+    ) -> ConversationReport:
         conversation_id = str(bundle.conversation.get("conversation_id"))
         result = ConversationReport(conversation_id, conversation_id)
         if not self._valid(Conversation, [bundle.conversation], result):
@@ -82,6 +91,11 @@ class Restorer:
             if self._intact(message, conversation_id, result)
         ]
         versions = self._valid(MessageVersion, bundle.versions, result)
+        if dry_run:
+            await self._compare(conversation_id, messages, messages, result)
+            there = await self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id)
+            report.new += bundle.last and there is None
+            return result
         await self._insert("conversation_branches", branches, result)
         await self._insert_messages(conversation_id, messages, result)
         await self._insert("message_versions", versions, result)
@@ -115,17 +129,36 @@ class Restorer:
         refused = await self._insert("messages", messages, result)
         turned_down = result.failed[_REFUSED] - turned_down
         result.stored += len(messages) - len(refused) - turned_down
-        if not refused:
-            return
+        if refused:
+            await self._compare(conversation_id, refused, (), result)
+
+    async def _compare(
+        self,
+        conversation_id: str,
+        messages: Sequence[Row],
+        absent: Sequence[Row],
+        result: ConversationReport,
+    ) -> None:
+        """Count messages by what is stored under their ids.
+
+        Args:
+            conversation_id: The conversation.
+            messages: The messages.
+            absent: Those that may be absent, because nothing was written: they would be stored.
+            result: Filled in.
+        """
+        may_be_absent = {message["message_id"] for message in absent}
         rows = await self._scope.find(
             MESSAGES_BY_IDS,
             conversation_id=conversation_id,
-            message_ids=[message["message_id"] for message in refused],
+            message_ids=[message["message_id"] for message in messages],
         )
         stored: dict[str, Row] = {row["message_id"]: row for row in rows}
-        for message in refused:
+        for message in messages:
             there = stored.get(message["message_id"])
-            if there is None:
+            if there is None and message["message_id"] in may_be_absent:
+                result.stored += 1
+            elif there is None:
                 result.failed["number_taken_by_another_message"] += 1
             elif all(there.get(name) == message.get(name) for name in _SAME):
                 result.unchanged += 1

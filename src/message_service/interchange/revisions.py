@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from message_service.documents.message import CustomMetadata, MessageStatus
@@ -17,6 +18,33 @@ from message_service.messages.takeover import SourceChange, Takeover
 
 _HIDDEN = MessageStatus.HIDDEN.value
 _SHOWN_OR_HIDDEN = (MessageStatus.ACTIVE.value, _HIDDEN)
+
+
+@dataclass(slots=True)
+class Differences:
+    """How an import differs from the stored messages.
+
+    Attributes:
+        changes: The changes to make, by message id.
+        unclear: Messages of which it is unknown which text is newer.
+    """
+
+    changes: dict[str, SourceChange] = field(default_factory=dict[str, SourceChange])
+    unclear: list[str] = field(default_factory=list[str])
+
+    def counted(self, intake: Intake) -> set[str]:
+        """Count the differences in the report.
+
+        Returns:
+            The messages of the source that are counted as updated or failed, each by the id of its
+            first piece.
+        """
+        in_doubt = intake.records(self.unclear)
+        changed = intake.records(self.changes) - in_doubt
+        if in_doubt:
+            intake.report.failed["idempotency_conflict"] += len(in_doubt)
+        intake.report.updated += len(changed)
+        return changed | in_doubt
 
 
 class Revisions:
@@ -42,31 +70,28 @@ class Revisions:
             age: See `Intake.age`.
 
         Returns:
-            The messages of the source that the report counts as updated or failed, each by the id
-            of its first piece.
+            As `Differences.counted`.
         """
+        found = self.compare(intake, stored, age)
+        for message_id, change in found.changes.items():
+            await self._changes.take_over(intake.conversation_id, message_id, change)
+        return found.counted(intake)
+
+    def compare(self, intake: Intake, stored: Mapping[str, Row], age: int) -> Differences:
+        """Return how the import differs from the stored messages; arguments as for `apply`."""
+        found = Differences()
         if age < 0:
-            return set()
-        updated: list[str] = []
-        unclear: list[str] = []
+            return found
         for node in intake.nodes:
             row = stored.get(node.message_id)
-            if row is None:
-                continue
-            change = _change(intake.values[node.message_id], row)
+            change = None if row is None else _change(intake.values[node.message_id], row)
             if change is None:
                 continue
             if age == 0 and change.says_otherwise:
-                unclear.append(node.message_id)
-                continue
-            await self._changes.take_over(intake.conversation_id, node.message_id, change)
-            updated.append(node.message_id)
-        in_doubt = intake.records(unclear)
-        changed = intake.records(updated) - in_doubt
-        if in_doubt:
-            intake.report.failed["idempotency_conflict"] += len(in_doubt)
-        intake.report.updated += len(changed)
-        return changed | in_doubt
+                found.unclear.append(node.message_id)
+            else:
+                found.changes[node.message_id] = change
+        return found
 
 
 def _change(values: Row, row: Row) -> SourceChange | None:

@@ -53,7 +53,7 @@ def expand(paths: Sequence[Path], *patterns: str) -> list[Path]:
             found = matching(path, patterns)
             if not found:
                 wanted = " or ".join(patterns)
-                raise broken(path, f"is a folder without {wanted}", "Name the file itself")
+                raise broken(path, f"holds no {wanted}", "Name the file itself")
             files.extend(found)
         elif is_there:
             files.append(path)

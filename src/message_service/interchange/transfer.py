@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from message_service import errors
-from message_service.arguments import check_instance, check_sequence, check_text_argument
+from message_service.arguments import (
+    check_flag,
+    check_instance,
+    check_sequence,
+    check_text_argument,
+)
 from message_service.database.scope import Scope
 from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl, sources
@@ -50,6 +55,8 @@ class Transfer:
         paths: Sequence[Path],
         report: ImportReport,
         stop: StopSignal | None = None,
+        *,
+        dry_run: bool = False,
     ) -> AsyncIterator[int]:
         """Import files; yield the number of messages done in each step.
 
@@ -62,6 +69,7 @@ class Transfer:
             report: Filled in during the import; check `report.complete` afterwards. A damaged file
                 does not raise but sets `report.error`, because the data before it is stored.
             stop: Asks to stop: the data read so far is stored, and `report.stopped` is set.
+            dry_run: Only fill in the report; nothing is written.
 
         Raises:
             InvalidInput: The format is unknown.
@@ -71,6 +79,7 @@ class Transfer:
         for path in check_sequence("paths", paths):
             check_instance("paths", path, Path)
         check_instance("report", report, ImportReport)
+        check_flag("dry_run", dry_run)
         if name not in format_names():
             raise errors.InvalidInput(
                 "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
@@ -78,28 +87,38 @@ class Transfer:
         asked = stop if stop is not None else StopSignal()
         try:
             if name != AUTO:
-                async for count in self._import(name, paths, report, asked):
+                async for count in self._import(name, paths, report, asked, dry_run=dry_run):
                     yield count
                 return
             with recognised_files(paths) as found:
-                report.recognised = [f"{each.name}: {each.title}" for each in found]
+                report.recognised = [str(each) for each in found]
                 for each in found:
-                    async for count in self._import(each.name, each.paths, report, asked):
+                    async for count in self._import(
+                        each.name, each.paths, report, asked, dry_run=dry_run
+                    ):
                         yield count
         except errors.InvalidImport as error:
             report.error = error.message
 
     async def _import(
-        self, name: str, paths: Sequence[Path], report: ImportReport, stop: StopSignal
+        self,
+        name: str,
+        paths: Sequence[Path],
+        report: ImportReport,
+        stop: StopSignal,
+        *,
+        dry_run: bool,
     ) -> AsyncIterator[int]:
         if name != jsonl.NAME:
             known = next(known for known in FORMATS if known.name == name)
-            async for count in self.importer.run(name, read_as(known, paths), report, stop):
+            read = read_as(known, paths)
+            async for count in self.importer.run(name, read, report, stop, dry_run=dry_run):
                 yield count
             return
         with unpacked(paths, jsonl.FILES) as files:
             for path in sources.expand(files, *jsonl.FILES):
-                async for count in self._restorer.run(jsonl.read(path), report, stop):
+                bundles = jsonl.read(path)
+                async for count in self._restorer.run(bundles, report, stop, dry_run=dry_run):
                     yield count
 
     def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from beanie.odm.utils.encoder import Encoder
 from pydantic import BaseModel
@@ -20,7 +22,7 @@ from message_service.messages import integrity
 from message_service.messages.content import LANGUAGE_PATH, content_of
 from message_service.messages.free_form import check_free_form, check_shape
 from message_service.messages.marks import mark
-from message_service.messages.new_message import NewMessage
+from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.parts import assemble
 from message_service.messages.repeats import named_fields, request_fingerprint
 from message_service.messages.token_totals import check_usage
@@ -177,6 +179,25 @@ def prepare(
         named_id=message.message_id,
         named_date=message.created_at,
     )
+
+
+def check_appendable(values: Mapping[str, Any]) -> None:
+    """Check the values of a new message as far as that is possible without the database.
+
+    Raises:
+        InvalidInput: As `prepare`.
+    """
+    message = check_new_message(values)
+    content_of(
+        *assemble(
+            message.text,
+            message.parts,
+            tool_calls=message.tool_calls,
+            tool_call_id=message.tool_call_id,
+        )
+    )
+    if message.custom_metadata is not None:
+        check_free_form("custom_metadata", message.custom_metadata.model_dump(exclude_none=True))
 
 
 def _client(message: NewMessage, document: Row) -> str | None:

@@ -45,7 +45,7 @@ from message_service.interchange.records import (
 PROVIDER = "openai"
 
 _ROLES: dict[str, RoleName] = {role: role for role in get_args(RoleName)}
-_FILES = ("conversations.json", "conversations-*.json", "conversations*.json")
+_FILES = ("conversations*.json",)
 _NOT_A_TOOL = (None, "all", "assistant", "user")
 _PROJECT = "g-p-"
 _NOWHERE = "\0"
