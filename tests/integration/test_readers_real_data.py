@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,50 @@ def test_irc_logs(shared_data: Path) -> None:
     for message in one.messages:
         line = lines[int(message.external_id.rsplit(":", 1)[1])]
         assert line.endswith(f" {message.text}")
+
+
+def accounted(name: str, *paths: Path) -> int:
+    """Return how many records a reader says there are, all of them stored or left out."""
+    total = 0
+    for conversation in READERS[name].read(paths):
+        there = len(conversation.messages) + len(conversation.skipped)
+        assert conversation.records in (None, there)
+        total += there
+    return total
+
+
+def opened(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        yield from lines
+
+
+def test_every_record_of_the_files_is_accounted_for(shared_data: Path) -> None:
+    export = shared_data / "chatgpt-export" / "conversations.json"
+    nodes = sum(len(chat["mapping"]) for chat in json.loads(export.read_bytes()))
+    assert accounted("chatgpt", export) == nodes
+
+    [packed] = (shared_data / "chitchat").glob("dataset*.gz")
+    chats = json.loads(gzip.decompress(packed.read_bytes()))
+    said = sum(len(turn) for chat in chats.values() for turn in chat["messages"])
+    assert accounted("chitchat", packed) == said
+
+    logs = list((shared_data / "irc-disentanglement").rglob("*.raw.txt*"))
+    assert accounted("irc", *logs) == sum(1 for log in logs for _ in opened(log))
+
+    for shape in ("tree", "message"):
+        trees = shared_data / "oasst-trees" / f"en_100_{shape}.part1.jsonl"
+        told = sum(
+            len(leaves_and_texts(record.get("prompt", record))[1])
+            for record in map(json.loads, trees.read_text().splitlines())
+        )
+        assert accounted("openassistant", trees) == told
+
+    for name in ("mt-bench", "ja-vicuna-qa"):
+        folder = shared_data / name
+        asked = [json.loads(line)["turns"] for line in opened(folder / "question.jsonl")]
+        models = list((folder / "model_answer").iterdir())
+        answers = [json.loads(line) for path in models for line in opened(path)]
+        turns = sum(len(choice["turns"]) for answer in answers for choice in answer["choices"])
+        # All models share the first question; each has its own copy of the others.
+        questions = sum(1 + (len(one) - 1) * len(models) for one in asked)
+        assert accounted("mtbench", folder) == turns + questions

@@ -35,6 +35,8 @@ growth = st.lists(
         st.tuples(st.just("show"), st.integers(0, 15)),
         st.tuples(st.just("rename"), st.integers(0, 3)),
         st.tuples(st.just("rewrite"), st.integers(0, 15)),
+        st.tuples(st.just("hide"), st.integers(0, 15)),
+        st.tuples(st.just("attach"), st.integers(0, 15)),
     ),
     min_size=1,
     max_size=15,
@@ -68,6 +70,14 @@ def grow(steps: list[tuple[str, int]]) -> list[dict[str, Any]]:
         elif what == "rename":
             chat.moment += 1
             chat.title = f"title {number}"
+        elif what == "hide" and name != "root":
+            chat.moment += 1
+            message = chat.nodes[name]["message"]
+            message["weight"] = 1.0 - message["weight"]
+        elif what == "attach" and name != "root":
+            chat.moment += 1
+            files = chat.nodes[name]["message"]["metadata"].setdefault("attachments", [])
+            files.append({"id": f"f{len(files)}", "name": f"at {chat.moment}.png"})
         elif what == "rewrite" and name != "root":
             chat.rewrite(name, f"text rewritten at {chat.moment}")
         exports.append(chat.snapshot())
@@ -85,7 +95,9 @@ class Written:
 
 
 async def line(tenant: Tenant, branch: str, up_to: int | None = None) -> list[tuple[str, str]]:
-    page = await tenant.messages.history(CONVERSATION, branch=branch, limit=1_000, before=up_to)
+    page = await tenant.messages.history(
+        CONVERSATION, branch=branch, limit=1_000, before=up_to, statuses=("active", "hidden")
+    )
     return [(message.message_id, message.text) for message in page]
 
 
@@ -99,21 +111,27 @@ async def bring(tenant: Tenant, path: Path) -> ImportReport:
 async def state(tenant: Tenant, *, written_here: bool) -> dict[str, Any]:
     """What a reader sees of the imported part, apart from numbers and names of branches."""
     conversation = await tenant.conversations.get(CONVERSATION)
-    everything = await tenant.messages.history(CONVERSATION, branch="*", limit=1_000, full=True)
+    everything = await tenant.messages.history(
+        CONVERSATION, branch="*", limit=1_000, full=True, statuses=("active", "hidden")
+    )
     lines = {
         message.message_id: await line(tenant, message.branch, message.sequence_number + 1)
         for message in everything
         if not message.text.startswith("here")
     }
     shown = await line(tenant, conversation.active_branch)
-    assert conversation.last_message is not None
     return {
         "title": conversation.title,
         "lines": lines,
+        "told": {
+            message.message_id: (message.status, message.parts)
+            for message in everything
+            if not message.text.startswith("here")
+        },
         "shown": [one for one in shown if not one[1].startswith("here")],
         "custom": conversation.custom_metadata,
         "months": set(conversation.months or ()) - {f"{datetime.now(UTC):%Y%m}"},
-        "last": None if written_here else conversation.last_message.preview,
+        "last": None if written_here else conversation.last_message,
     }
 
 

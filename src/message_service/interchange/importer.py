@@ -233,20 +233,20 @@ class Importer:
         changes: list[tuple[Row, Row]] = []
         for intake in done:
             values: Row = {"import_source": mark_of(intake, completed=not intake.report.failed)}
+            update: Row = {
+                "$set": values,
+                "$addToSet": {"months": {"$each": sorted(intake.months)}},
+            }
             last = intake.last_shown
-            if last is not None and not intake.report.failed["idempotency_conflict"]:
+            if intake.report.failed["idempotency_conflict"]:
+                pass  # what the source says last may not be what is stored
+            elif last is not None:
                 values |= glance(
                     last["message_id"], last["role"], preview(last), last["created_at"]
                 )
-            changes.append(
-                (
-                    {"conversation_id": intake.conversation_id},
-                    {
-                        "$set": values,
-                        "$addToSet": {"months": {"$each": sorted(intake.months)}},
-                    },
-                )
-            )
+            else:
+                update["$unset"] = {"last_message": ""}
+            changes.append(({"conversation_id": intake.conversation_id}, update))
         await self._scope.update_each(CONVERSATION_BY_ID, changes)
         for intake in done:
             branch = branches.get(intake.conversation_id, MAIN_BRANCH)
