@@ -13,8 +13,9 @@ from message_service.interchange.formats.anthropic import ANTHROPIC, read
 from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation
+from support.format_samples import SAMPLES
 
-SAMPLE = '{"system": "s", "messages": [{"role": "user", "content": "hi"}]}'
+SAMPLE = SAMPLES["anthropic"]
 PIXEL = b"\x89PNG pixel"
 HASH = f"sha256:{hashlib.sha256(PIXEL).hexdigest()}"
 BASE64 = base64.b64encode(PIXEL).decode()

@@ -16,10 +16,9 @@ from message_service.interchange.formats.character_card import CHARACTER_CARD, r
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, SkippedItem
 from support.damaged_json import check, damaged
+from support.format_samples import SAMPLES
 
-SAMPLE = (
-    '{"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "A", "first_mes": "Hi"}}'
-)
+SAMPLE = SAMPLES["charactercard"]
 V1 = {
     "name": "Aqua",
     "description": "A goddess.",

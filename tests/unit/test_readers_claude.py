@@ -13,8 +13,9 @@ from message_service.interchange.formats.claude import CLAUDE, read
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, ImportedMessage, SkippedItem
 from support.damaged_json import check, damaged
+from support.format_samples import SAMPLES
 
-SAMPLE = '[{"uuid": "c", "name": "T", "chat_messages": []}]'
+SAMPLE = SAMPLES["claude"]
 ROOT = "00000000-0000-4000-8000-000000000000"
 
 

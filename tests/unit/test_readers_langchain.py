@@ -13,11 +13,9 @@ from message_service.interchange.formats.langchain import LANGCHAIN, conversatio
 from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, ImportedMessage
+from support.format_samples import SAMPLES
 
-SAMPLE = (
-    '{"_id": {"$oid": "65a0b1c2d3e4f5a6b7c8d9e0"}, "SessionId": "s", '
-    '"History": "{\\"type\\": \\"human\\", \\"data\\": {\\"content\\": \\"hi\\"}}"}'
-)
+SAMPLE = SAMPLES["langchain"]
 TIME = datetime(2024, 1, 12, 3, 28, 2, tzinfo=UTC)
 HELLO: dict[str, Any] = {
     "type": "human",

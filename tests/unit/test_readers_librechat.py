@@ -19,8 +19,9 @@ from message_service.interchange.records import (
     SkippedItem,
 )
 from support.damaged_json import check, damaged
+from support.format_samples import SAMPLES
 
-SAMPLE = '{"conversationId": "c", "endpoint": "openAI", "title": "T", "messages": []}'
+SAMPLE = SAMPLES["librechat"]
 ROOT = "00000000-0000-0000-0000-000000000000"
 Node = dict[str, Any]
 

@@ -17,12 +17,9 @@ from message_service.interchange.formats.openai import OPENAI, read
 from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, ImportedMessage
+from support.format_samples import SAMPLES
 
-SAMPLE = (
-    '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": null, '
-    '"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}'
-    "]}"
-)
+SAMPLE = SAMPLES["openai"]
 PIXEL = b"\x89PNG pixel"
 HASH = f"sha256:{hashlib.sha256(PIXEL).hexdigest()}"
 DATA_URL = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"

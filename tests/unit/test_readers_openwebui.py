@@ -19,8 +19,9 @@ from message_service.interchange.records import (
     SkippedItem,
 )
 from support.damaged_json import check, damaged
+from support.format_samples import SAMPLES
 
-SAMPLE = '[{"id": "c", "title": "T", "chat": {"history": {"messages": {}, "currentId": null}}}]'
+SAMPLE = SAMPLES["openwebui"]
 Node = dict[str, Any]
 
 

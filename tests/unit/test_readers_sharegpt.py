@@ -11,8 +11,9 @@ from message_service.interchange.formats.sharegpt import SHAREGPT, read
 from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, ImportedFeedback
+from support.format_samples import SAMPLES
 
-SAMPLE = '[{"conversations": [{"from": "human", "value": "hi"}]}]'
+SAMPLE = SAMPLES["sharegpt"]
 
 
 def conversations(folder: Path, *values: object) -> list[ImportedConversation]:

@@ -14,11 +14,9 @@ from message_service.interchange.formats.sillytavern import SILLYTAVERN, read
 from message_service.interchange.known_formats import guess
 from message_service.interchange.records import ImportedConversation, ImportedMessage, SkippedItem
 from support.damaged_json import check, damaged
+from support.format_samples import SAMPLES
 
-SAMPLE = (
-    '{"user_name": "U", "character_name": "A", "create_date": "2024-7-12@01h31m37s"}\n'
-    '{"name": "A", "is_user": false, "mes": "Hi"}\n'
-)
+SAMPLE = SAMPLES["sillytavern"]
 Line = dict[str, Any]
 HEADER: Line = {
     "user_name": "User",

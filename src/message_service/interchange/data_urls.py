@@ -58,7 +58,7 @@ def attachment(
         pointer, data = None, pointer
     content: bytes | None = None
     if data is not None:
-        mime_type, content = _decoded(data, mime_type)
+        mime_type, content = decoded(data, mime_type)
         pointer = None
     return present(
         {
@@ -137,14 +137,20 @@ def _is_file(holder: dict[str, Any] | list[Any], key: object, value: str) -> boo
     if not isinstance(holder, dict):
         return False
     if key in _BYTES_NAMES:
-        return len(value) >= _TOO_SHORT and _decoded(value, None)[1] is not None
+        return len(value) >= _TOO_SHORT and decoded(value, None)[1] is not None
     if key == "data":
         return holder.get("type") == "base64" or holder.get("source_type") == "base64"
     # The image of a Responses item `image_generation_call`.
     return key == "result" and holder.get("type") == "image_generation_call"
 
 
-def _decoded(data: str, mime_type: str | None) -> tuple[str | None, bytes | None]:
+def decoded(data: str, mime_type: str | None) -> tuple[str | None, bytes | None]:
+    """Return type and bytes of a data URL or of base64; no bytes when they are damaged.
+
+    Args:
+        data: A data URL, or base64.
+        mime_type: The type, unless a data URL names its own.
+    """
     opening = _DATA_URL.match(data)
     if opening is not None:
         mime_type = opening[1] or mime_type

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
 import hashlib
 import json
 import mimetypes
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
+from message_service.interchange.data_urls import decoded, is_data_url
 from message_service.interchange.json_reading import as_number, as_text
 
 Part = dict[str, Any]
@@ -21,7 +18,6 @@ _MAX_WORD = 256
 _MAX_FILE_NAME = 1_024
 _MAX_POINTER = 4_096
 _MAX_IN_CUSTOM = 4_000
-_DATA_URL = re.compile(r"data:([^,;]{0,128})((?:;[^,;]{0,128})*),", re.IGNORECASE)
 _DATA_URL_IN_JSON = re.compile(r'"(data:[^"\\,]{0,256};base64,[^"\\]*)"', re.IGNORECASE)
 _KINDS = ("image", "audio", "video")
 
@@ -200,21 +196,13 @@ def _bare(written: str) -> str:
 
 def _described(url: str) -> Part | None:
     """Return type, size and digest of a `data:` URL's bytes; None for another URL."""
-    head = _DATA_URL.match(url)
-    if head is None:
+    if not is_data_url(url):
         return None
-    body = url[head.end() :].encode("utf-8", "surrogatepass")
-    if ";base64" in head[2].lower():
-        # Damaged data stays as it is: then its text is what the source has.
-        with contextlib.suppress(binascii.Error):
-            body = base64.b64decode(body + b"=" * (-len(body) % 4))
-    else:
-        body = unquote_to_bytes(body)
-    return {
-        "mime_type": head[1] or "text/plain",
-        "size": len(body),
-        "hash": "sha256:" + hashlib.sha256(body).hexdigest(),
-    }
+    mime_type, content = decoded(url, None)
+    facts: Part = {"mime_type": mime_type or "text/plain"}
+    if content is not None:  # damaged data tells nothing
+        facts |= {"size": len(content), "hash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+    return facts
 
 
 def _kind(mime_type: str | None, name: str | None) -> str:
