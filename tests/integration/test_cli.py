@@ -135,6 +135,13 @@ def test_an_import_report_file(cli: Cli, tmp_path: Path) -> None:
     assert list(found["two"]["failed"].values()) == [1]
 
 
+def test_histories_of_langchain(cli: Cli, mongo_uri: str) -> None:
+    error = cli("import-langchain", "nowhere.nothing", "--from", mongo_uri, code=11)
+    assert "nothing.jsonl is empty" in error
+    error = cli("import-langchain", "nothing", "--from", mongo_uri, code=2)
+    assert "database.collection" in error
+
+
 def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:
     def loop() -> dict[str, object]:
         [found] = json.loads(cli("db", "status", "--json"))["loops"]

@@ -105,9 +105,11 @@ async def test_any_text_ends_as_documented(
     await service.messages.append(made.conversation_id, "user", "hello")
     valid = {
         "budget": "1000",
+        "collection": "nowhere.nothing",
         "conversation": made.conversation_id,
         "name": "jsonl",
         "output": "out.jsonl",
+        "source": mongo_uri,
         "text": "hello",
         "user": USER,
         "words": "hello",

@@ -34,6 +34,7 @@ app.command("append")(messages.append)
 app.command("history")(messages.history)
 app.command("context")(messages.context)
 app.command("import")(transfer.import_command)
+app.command("import-langchain")(transfer.import_langchain_command)
 app.command("export")(transfer.export_command)
 app.command("demo")(demo.demo)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,22 @@ from message_service.cli.context import (
 )
 from message_service.cli.exporting import write_lines
 from message_service.cli.output import report_to
-from message_service.cli.running import run_loop
+from message_service.cli.running import Ended, run_loop
+from message_service.interchange.formats.langchain import HISTORY_KEY, SESSION_KEY
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.interchange.transfer import format_names
+from message_service.service import Tenant
 from message_service.stopping import StopSignal
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write one JSON line per conversation to this file."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only count what an import would do.")
+]
+Begin = Callable[[Tenant, ImportReport, StopSignal], AsyncIterator[int]]
+"""Begins an import into a tenant."""
 
 
 def import_command(
@@ -32,14 +45,9 @@ def import_command(
     name: Annotated[
         str, typer.Argument(metavar="FORMAT", help=f"One of: {', '.join(format_names())}.")
     ],
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders.")] = None,
-    report_file: Annotated[
-        Path | None,
-        typer.Option("--report", help="Write one JSON line per conversation to this file."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count what an import would do.")
-    ] = False,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files, folders, archives.")] = None,
+    report_file: ReportOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import conversations. Safe to repeat, also after it was killed.
@@ -49,6 +57,48 @@ def import_command(
     ended = run_loop(
         lambda stop: run_import(ctx, name, paths or [], stop, report_file, dry_run=dry_run)
     )
+    _conclude(ended, as_json=as_json, dry_run=dry_run)
+
+
+def import_langchain_command(
+    ctx: typer.Context,
+    collection: Annotated[
+        str, typer.Argument(metavar="DATABASE.COLLECTION", help="Where the histories are.")
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="URI",
+            envvar="MESSAGE_SERVICE_IMPORT_URI",
+            help="Connection string of the server with the histories.",
+        ),
+    ],
+    session_key: Annotated[str, typer.Option(help="Field with the session.")] = SESSION_KEY,
+    history_key: Annotated[str, typer.Option(help="Field with the message.")] = HISTORY_KEY,
+    report_file: ReportOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import LangChain's chat histories straight from MongoDB; the collection is only read."""
+
+    def begin(tenant: Tenant, report: ImportReport, stop: StopSignal) -> AsyncIterator[int]:
+        return tenant.transfer.import_langchain(
+            source,
+            collection,
+            report,
+            stop,
+            session_key=session_key,
+            history_key=history_key,
+            dry_run=dry_run,
+        )
+
+    ended = run_loop(lambda stop: _reported(ctx, "langchain", begin, stop, report_file))
+    _conclude(ended, as_json=as_json, dry_run=dry_run)
+
+
+def _conclude(ended: Ended[ImportReport], *, as_json: bool, dry_run: bool) -> None:
+    """Print the account of an import and check that it is complete."""
     report = ended.result
     if as_json:
         print_json(report.as_json())
@@ -57,7 +107,7 @@ def import_command(
             console.print("dry run: nothing was written", markup=False)
         print_report(report)
     if report.stopped:
-        ended.check("stopped before the end of the files; repeat the import to go on")
+        ended.check("stopped before the end of the source; repeat the import to go on")
     check_complete(report)
 
 
@@ -81,6 +131,16 @@ async def run_import(
         raise errors.InvalidInput(
             "format", f"there is no format {name!r}", f"Use one of: {', '.join(format_names())}"
         )
+
+    def begin(tenant: Tenant, report: ImportReport, stop: StopSignal) -> AsyncIterator[int]:
+        return tenant.transfer.import_files(name, paths, report, stop, dry_run=dry_run)
+
+    return await _reported(ctx, name, begin, stop, report_file)
+
+
+async def _reported(
+    ctx: typer.Context, title: str, begin: Begin, stop: StopSignal, report_file: Path | None
+) -> ImportReport:
     with report_to(report_file, "report") as lines:
 
         def note(conversation: ConversationReport) -> None:
@@ -88,18 +148,12 @@ async def run_import(
                 lines.write(json.dumps(conversation.as_json(), ensure_ascii=True) + "\n")
 
         report = ImportReport(sink=note)
-        await _import(ctx, name, paths, stop, report, dry_run=dry_run)
+        await _import(ctx, title, begin, stop, report)
     return report
 
 
 async def _import(
-    ctx: typer.Context,
-    name: str,
-    paths: list[Path],
-    stop: StopSignal,
-    report: ImportReport,
-    *,
-    dry_run: bool,
+    ctx: typer.Context, title: str, begin: Begin, stop: StopSignal, report: ImportReport
 ) -> None:
     columns = (
         SpinnerColumn(),
@@ -112,9 +166,8 @@ async def _import(
     async with connected_service(ctx) as service:
         tenant = service.tenant(target_of(ctx).tenant)
         with Progress(*columns, console=progress_console) as progress:
-            bar = progress.add_task(f"import {name}", total=None, rate="")
-            work = tenant.transfer.import_files(name, paths, report, stop, dry_run=dry_run)
-            async for count in work:
+            bar = progress.add_task(f"import {title}", total=None, rate="")
+            async for count in begin(tenant, report, stop):
                 progress.advance(bar, count)
                 task = progress.tasks[0]
                 progress.update(bar, rate=f"{int(task.speed or 0):,}")

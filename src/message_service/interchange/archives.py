@@ -67,7 +67,10 @@ def unpacked(paths: Sequence[Path], patterns: Sequence[str]) -> Generator[list[P
 
 def _with_archives(paths: Sequence[Path], patterns: Sequence[str]) -> Iterable[Path]:
     for path in paths:
-        archives = sorted(path.glob("*.zip")) if path.is_dir() else []
+        try:
+            archives = sorted(path.glob("*.zip")) if path.is_dir() else []
+        except (OSError, ValueError):  # a name that no file can have; the reader says so
+            archives = []
         if archives and not sources.matching(path, patterns):
             yield from archives
         else:

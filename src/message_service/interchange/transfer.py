@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -12,17 +14,25 @@ from message_service.arguments import (
     check_sequence,
     check_text_argument,
 )
+from message_service.database.extended_json import to_line
+from message_service.database.foreign import foreign_documents
 from message_service.database.scope import Scope
+from message_service.documents.fields import MAX_NAME
 from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl, sources
 from message_service.interchange.archives import unpacked
 from message_service.interchange.auto import recognised_files
+from message_service.interchange.fitting import fitted
+from message_service.interchange.formats import langchain
+from message_service.interchange.formats.langchain import HISTORY_KEY, SESSION_KEY
 from message_service.interchange.importer import Importer
 from message_service.interchange.known_formats import FORMATS, read_as
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
 from message_service.messages.runtime import Runtime
 from message_service.stopping import StopSignal
+
+_COLLECTION = re.compile(r'([^/\\. "$*<>:|?\0]{1,63})\.([^$\0]{1,192})')
 
 AUTO = "auto"
 """Stands for the format that each path is recognised to have."""
@@ -48,6 +58,7 @@ class Transfer:
         self._scope = scope
         self.importer = Importer(runtime, scope)
         self._restorer = Restorer(scope, runtime.clock)
+        self._settings = runtime.settings
 
     async def import_files(
         self,
@@ -120,6 +131,63 @@ class Transfer:
                 bundles = jsonl.read(path)
                 async for count in self._restorer.run(bundles, report, stop, dry_run=dry_run):
                     yield count
+
+    async def import_langchain(
+        self,
+        uri: str,
+        collection: str,
+        report: ImportReport,
+        stop: StopSignal | None = None,
+        *,
+        session_key: str = SESSION_KEY,
+        history_key: str = HISTORY_KEY,
+        dry_run: bool = False,
+    ) -> AsyncIterator[int]:
+        """Import LangChain's chat histories straight from their collection; it is only read.
+
+        Args:
+            uri: Connection string of the server with the histories.
+            collection: Their database and collection, `database.collection`.
+            report: As for `import_files`.
+            stop: As for `import_files`.
+            session_key: The field with the session (`session_id_key` in LangChain).
+            history_key: The field with the message.
+            dry_run: As for `import_files`.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Unavailable: One of the two servers cannot be reached.
+        """
+        check_text_argument("uri", uri, most=16_384, what="connection string")
+        check_text_argument("collection", collection, most=256)
+        check_text_argument("session_key", session_key, most=MAX_NAME)
+        check_text_argument("history_key", history_key, most=MAX_NAME)
+        check_instance("report", report, ImportReport)
+        check_flag("dry_run", dry_run)
+        named = _COLLECTION.fullmatch(collection)
+        if named is None:
+            raise errors.InvalidInput(
+                "collection", "names no collection", "Use database.collection"
+            )
+        database, name = named.groups()
+        asked = stop if stop is not None else StopSignal()
+        with tempfile.TemporaryDirectory(prefix="import-") as folder:
+            dump = Path(folder) / f"{name}.jsonl"
+            with dump.open("w", encoding="utf-8") as lines:
+                async for batch in foreign_documents(self._settings, uri, database, name):
+                    lines.writelines(to_line(document) + "\n" for document in batch)
+                    if asked.requested:
+                        report.stopped = True
+                        return
+            try:
+                conversations = map(fitted, langchain.read([dump], session_key, history_key))
+                work = self.importer.run(
+                    langchain.LANGCHAIN.name, conversations, report, asked, dry_run=dry_run
+                )
+                async for count in work:
+                    yield count
+            except errors.InvalidImport as error:
+                report.error = error.message
 
     def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:
         """Yield the lines of an export in our own format; see `jsonl.write`.

@@ -40,13 +40,17 @@ _TIME_DIGITS = 8  # an ObjectId begins with the seconds since 1970, in four byte
 _NO_MESSAGE = "history without a message"
 
 
-def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
+def read(
+    paths: Sequence[Path], session_key: str = SESSION_KEY, history_key: str = HISTORY_KEY
+) -> Iterator[ImportedConversation]:
     """Yield the conversations of dumps by mongoexport: JSON Lines, or JSON arrays.
 
     The documents of a session need not stand together: they wait in a temporary file.
 
     Args:
         paths: Files, plain or gzip, or folders with such files.
+        session_key: The name of the session in documents with one message.
+        history_key: The name of the message in such documents.
 
     Raises:
         InvalidImport: A file is missing, damaged, or of another format.
@@ -54,11 +58,12 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     for path in sources.expand(paths, *_FILES):
         refusal = sources.broken(
             path,
-            "is not a LangChain chat history: its first documents have neither 'SessionId' and "
-            "'History' nor a list 'messages' with 'type' and 'data'",
+            f"is not a LangChain chat history: its first documents have neither {session_key!r} "
+            f"and {history_key!r} nor a list 'messages' with 'type' and 'data'",
             "Give a dump of the history's collection, or name the file's own format",
         )
-        yield from recognised(conversations_of(_by_session(path)), refusal)
+        documents = _by_session(path, session_key, history_key)
+        yield from recognised(conversations_of(documents, session_key, history_key), refusal)
 
 
 def conversations_of(
@@ -163,7 +168,7 @@ def _moment_of(value: object) -> datetime | None:
     return moments.from_unix(int(text[:_TIME_DIGITS], 16))
 
 
-def _by_session(path: Path) -> Iterator[dict[str, Any]]:
+def _by_session(path: Path, session_key: str, history_key: str) -> Iterator[dict[str, Any]]:
     """Yield the documents of a dump, those with one message at the end and sorted by session.
 
     When the file is damaged, the documents before the damage are yielded first.
@@ -174,8 +179,8 @@ def _by_session(path: Path) -> Iterator[dict[str, Any]]:
         try:
             for _, item in records_of(path):
                 document = as_object(item) or {}
-                session = _text_of(document.get(SESSION_KEY))
-                if session is None or HISTORY_KEY not in document:
+                session = _text_of(document.get(session_key))
+                if session is None or history_key not in document:
                     yield document
                     continue
                 try:
