@@ -34,6 +34,13 @@ COMPARED: dict[str, tuple[Any, Any]] = {
     "safety_metadata": ({"safety_score": 0.5}, {"safety_score": 0.25}),
     "quality_metadata": ({"coherence_score": 0.5}, {"coherence_score": 0.25}),
     "custom_metadata": ({"a": [1, {"b": 2}], "c": 3}, {"a": [1, {"b": 3}], "c": 3}),
+    "parts": (
+        [{"type": "attachment", "name": "a.png"}],
+        [{"type": "attachment", "name": "b.png"}],
+    ),
+    "tool_calls": ([{"id": "c", "name": "f"}], [{"id": "c", "name": "g"}]),
+    "tool_call_id": ("c", "d"),
+    "continues_message_id": ("msg_00000000000a", "msg_00000000000b"),
     "data_classification": ("standard", "sensitive"),
     "retention_policy": ("standard", "extended"),
 }

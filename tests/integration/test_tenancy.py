@@ -28,6 +28,8 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.delete": lambda t: t.messages.delete(CONVERSATION, MESSAGE),
     "messages.undelete": lambda t: t.messages.undelete(CONVERSATION, MESSAGE),
     "messages.feedback": lambda t: t.messages.feedback(CONVERSATION, MESSAGE, "up"),
+    "messages.hide": lambda t: t.messages.hide(CONVERSATION, MESSAGE),
+    "messages.unhide": lambda t: t.messages.unhide(CONVERSATION, MESSAGE),
     "messages.pin": lambda t: t.messages.pin(CONVERSATION, MESSAGE),
     "messages.branch": lambda t: t.messages.branch(CONVERSATION, MESSAGE),
     "messages.branches": lambda t: t.messages.branches(CONVERSATION),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from message_service.interchange.splitting import pieces_of
@@ -12,10 +12,21 @@ from message_service.messages.content import new_content
 from message_service.messages.continuations import goes_on
 from message_service.messages.parts import check_parts
 
+
+class Repeated(str):
+    """A long text, shown in a failure by what it repeats."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{self[:8]!r}... of {len(self)}>"
+
+
 LONG = st.tuples(
-    st.sampled_from(["x", "word ", "語", "🦊", "a line\n", "é\u0301"]), st.integers(1, 60_000)
-).map(lambda drawn: (drawn[0] * drawn[1])[:120_000])
-TEXT = st.one_of(LONG, st.text(min_size=1, max_size=20), st.just("x" * 49_999))
+    st.sampled_from(["x", "word ", "語", "🦊", "a line\n", "é\u0301"]),
+    st.one_of(st.integers(1, 60_000), st.integers(49_990, 50_010)),
+).map(lambda drawn: Repeated((drawn[0] * drawn[1])[:120_000]))
+TEXT = st.one_of(LONG, st.text(min_size=1, max_size=20))
 PART: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(lambda text: {"type": "text", "text": text}, TEXT),
     st.builds(lambda text: {"type": "refusal", "text": text}, TEXT),
@@ -26,8 +37,16 @@ PART: st.SearchStrategy[dict[str, Any]] = st.one_of(
     ),
     st.builds(lambda text: {"type": "reasoning", "text": text}, TEXT),
     st.just({"type": "attachment", "name": "a.png"}),
-    st.just({"type": "other", "name": "big", "data": "y" * 400_000}),
+    st.just({"type": "other", "name": "big", "data": Repeated("y" * 400_000)}),
 )
+
+
+def filled_by(length: int) -> list[dict[str, Any]]:
+    """Return a part that fills a piece, or nearly, and a part that must be cut."""
+    return [
+        {"type": "refusal", "text": Repeated("x" * length)},
+        {"type": "text", "text": Repeated("word " * 12_000)},
+    ]
 
 
 def put_together(pieces: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -40,7 +59,9 @@ def put_together(pieces: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return parts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
+@example(parts=filled_by(49_998))
+@example(parts=filled_by(49_999))
 @given(parts=st.lists(PART, min_size=1, max_size=6))
 def test_parts(parts: list[dict[str, Any]]) -> None:
     pieces = [piece.parts for piece in pieces_of("", parts)]

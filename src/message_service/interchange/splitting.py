@@ -112,6 +112,8 @@ def _chunks(text: str) -> list[str]:
 
 def _cut(text: str, characters: int, size: int) -> int:
     """Return how much of a text fits, ending after a line or a word where one ends near."""
+    if characters <= 0 or size <= 0:
+        return 0
     end = min(len(text), characters)
     while len(text[:end].encode("utf-8", "replace")) > size:
         over = len(text[:end].encode("utf-8", "replace")) - size
