@@ -168,7 +168,7 @@ class Appends:
                         conversation_id=conversation_id,
                         owner=state.user_id,
                         character_id=state.character_id,
-                        message_id=self._ids.new(IdKind.MESSAGE),
+                        message_id=message.message_id or self._ids.new(IdKind.MESSAGE),
                         now=now,
                         backlog=backlog,
                     )

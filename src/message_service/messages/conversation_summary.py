@@ -40,13 +40,17 @@ class _Newest:
     number: int = 0
     shown: Row | None = None
 
+    def see(self, document: Row) -> None:
+        """Add a written message."""
+        number: int = document["sequence_number"]
+        self.number = max(self.number, number)
+        if _has_glance(document) and (self.shown is None or self.shown["sequence_number"] < number):
+            self.shown = document
+
     def take_in(self, other: _Newest) -> None:
         """Add what another note knows."""
-        mine, theirs = self.shown, other.shown
-        if mine is None or (
-            theirs is not None and theirs["sequence_number"] > mine["sequence_number"]
-        ):
-            self.shown = theirs
+        if other.shown is not None:
+            self.see(other.shown)
         self.number = max(self.number, other.number)
 
     def fields(self) -> Row:
@@ -86,8 +90,10 @@ class ConversationSummaries(Loop):
     def note(self, state: KnownConversation, document: Row) -> None:
         """Remember a written message for the next update."""
         key = (state.tenant_id, state.conversation_id)
-        noted = _Newest(document["sequence_number"], document if _has_glance(document) else None)
-        self._waiting.setdefault(key, _Newest()).take_in(noted)
+        newest = self._waiting.get(key)
+        if newest is None:
+            newest = self._waiting[key] = _Newest()
+        newest.see(document)
         month = month_of(document["timestamps"]["created_at"])
         if month not in state.months:
             state.months.add(month)

@@ -90,7 +90,7 @@ def prepare(
         conversation_id: Its conversation.
         owner: The conversation's user, unless the message names another.
         character_id: The conversation's character, likewise.
-        message_id: Its id, unless the message brings its own.
+        message_id: Its id: its own, if the message brings one.
         now: The present moment.
         backlog: Whether indexing it may wait until live messages are done.
 
@@ -124,7 +124,7 @@ def prepare(
             relationships[name] = value
     document: Row = {
         "tenant_id": tenant_id,
-        "message_id": message.message_id or message_id,
+        "message_id": message_id,
         "conversation_id": conversation_id,
         "user_id": message.user_id or owner,
         "content": content_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 def digest(*parts: object) -> str:
     """Return `sha256:` and the hexadecimal digest of the parts, each set off from the next."""
-    joined = "\x1f".join("" if part is None else str(part) for part in parts)
+    joined = "\x1f".join(["" if part is None else str(part) for part in parts])
     return "sha256:" + hashlib.sha256(joined.encode("utf-8")).hexdigest()
 
 

@@ -49,11 +49,10 @@ def named_fields(message: NewMessage) -> dict[str, str]:
     the request rather than the message may differ each time: `client_metadata`,
     `processing_metadata`, `stations`.
     """
-    named = {
-        name for name in message.model_fields_set & _OPTIONAL if getattr(message, name) is not None
-    }
-    if not named:
+    given = message.model_fields_set
+    if _OPTIONAL.isdisjoint(given):
         return {}
+    named = {name for name in given & _OPTIONAL if getattr(message, name) is not None}
     said = message.model_dump(exclude_none=True, include=named)
     return {
         name: hashlib.sha256(
