@@ -10,6 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
 from message_service.ids import IdKind, derived_id
+from message_service.interchange.records import ImportedConversation, ImportedMessage
 from message_service.interchange.report import ImportReport
 from support.chat_exports import Chat, write
 
@@ -228,6 +229,32 @@ async def test_two_imports_at_once(service: MessageService, tmp_path: Path, agai
     await bring(tenant, "chatgpt", second)
     assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
     assert (await tenant.messages.check(GROWN)).consistent
+
+
+async def test_records_that_a_reader_loses_are_counted(service: MessageService) -> None:
+    said = ImportedMessage(external_id="m", role="user", text="hello")
+    source = ImportedConversation(external_id="c", messages=[said], records=3)
+    for dry_run in (True, False):
+        report = ImportReport()
+        importer = service.tenant("t").transfer.importer
+        async for _ in importer.run("mine", [source], report, dry_run=dry_run):
+            pass
+        assert (report.stored, report.failed) == (1, {"not_accounted_for": 2})
+        assert (report.complete, report.records) == (False, 3)
+
+
+async def test_lists_show_no_message_that_the_source_deleted(
+    service: MessageService, tmp_path: Path
+) -> None:
+    tenant = service.tenant("t")
+    line = tree(0)
+    line["prompt"]["replies"][0]["replies"][0]["deleted"] = True
+    path = tmp_path / "trees.jsonl"
+    path.write_text(json.dumps(line))
+    await bring(tenant, "openassistant", path)
+    [conversation] = (await tenant.conversations.list()).items
+    assert conversation.last_message is not None
+    assert conversation.last_message.preview == "answer 0"
 
 
 async def test_messages_the_server_refuses_lose_nothing_else(

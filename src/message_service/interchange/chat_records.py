@@ -62,6 +62,13 @@ def newest(messages: Iterable[ImportedMessage]) -> str | None:
     return ends[max(dated)[1] if dated else -1].external_id
 
 
+def hidden_prompt(own: str, text: str) -> ImportedMessage:
+    """Return a chat's system prompt, which its program does not show."""
+    return ImportedMessage(
+        external_id=own, role="system", text=text, message_type="system", status="hidden"
+    )
+
+
 class Ids:
     """Makes the ids of a conversation's records unique."""
 

@@ -123,10 +123,11 @@ class Intake:
 
     @property
     def last_shown(self) -> Row | None:
-        """The values of the last message on the shown line that is not hidden."""
+        """The values of the last message on the shown line that lists may show."""
         follows = {node.message_id: node.follows for node in self.nodes}
+        left_out = set(self.deleted)
         at = self.shown
-        while at is not None and self.values[at]["status"] == "hidden":
+        while at is not None and (at in left_out or self.values[at]["status"] == "hidden"):
             at = follows[at]
         return None if at is None else self.values[at]
 

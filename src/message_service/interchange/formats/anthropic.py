@@ -88,14 +88,8 @@ def _add(
 
 
 def _sign(seen: Glimpse) -> bool:
-    if seen.opening not in ("[", "{"):
-        return False
-    first = seen.first
-    if first is None:
-        messages = api_marks.starts_as_api(seen)
-    else:
-        messages = api_marks.is_message(first) or _is_record(first)
-    return messages and api_marks.starts_as_anthropic(seen)
+    holds_messages = api_marks.starts_with_messages(seen, _is_record)
+    return holds_messages and api_marks.starts_as_anthropic(seen)
 
 
 _API = Api(

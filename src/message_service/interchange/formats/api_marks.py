@@ -13,7 +13,7 @@ Both name messages by `role` and `content`, and plain texts look the same in bot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from message_service.interchange.glimpse import Glimpse
@@ -137,11 +137,20 @@ def has_openai_marks(item: object) -> bool:
     return False
 
 
-def starts_as_api(seen: Glimpse) -> bool:
-    """Whether a file that is too long for a look at its first record may hold API messages."""
+def starts_with_messages(seen: Glimpse, is_record: Callable[[dict[str, Any]], bool]) -> bool:
+    """Whether a file begins with API messages.
+
+    Args:
+        seen: The beginning of the file.
+        is_record: Whether a record holds a conversation of the API in question.
+    """
+    if seen.opening not in ("[", "{"):
+        return False
+    if seen.first is not None:
+        return is_message(seen.first) or is_record(seen.first)
+    # The first record is too long for a look at it.
     return (
-        seen.first is None
-        and seen.has("role", "content")
+        seen.has("role", "content")
         and _MESSAGES_START.match(seen.start) is not None
         and not any(seen.has(name) for name in _OF_OTHER_FORMATS)
     )

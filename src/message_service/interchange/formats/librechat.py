@@ -10,7 +10,14 @@ from typing import Any
 from message_service import errors
 from message_service.interchange import deep_json, sources, trees
 from message_service.interchange.chat_moments import from_any
-from message_service.interchange.chat_records import Ids, newest, opening, records_in, stem
+from message_service.interchange.chat_records import (
+    Ids,
+    hidden_prompt,
+    newest,
+    opening,
+    records_in,
+    stem,
+)
 from message_service.interchange.format import Format
 from message_service.interchange.formats import librechat_messages
 from message_service.interchange.glimpse import Glimpse
@@ -143,15 +150,7 @@ class _Messages:
         """Put the system prompt, which is not shown, before all messages."""
         if text is not None:
             self._root = self._ids.take(_SYSTEM, _SYSTEM, {})
-            self.messages.append(
-                ImportedMessage(
-                    external_id=_SYSTEM,
-                    role="system",
-                    text=text,
-                    message_type="system",
-                    status="hidden",
-                )
-            )
+            self.messages.append(hidden_prompt(_SYSTEM, text))
 
     def walk(self, items: Sequence[Any]) -> None:
         """Read messages with the replies nested in them, in the order of the file."""

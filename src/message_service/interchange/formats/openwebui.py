@@ -8,7 +8,7 @@ from typing import Any
 
 from message_service.interchange import sources, trees
 from message_service.interchange.chat_moments import from_any
-from message_service.interchange.chat_records import Ids, newest, records_in, stem
+from message_service.interchange.chat_records import Ids, hidden_prompt, newest, records_in, stem
 from message_service.interchange.format import Format
 from message_service.interchange.formats import openwebui_messages
 from message_service.interchange.glimpse import Glimpse
@@ -145,15 +145,7 @@ class _Messages:
         """Put the system prompt, which is not shown, before all messages."""
         if text is not None:
             self._root = self._ids.take(_SYSTEM, _SYSTEM, {})
-            self.messages.append(
-                ImportedMessage(
-                    external_id=_SYSTEM,
-                    role="system",
-                    text=text,
-                    message_type="system",
-                    status="hidden",
-                )
-            )
+            self.messages.append(hidden_prompt(_SYSTEM, text))
 
     def add_tree(self, nodes: Mapping[str, Any]) -> None:
         """Read the tree, in the order in which each message lists its replies."""
