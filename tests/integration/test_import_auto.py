@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,20 @@ def zipped(path: Path, **members: str | bytes) -> Path:
         for name, content in members.items():
             archive.writestr(name, content)
     return path
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    checked = zlib.crc32(kind + body).to_bytes(4, "big")
+    return len(body).to_bytes(4, "big") + kind + body + checked
+
+
+PICTURE = (
+    b"\x89PNG\r\n\x1a\n"
+    + png_chunk(b"IHDR", bytes(13))
+    + png_chunk(b"IDAT", b"p" * 100_000)
+    + png_chunk(b"IEND", b"")
+)
+"""A picture that is larger than what is looked at of a file."""
 
 
 async def bring(tenant: Tenant, name: str, *paths: Path) -> ImportReport:
@@ -87,6 +103,32 @@ async def test_folders_and_gzip(tenant: Tenant, tmp_path: Path) -> None:
     assert (report.complete, report.stored) == (True, 2)
     report = await bring(tenant, "chatgpt", tmp_path / "downloads")
     assert (report.complete, report.unchanged) == (True, 2)
+
+
+async def test_pictures_beside_an_export_are_no_cards(tenant: Tenant, tmp_path: Path) -> None:
+    (tmp_path / "file-1.png").write_bytes(PICTURE)
+    report = await bring(tenant, "auto", tmp_path)
+    assert report.error is not None
+    assert "a folder with file-1.png" in report.error
+    report = await bring(tenant, "auto", tmp_path / "file-1.png")
+    assert report.error is not None
+    assert "it is binary data" in report.error
+    (tmp_path / "conversations.json").write_text(chat_text())
+    report = await bring(tenant, "auto", tmp_path)
+    assert (report.complete, report.stored) == (True, 2)
+
+
+async def test_cards_in_pictures_are_recognised(tenant: Tenant, tmp_path: Path) -> None:
+    card = base64.b64encode(SAMPLES["charactercard"].encode())
+    end = len(PICTURE) - 12  # the card stands where the last chunk begins
+    with_card = PICTURE[:end] + png_chunk(b"tEXt", b"chara\0" + card) + PICTURE[end:]
+    (tmp_path / "Luna.png").write_bytes(with_card)
+    (tmp_path / "other.png").write_bytes(PICTURE)
+    path = zipped(tmp_path / "cards.zip", **{"Luna.png": with_card})
+    for what in (tmp_path / "Luna.png", path):
+        report = await bring(tenant, "auto", what)
+        assert report.error is None
+        assert report.recognised == ["charactercard: character card"]
 
 
 async def test_a_folder_of_archives(tenant: Tenant, tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from message_service.interchange.archives import unpacked
 from message_service.interchange.glimpse import Glimpse, glimpse_of
 from message_service.interchange.known_formats import FORMATS, format_of
 
-_LOOKED_AT = ("*.json", "*.jsonl", "*.ndjson", "*.txt", "*.png")
+_TEXTS = ("*.json", "*.jsonl", "*.ndjson", "*.txt")
+_PICTURES = ("*.png",)
+"""Looked at only where there are no texts that are known: exports hold thousands of pictures."""
+
 _NAMES_SHOWN = 6
 
 
@@ -50,7 +53,7 @@ def recognised_files(paths: Sequence[Path]) -> Generator[list[Recognised]]:
         InvalidImport: A path has no format that is known, or a folder has files of several formats;
             the error says what is there.
     """
-    with unpacked(paths, _LOOKED_AT) as files:
+    with unpacked(paths, _TEXTS) as files:
         yield [_recognised(path) for path in sources.existing(files)]
 
 
@@ -60,13 +63,10 @@ def _recognised(path: Path) -> Recognised:
         if known is None:
             raise _unknown(path, _described(glimpse_of(path)))
         return Recognised(*known, [path])
-    found: dict[tuple[str, str], list[Path]] = {}
-    for file in _files(path):
-        known = _format(file)
-        if known is not None:
-            found.setdefault(known, []).append(file)
+    found = _formats(_files(path, _TEXTS)) or _formats(_files(path, _PICTURES))
     if not found:
-        names = ", ".join(file.name for file in _files(path)[:_NAMES_SHOWN]) or "no such file"
+        files = _files(path, (*_TEXTS, *_PICTURES))
+        names = ", ".join(file.name for file in files[:_NAMES_SHOWN]) or "no such file"
         raise _unknown(path, f"a folder with {names}")
     if len(found) > 1:
         said = " and ".join(f"{title} ({files[0].name})" for (_, title), files in found.items())
@@ -77,7 +77,8 @@ def _recognised(path: Path) -> Recognised:
     patterns = next((known.files for known in FORMATS if known.name == name), ())
     own = [pattern for pattern in patterns if not pattern.startswith("*.")]
     ours = sources.matching(path, own)
-    others = sorted({file.name for file in _files(path)} - {file.name for file in (*files, *ours)})
+    read = {file.name for file in (*files, *ours)}
+    others = sorted({file.name for file in _files(path, _TEXTS)} - read)
     # A file with the name of the format is read even when it is damaged beyond recognition.
     return Recognised(name, title, [path] if ours else files, others)
 
@@ -93,9 +94,18 @@ def _format(path: Path) -> tuple[str, str] | None:
     return None if known is None else (known.name, known.title)
 
 
-def _files(folder: Path) -> list[Path]:
-    found = {file for pattern in _LOOKED_AT for file in sources.all_files(folder, pattern)}
-    return sorted(found)
+def _formats(files: Sequence[Path]) -> dict[tuple[str, str], list[Path]]:
+    """Return the files whose format is known, by name and title of the format."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for file in files:
+        known = _format(file)
+        if known is not None:
+            found.setdefault(known, []).append(file)
+    return found
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted({file for pattern in patterns for file in sources.all_files(folder, pattern)})
 
 
 def _unknown(path: Path, what: str) -> errors.InvalidImport:

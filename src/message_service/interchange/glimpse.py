@@ -21,7 +21,7 @@ class Glimpse:
     """The beginning of a file.
 
     Attributes:
-        name: The file's name.
+        path: The file.
         start: Its first 64 KiB, unpacked.
         opening: Its first character that is not white space; empty when it has none.
         first: The first record, if it is a JSON object that ends within `start`: the first item of
@@ -29,7 +29,7 @@ class Glimpse:
         _names: The names that occur in it anywhere as names of JSON values.
     """
 
-    name: str
+    path: Path
     start: bytes
     opening: str = ""
     first: dict[str, Any] | None = None
@@ -54,7 +54,7 @@ def glimpse_of(path: Path) -> Glimpse | None:
     start = start[:_LOOKED_AT]
     text = start.decode("utf-8", "ignore").lstrip(_WHITESPACE)
     names = frozenset(re.findall(rb'"([^"\\\x00-\x1f]{1,64})"\s*:', start))
-    return Glimpse(path.name, start, text[:1], _first_record(text), names)
+    return Glimpse(path, start, text[:1], _first_record(text), names)
 
 
 def _first_record(text: str) -> dict[str, Any] | None:

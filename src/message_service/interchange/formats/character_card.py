@@ -137,9 +137,17 @@ def _greetings(messages: Sequence[ImportedMessage]) -> Iterator[str]:
     return (message.external_id for message in messages if message.role == "assistant")
 
 
+def _holds_card(path: Path) -> bool:
+    """Whether a PNG file has a text of a card, which may stand at its end."""
+    try:
+        return next(png_text.texts(path, *_IN_PNG), None) is not None
+    except errors.InvalidImport:
+        return False
+
+
 def _sign(seen: Glimpse) -> bool:
     if seen.start.startswith(png_text.SIGNATURE):
-        return True
+        return _holds_card(seen.path)
     if seen.opening != "{":
         return False
     if seen.first is None:  # a long card
