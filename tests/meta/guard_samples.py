@@ -31,8 +31,12 @@ async def test_comes_after() -> None:
     assert [task for task in asyncio.all_tasks() if task.get_name() == "the deep one"] == []
 
 
-def test_leaves_a_process() -> None:
-    subprocess.run("setsid sleep 1234 >/dev/null 2>&1 &", shell=True, check=True)
+async def test_leaves_a_process() -> None:
+    left = "setsid sleep 1234 >/dev/null 2>&1 & echo $!"
+    pid = subprocess.check_output(left, shell=True, text=True).strip()
+    # Between fork and exec it still goes by the shell's words, and would be named by them.
+    words = Path("/proc", pid, "cmdline")
+    await until("the process to be a sleep", lambda: words.read_bytes().startswith(b"sleep"))
 
 
 async def test_starts_a_server_and_stays(tmp_path: Path) -> None:
