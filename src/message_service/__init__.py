@@ -1,5 +1,6 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
+from message_service.attachments.attachments import Attachments, StoredFile
 from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation, ConversationState
@@ -41,6 +42,7 @@ __all__ = [
     "Appended",
     "Attachment",
     "AttachmentKind",
+    "Attachments",
     "BranchInfo",
     "Citation",
     "Clock",
@@ -72,6 +74,7 @@ __all__ = [
     "SearchPage",
     "Settings",
     "StopSignal",
+    "StoredFile",
     "StoredMessage",
     "Tenant",
     "TextPart",

@@ -26,6 +26,7 @@
     ├── PermissionDenied
     ├── StorageFull
     ├── DocumentRefused         the server's validator refused a document
+    ├── AttachmentDamaged       the bytes of a stored file are missing or changed
     ├── ImportIncomplete        part of an import could not be read or stored
     ├── LocalServerError        the local mongod could not be found, started or stopped
     └── Internal                an unexpected driver error
@@ -248,6 +249,12 @@ class DocumentRefused(MessageServiceError):
 
     code = "document_refused"
     exit_code = 5
+
+
+class AttachmentDamaged(MessageServiceError):
+    """The bytes of a stored file are missing, or are not those that were stored."""
+
+    code = "attachment_damaged"
 
 
 class ImportIncomplete(MessageServiceError):

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from message_service import connection, errors
 from message_service.arguments import check_instance
+from message_service.attachments.attachments import Attachments
 from message_service.clock import Clock, SystemClock
 from message_service.connection import Connection
 from message_service.database.client import CommandListener
@@ -50,6 +51,7 @@ class Tenant:
         conversations: Its conversations.
         messages: Its messages.
         search: Search in its messages.
+        attachments: The files its messages refer to.
         transfer: Import and export.
     """
 
@@ -59,6 +61,7 @@ class Tenant:
         self.conversations = Conversations(runtime, scope)
         self.messages = Messages(runtime, scope)
         self.search = Search(runtime, scope)
+        self.attachments = runtime.attachments(scope)
         self.transfer = Transfer(runtime, scope)
 
 
@@ -158,6 +161,11 @@ class MessageService:
     def search(self) -> Search:
         """Search in the messages of the tenant `default`."""
         return self.tenant(DEFAULT_TENANT).search
+
+    @property
+    def attachments(self) -> Attachments:
+        """The attachments of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).attachments
 
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant's view.

@@ -153,6 +153,15 @@ class Settings(BaseSettings):
         description="pause between looks at the indexer's work list when no change wakes it",
     )
 
+    attachment_store: SecretStr | None = Field(
+        default=None,
+        description="where the bytes of attachments go, as an fsspec URL; unset keeps them in "
+        "MongoDB (GridFS)",
+    )
+    attachment_max_bytes: int = Field(
+        default=100 * 1024**2, ge=1, le=2**40, description="most bytes of one attachment"
+    )
+
     phone_regions: PhoneRegions = Field(
         default=(),
         max_length=32,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from message_service import MessageService
-from message_service.catalogue.declared import QUERIES
+from message_service.catalogue.declared import CATALOGUE, QUERIES
 from message_service.catalogue.queries.messages import (
     BRANCH_FORWARD,
     DUPLICATES,
@@ -131,5 +131,7 @@ def test_query_names_are_unique_and_scatter_is_explained() -> None:
     names = [query.name for query in QUERIES]
     assert len(names) == len(set(names))
     for query in QUERIES:
-        keyed = "conversation_id" in query.build(**query.example)
+        shard_key = CATALOGUE.collection(query.collection).shard_key
+        assert shard_key is not None, query.name
+        keyed = shard_key[0][0] in query.build(**query.example)
         assert keyed != (query.scatter is not None), query.name

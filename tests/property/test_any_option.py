@@ -103,7 +103,12 @@ async def test_any_text_ends_as_documented(
 ) -> None:
     made = await service.conversations.create(USER)
     await service.messages.append(made.conversation_id, "user", "hello")
+    stored = await service.attachments.put(b"bytes")
+    file = tmp_path / "file"
+    file.write_bytes(b"bytes")
     valid = {
+        "attachment": str(stored.hash),
+        "file": str(file),
         "budget": "1000",
         "collection": "nowhere.nothing",
         "conversation": made.conversation_id,

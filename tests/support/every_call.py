@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from message_service import MessageService, NewMessage, Settings, StopSignal, errors
+from message_service import Attachment, MessageService, NewMessage, Settings, StopSignal, errors
 from message_service.clock import SystemClock
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.report import ImportReport
@@ -57,6 +57,7 @@ class Target:
     home: Path
     conversation: str = ""
     message: str = ""
+    attachment: Attachment = field(default_factory=Attachment)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
@@ -80,6 +81,7 @@ class Target:
         for text in ("first", "second"):
             done = await self.service.messages.append(self.conversation, "user", text)
         self.message = done.message_id
+        self.attachment = await self.service.attachments.put(b"bytes")
 
     def settings(self) -> Settings:
         # Whoever leaves out the address is to start no server beside the one of the tests.
@@ -97,6 +99,8 @@ class Target:
             "active_branch": "main",
             "admin": True,
             "after": 0,
+            "attachment": self.attachment.hash,
+            "attachments": [Attachment(pointer="file-abc")],
             "backlog": False,
             "before": 100,
             "branch": "main",
@@ -110,6 +114,7 @@ class Target:
             "created_at": NOW,
             "cursor": None,
             "custom_metadata": {"topics": ["a"], "own": {"deep": 1}},
+            "data": b"bytes",
             "direction": "forward",
             "dry_run": True,
             "edited_by": "me",
@@ -125,6 +130,7 @@ class Target:
             "include_pinned": True,
             "include_reasoning": True,
             "include_summary": True,
+            "kind": "file",
             "language": "en",
             "limit": 2,
             "listeners": [],
@@ -132,6 +138,7 @@ class Target:
             "max_messages": 10,
             "message_id": self.message,
             "messages": [{"role": "user", "text": "one of many"}],
+            "mime_type": "text/plain",
             "min_sequence": 1,
             "most": 10,
             "name": "jsonl",
@@ -145,6 +152,7 @@ class Target:
             ],
             "paths": [],
             "pinned": True,
+            "pointer": "file-abc",
             "query": "first",
             "random": lambda count: bytes(count),
             "rating": "up",

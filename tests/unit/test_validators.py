@@ -153,7 +153,7 @@ class _Loose(BaseModel):
 
 
 class _Unsayable(BaseModel):
-    blob: bytes
+    several: set[str]
 
 
 class _Untagged(BaseModel):

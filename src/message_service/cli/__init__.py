@@ -10,7 +10,16 @@ import typer
 from typer.main import get_command
 
 from message_service import errors
-from message_service.cli import conversations, db, demo, messages, search, server, transfer
+from message_service.cli import (
+    attachments,
+    conversations,
+    db,
+    demo,
+    messages,
+    search,
+    server,
+    transfer,
+)
 from message_service.cli.context import make_target, print_json, print_table, target_of
 from message_service.cli.naming import name_options
 from message_service.cli.output import OutputFailed, take_over
@@ -30,6 +39,7 @@ app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
 app.add_typer(conversations.app, name="conversations", help="Create, list, check conversations.")
 app.add_typer(search.app, name="search", help="Search messages; index, check and watch the index.")
+app.add_typer(attachments.app, name="attachments", help="Store and fetch files of messages.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
 app.command("context")(messages.context)

@@ -18,22 +18,23 @@ from message_service.stopping import StopSignal
 _FIELD = "output"
 _READER_POLL = 0.05
 _MOST_LINKS = 40
+Pieces = AsyncIterator[str] | AsyncIterator[bytes]
 _DESCRIPTORS = re.compile(r"/proc/(?:self|[0-9]+)(?:/task/[0-9]+)?/fd")
 
 
-async def write_lines(lines: AsyncIterator[str], output: Path, stop: StopSignal) -> int | None:
-    """Write an export's lines.
+async def write_lines(lines: Pieces, output: Path, stop: StopSignal) -> int | None:
+    """Write the lines of an export, or the bytes of a file.
 
     A regular file is replaced only by a complete one; for a link, the file it points to is
     replaced. Anything else (a FIFO, a device, /dev/stdout) is written to directly.
 
     Args:
-        lines: The lines.
+        lines: The lines, or blocks of bytes.
         output: The path to write to; `-` is standard output.
         stop: Asks to stop.
 
     Returns:
-        How many lines were written, 0 when the reader left; None when stopped before the last.
+        How many of them were written, 0 when the reader left; None when stopped before the last.
 
     Raises:
         InvalidInput: `output` is a directory, or cannot be opened.
@@ -51,9 +52,7 @@ async def write_lines(lines: AsyncIterator[str], output: Path, stop: StopSignal)
     return await _write_through(lines, descriptor, str(output), stop)
 
 
-async def _write_through(
-    lines: AsyncIterator[str], descriptor: int, what: str, stop: StopSignal
-) -> int | None:
+async def _write_through(lines: Pieces, descriptor: int, what: str, stop: StopSignal) -> int | None:
     output = Output(descriptor, what, owned=True)
     try:
         written = await _pass_on(lines, output, stop)
@@ -75,7 +74,7 @@ def _look(output: Path) -> os.stat_result | None:
     return found
 
 
-async def _pass_on(lines: AsyncIterator[str], output: Output, stop: StopSignal) -> int | None:
+async def _pass_on(lines: Pieces, output: Output, stop: StopSignal) -> int | None:
     count = 0
     async for line in lines:
         if stop.requested:
@@ -88,7 +87,7 @@ async def _pass_on(lines: AsyncIterator[str], output: Output, stop: StopSignal) 
 
 
 async def _replace(
-    lines: AsyncIterator[str], output: Path, found: os.stat_result | None, stop: StopSignal
+    lines: Pieces, output: Path, found: os.stat_result | None, stop: StopSignal
 ) -> int | None:
     target = _target(output)
     partial = target.with_name(target.name + ".partial")

@@ -52,7 +52,7 @@ class _Sink(io.FileIO):
 
 
 class Output:
-    """Text output to a file descriptor; writing never raises, `check` reports failures.
+    """Output to a file descriptor; writing never raises, `check` reports failures.
 
     Args:
         descriptor: An open file descriptor.
@@ -86,9 +86,13 @@ class Output:
         """Whether writes are discarded."""
         return self._sink.failure is not None
 
-    def write(self, text: str) -> None:
-        """Write text, or discard it."""
-        self.text.write(text)
+    def write(self, text: str | bytes) -> None:
+        """Write text or bytes, or discard them."""
+        if isinstance(text, bytes):
+            self.text.flush()
+            self.text.buffer.write(text)
+        else:
+            self.text.write(text)
 
     def sync(self) -> None:
         """Flush written text to the disk."""

@@ -1,6 +1,7 @@
 """The stored documents: one module per collection, together with its embedded models."""
 
 from message_service.documents.analytics import MessageAnalytics
+from message_service.documents.attachment_file import AttachmentChunk, AttachmentFile
 from message_service.documents.conversation import Branch, Conversation
 from message_service.documents.fields import StoredDocument
 from message_service.documents.job import Job
@@ -15,11 +16,15 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     MessageAnalytics,
     SearchEntry,
     Job,
+    AttachmentFile,
+    AttachmentChunk,
 )
 """Every document class; the catalogue derives one validator from each."""
 
 __all__ = [
     "ALL_DOCUMENTS",
+    "AttachmentChunk",
+    "AttachmentFile",
     "Branch",
     "Conversation",
     "Job",

@@ -65,6 +65,21 @@ class AttachmentKind(StrEnum):
     FILE = "file"
 
 
+_DOCUMENTS = frozenset({"application/pdf", "application/msword", "application/rtf"})
+_DOCUMENT_FAMILIES = ("application/vnd.openxmlformats-", "application/vnd.oasis.opendocument.")
+
+
+def kind_of(mime_type: str | None) -> AttachmentKind:
+    """Return the kind of attachment that a MIME type stands for."""
+    given = mime_type or ""
+    family = given.partition("/")[0]
+    if family in ("image", "audio", "video"):
+        return AttachmentKind(family)
+    if family == "text" or given in _DOCUMENTS or given.startswith(_DOCUMENT_FAMILIES):
+        return AttachmentKind.DOCUMENT
+    return AttachmentKind.FILE
+
+
 class TextPart(Embedded):
     """Text that is shown.
 

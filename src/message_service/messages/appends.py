@@ -23,6 +23,7 @@ from message_service.messages.known_conversations import FULL_SPAN, KnownConvers
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.outcomes import Appended, Outcome, duplicate_or_conflict
 from message_service.messages.runtime import Runtime
+from message_service.messages.stored_files import check_stored
 
 
 class Appends:
@@ -175,6 +176,8 @@ class Appends:
                 )
             except errors.InvalidInput as error:
                 raise (error if len(messages) == 1 else _placed(error, place)) from None
+        if not backlog:  # an import may bring messages before their files
+            await _check_files(scope, prepared)
         await self._check_branches(state, prepared)
         await _check_references(scope, conversation_id, prepared)
         if within is not None:
@@ -217,6 +220,15 @@ class Appends:
         for branch in {item.branch for item in prepared if item.branch is not None}:
             await self._known.know_branch(state, branch)
             state.segments(branch)
+
+
+async def _check_files(scope: Scope, prepared: Sequence[Prepared]) -> None:
+    """Refuse pointers to files that are not stored."""
+    for place, item in enumerate(prepared):
+        try:
+            await check_stored(scope, item.document["content"])
+        except errors.InvalidInput as error:
+            raise (error if len(prepared) == 1 else _placed(error, place)) from None
 
 
 async def _check_references(

@@ -30,6 +30,7 @@ from message_service.messages.guarded_change import GuardedChange
 from message_service.messages.parts import check_parts, with_text
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
+from message_service.messages.stored_files import check_stored
 
 _HIDDEN = MessageStatus.HIDDEN
 
@@ -99,6 +100,7 @@ class MessageChanges:
             content = new(*with_text(text, held)) if keeps else whole or new(text)
             if stored["content"]["content_hash"] == content["content_hash"]:
                 return None
+            await check_stored(self._scope, content)
             now = self._clock.now()
             await self._change.keep_version(stored, now)
             by = {} if edited_by is None else {"edited_by": edited_by}

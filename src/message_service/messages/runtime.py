@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from message_service.attachments.attachments import Attachments
+from message_service.attachments.external import ExternalStore
 from message_service.clock import Clock
 from message_service.database.client import Database
 from message_service.database.scope import Scope
@@ -29,6 +31,7 @@ class Runtime:
         known: The remembered conversations.
         summaries: Updates conversations after appends.
         appender: Writes messages.
+        external_files: The store of attachments outside of MongoDB; None keeps them inside.
     """
 
     settings: Settings
@@ -39,6 +42,7 @@ class Runtime:
     known: KnownConversations
     summaries: ConversationSummaries
     appender: Appender
+    external_files: ExternalStore | None
 
     @classmethod
     def make(
@@ -70,6 +74,15 @@ class Runtime:
             known,
             summaries,
             appender,
+            None
+            if settings.attachment_store is None
+            else ExternalStore(settings.attachment_store.get_secret_value()),
+        )
+
+    def attachments(self, scope: Scope) -> Attachments:
+        """Return the attachments of a scope's tenant."""
+        return Attachments(
+            scope, self.clock, self.external_files, self.settings.attachment_max_bytes
         )
 
     def scope(self, tenant_id: str) -> Scope:

@@ -12,12 +12,16 @@ from typing import Any
 
 from message_service.catalogue.declared import CATALOGUE, QUERIES
 
-SHARD_KEY = "conversation_id"
-
 MAINTENANCE = "catalogue."
 """Comments of commands that look at whole collections on purpose (conformance, counts)."""
 
-_SHARDED = {c.name for c in CATALOGUE.collections if c.shard_key is not None}
+_SHARD_KEYS = {
+    collection.name: collection.shard_key[0][0]
+    for collection in CATALOGUE.collections
+    if collection.shard_key is not None
+}
+"""The first field of each shard key; a command that names it is not sent to every shard."""
+
 _SCATTER = {query.name for query in QUERIES if query.scatter is not None}
 _PARTS = {"update": ("updates", "q"), "delete": ("deletes", "q")}
 
@@ -31,13 +35,14 @@ def untargeted(name: str, command: Mapping[str, Any]) -> str | None:
     """
     collection = command.get(name)
     comment = str(command.get("comment", ""))
-    if not isinstance(collection, str) or collection not in _SHARDED:
+    if not isinstance(collection, str) or collection not in _SHARD_KEYS:
         return None
     if comment in _SCATTER or comment.startswith(MAINTENANCE):
         return None
+    key = _SHARD_KEYS[collection]
     for chosen in _filters(name, command):
-        if not _has_key(chosen):
-            return f"{name} on {collection} without {SHARD_KEY} (comment {comment!r})"
+        if not _has(key, chosen):
+            return f"{name} on {collection} without {key} (comment {comment!r})"
     return None
 
 
@@ -60,8 +65,8 @@ def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any
             return ()  # not routed by the shard key
 
 
-def _has_key(chosen: Mapping[str, Any]) -> bool:
-    value = chosen.get(SHARD_KEY)
+def _has(key: str, chosen: Mapping[str, Any]) -> bool:
+    value = chosen.get(key)
     if isinstance(value, Mapping):
         return "$in" in value or "$eq" in value
     return value is not None
