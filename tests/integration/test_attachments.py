@@ -96,7 +96,7 @@ async def test_a_pointer_to_nowhere_is_refused_and_nothing_is_stored(
 
 
 async def test_a_file_of_another_tenant_is_nowhere(service: MessageService) -> None:
-    part = await service.tenant("acme").attachments.put(b"secret", pointer="file-abc")
+    part = await service.tenant("acme").attachments.put(b"secret", pointers=["file-abc"])
     assert part.hash is not None
     for which in (part, part.hash, "file-abc", "file-service://file-abc"):
         with pytest.raises(errors.NotFound):
@@ -112,8 +112,8 @@ async def test_a_file_of_another_tenant_is_nowhere(service: MessageService) -> N
 async def test_a_providers_pointer_finds_the_file_in_all_its_forms(
     service: MessageService,
 ) -> None:
-    await service.attachments.put(b"cat", pointer="file-service://file-abc")
-    await service.attachments.put(b"cat", pointer="sediment://file_000")
+    await service.attachments.put(b"cat", pointers=["file-service://file-abc"])
+    await service.attachments.put(b"cat", pointers=["sediment://file_000"])
     for pointer in ("file-abc", "file-service://file-abc", "sediment://file_000#p_1"):
         assert await service.attachments.read(Attachment(pointer=pointer)) == b"cat"
     with pytest.raises(errors.NotFound, match="file-other"):
@@ -157,7 +157,7 @@ async def test_the_layout_is_gridfs(service: MessageService, database: AsyncData
         ({"data": b"x", "name": "a" * 1_025}, "name"),
         ({"data": b"x", "mime_type": "a" * 257}, "mime_type"),
         ({"data": b"x", "kind": "hologram"}, "kind"),
-        ({"data": b"x", "pointer": {"$ne": 1}}, "pointer"),
+        ({"data": b"x", "pointers": [{"$ne": 1}]}, "pointers"),
     ],
 )
 async def test_bad_input_names_its_field(
@@ -199,7 +199,7 @@ async def test_concurrent_uploads_of_one_file_are_one_file(
 ) -> None:
     data = some_bytes(2_000_000)
     await asyncio.gather(
-        *(service.attachments.put(data, pointer=f"file-{number}") for number in range(6))
+        *(service.attachments.put(data, pointers=[f"file-{number}"]) for number in range(6))
     )
     assert await database["attachments.files"].count_documents({}) == 1
     for number in range(6):

@@ -50,6 +50,7 @@ class StoredFile:
         mime_type: Its MIME type, as it was first given.
         stored_at: When it was stored.
         external: Whether its bytes are in the external store.
+        pointers: The ids by which providers know it.
     """
 
     digest: str
@@ -58,6 +59,7 @@ class StoredFile:
     mime_type: str | None
     stored_at: datetime
     external: bool
+    pointers: tuple[str, ...]
 
 
 class Attachments:
@@ -88,7 +90,7 @@ class Attachments:
         name: str | None = None,
         mime_type: str | None = None,
         kind: AttachmentKind | str | None = None,
-        pointer: str | None = None,
+        pointers: Sequence[str] = (),
     ) -> Attachment:
         """Store a file and return the part by which messages refer to it.
 
@@ -97,8 +99,8 @@ class Attachments:
             name: Its name; a path's own name by default.
             mime_type: Its MIME type; guessed from the name by default.
             kind: Its kind; from the MIME type by default.
-            pointer: A provider's pointer under which messages know the file already; it is found
-                by that pointer from now on.
+            pointers: Providers' pointers under which messages know the file already; it is found
+                by them from now on.
 
         Raises:
             InvalidInput: An argument is wrong, the file cannot be read or is too large. Nothing is
@@ -113,14 +115,14 @@ class Attachments:
             check_text_argument("mime_type", mime_type, most=MAX_NAME)
         elif name is not None:
             mime_type = mimetypes.guess_type(name)[0]
-        if pointer is not None:
-            check_text_argument("pointer", pointer, most=_MAX_POINTER)
+        for pointer in check_sequence("pointers", pointers):
+            check_text_argument("pointers", pointer, most=_MAX_POINTER)
         if kind is None:
             kind = kind_of(mime_type)
         facts = {"name": name, "mime_type": mime_type, "kind": kind}
         part = checked(Attachment, facts)
         async with gathered(data, self._most) as file:
-            await self._store(file, part, pointer)
+            await self._store(file, part, [provider_id(pointer) for pointer in pointers])
             return part.model_copy(
                 update={"size": file.size, "hash": file.digest, "pointer": pointer_to(file.digest)}
             )
@@ -193,8 +195,7 @@ class Attachments:
             rows += await self._scope.find(ATTACHMENTS_BY_POINTERS, pointers=sorted(pointers))
         return list({row["digest"]: _stored_file(row) for row in rows}.values())
 
-    async def _store(self, file: Gathered, part: Attachment, pointer: str | None) -> None:
-        pointers = [] if pointer is None else [provider_id(pointer)]
+    async def _store(self, file: Gathered, part: Attachment, pointers: list[str]) -> None:
         known = await self._scope.find_one(ATTACHMENT_BY_DIGEST, digest=file.digest)
         external = self._external is not None if known is None else _is_external(known)
         if known is None or not await self._is_complete(known):
@@ -294,4 +295,5 @@ def _stored_file(row: Row) -> StoredFile:
         mime_type=facts.get("mime_type"),
         stored_at=row["uploadDate"],
         external=_is_external(row),
+        pointers=tuple(facts.get("pointers") or ()),
     )

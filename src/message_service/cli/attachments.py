@@ -24,7 +24,8 @@ def put(
     name: Annotated[str | None, typer.Option(help="Its name; without it, the file's own.")] = None,
     mime_type: Annotated[str | None, typer.Option(help="Its MIME type.")] = None,
     pointer: Annotated[
-        str | None, typer.Option(help="A provider's pointer that messages already have.")
+        list[str] | None,
+        typer.Option(help="A provider's pointer that messages have; may be repeated."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,7 +34,7 @@ def put(
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
             part = await tenant.attachments.put(
-                file, name=name, mime_type=mime_type, pointer=pointer
+                file, name=name, mime_type=mime_type, pointers=pointer or []
             )
         if as_json:
             print_json(part.model_dump(mode="json", exclude_none=True))

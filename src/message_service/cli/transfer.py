@@ -180,8 +180,8 @@ def check_complete(report: ImportReport) -> None:
         ImportIncomplete: Something is missing; the message gives the reason.
     """
     if not report.complete:
-        lost = sum(report.failed.values())
-        problem = report.error or f"{lost} messages could not be stored (see --report FILE)"
+        lost = f"{report.failed.total():,} messages and {report.files_failed.total():,} files"
+        problem = report.error or f"{lost} could not be stored (see --report FILE)"
         raise errors.ImportIncomplete(f"the import is incomplete: {problem}")
 
 
@@ -210,10 +210,15 @@ def print_report(report: ImportReport) -> None:
             f"{report.unlinked:,} messages whose parent is missing begin branches of their own",
             markup=False,
         )
+    if report.files or report.files_missing:
+        missing = f", {report.files_missing:,} not in the export" if report.files_missing else ""
+        console.print(f"{report.files:,} files of attachments stored{missing}", markup=False)
     for reason, count in sorted(report.skipped.items()):
         console.print(f"  left out on purpose: {count:,} x {reason}", markup=False)
     for reason, count in sorted(report.failed.items()):
         console.print(f"  NOT STORED: {count:,} x {reason}", markup=False)
+    for reason, count in sorted(report.files_failed.items()):
+        console.print(f"  FILES NOT STORED: {count:,} x {reason}", markup=False)
 
 
 def export_command(
@@ -222,6 +227,9 @@ def export_command(
     conversation: Annotated[
         list[str] | None, typer.Option(help="Only this conversation; may be repeated.")
     ] = None,
+    without_files: Annotated[
+        bool, typer.Option("--without-files", help="Leave out the files of messages.")
+    ] = False,
 ) -> None:
     """Export conversations as JSON lines, without loss; `import jsonl FILE` restores them.
 
@@ -231,7 +239,7 @@ def export_command(
 
     async def run(stop: StopSignal) -> int | None:
         async with connected_tenant(ctx) as tenant:
-            lines = tenant.transfer.export_lines(conversation)
+            lines = tenant.transfer.export_lines(conversation, files=not without_files)
             return await write_lines(lines, output, stop)
 
     ended = run_loop(run)

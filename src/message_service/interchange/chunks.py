@@ -8,11 +8,12 @@ from message_service import errors
 from message_service.arguments import check_instance
 from message_service.interchange.intake import Intake
 from message_service.interchange.intake import intake as begin_intake
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.records import ImportedConversation, PartWithFiles
 from message_service.interchange.report import ImportReport
 
 _CHUNK_MESSAGES = 1_000
 _CHUNK_CONVERSATIONS = 200
+_CHUNK_FILE_BYTES = 32 * 1024**2
 
 
 def chunks(
@@ -21,7 +22,7 @@ def chunks(
     """Group conversations so that each step of storing is one round trip for many."""
     chunk: list[Intake] = []
     seen: set[str] = set()
-    size = 0
+    size = weight = 0
     reader = iter(source)
     while True:
         try:
@@ -40,12 +41,25 @@ def chunks(
             continue
         if intake.conversation_id in seen:
             yield chunk
-            chunk, seen, size = [], set[str](), 0
+            chunk, seen, size, weight = [], set[str](), 0, 0
         seen.add(intake.conversation_id)
         chunk.append(intake)
         size += len(conversation.messages)
-        if size >= _CHUNK_MESSAGES or len(chunk) >= _CHUNK_CONVERSATIONS:
+        weight += _files_in(conversation)
+        full = size >= _CHUNK_MESSAGES or len(chunk) >= _CHUNK_CONVERSATIONS
+        if full or weight >= _CHUNK_FILE_BYTES:
             yield chunk
-            chunk, seen, size = [], set[str](), 0
+            chunk, seen, size, weight = [], set[str](), 0, 0
     if chunk:
         yield chunk
+
+
+def _files_in(conversation: ImportedConversation) -> int:
+    """Return how many bytes the files inside a conversation have."""
+    return sum(
+        len(file.data)
+        for message in conversation.messages
+        for part in message.parts
+        if isinstance(part, PartWithFiles)
+        for file in part.files
+    )

@@ -1,4 +1,4 @@
-"""Turns files inside JSON (base64, data URLs) into attachments: their facts, never their bytes."""
+"""Turns files inside JSON (base64, data URLs) into attachments that bring the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from message_service.interchange.records import present
+from message_service.interchange.records import ImportedFile, PartWithFiles, present
 
 MAX_POINTER = 4_096
 """Longest pointer of an attachment."""
@@ -60,7 +60,7 @@ def attachment(
     if data is not None:
         mime_type, content = decoded(data, mime_type)
         pointer = None
-    return present(
+    part = present(
         {
             "type": "attachment",
             "kind": kind,
@@ -70,6 +70,9 @@ def attachment(
             "hash": None if content is None else f"sha256:{hashlib.sha256(content).hexdigest()}",
             "pointer": pointer,
         }
+    )
+    return (
+        part if content is None else PartWithFiles(part, [ImportedFile(content, name, mime_type)])
     )
 
 

@@ -13,6 +13,9 @@ from message_service.interchange.records import ImportedConversation
 Reader = Callable[[Sequence[Path]], Iterator[ImportedConversation]]
 """Yields the conversations of files; each reader documents the paths it accepts."""
 
+AttachmentId = Callable[[str], str | None]
+"""Returns the provider's id of an attachment, from the name of its file; None for other files."""
+
 Sign = Callable[[Glimpse], bool]
 """Whether a file that begins like this has the format, and no other."""
 
@@ -28,6 +31,8 @@ class Format:
         sign: The function that recognises it.
         files: Patterns of the names of files that are taken from a folder or an archive; the first
             one that matches any file is used.
+        attachment_id: Returns the provider's id of the attachment that a file beside them holds;
+            None for a format whose exports hold no such files.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Format:
     reader: Reader
     sign: Sign
     files: tuple[str, ...]
+    attachment_id: AttachmentId | None = None
 
     def read(self, paths: Sequence[Path]) -> Iterator[ImportedConversation]:
         """Yield the conversations of files, made storable except for their texts (see `fitted`).

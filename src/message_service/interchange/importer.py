@@ -19,6 +19,7 @@ from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.row import Row
 from message_service.interchange.chunks import chunks
+from message_service.interchange.file_keeping import FileKeeper
 from message_service.interchange.intake import Intake, preview
 from message_service.interchange.marking import mark_of, marked, new_conversation, title_of
 from message_service.interchange.merger import Merger
@@ -49,6 +50,7 @@ class Importer:
         self._summaries = runtime.summaries
         self._merger = Merger(scope, Messages(runtime, scope), runtime.clock)
         self._clock = runtime.clock
+        self._attachments = runtime.attachments(scope)
 
     async def run(
         self,
@@ -79,6 +81,7 @@ class Importer:
             raise errors.InvalidInput(
                 "source", "is not an iterable of conversations", "Give a reader's conversations"
             )
+        keeper = FileKeeper(self._attachments, report, dry_run=dry_run)
         running: dict[asyncio.Task[int], set[str]] = {}
         try:
             for chunk in chunks(name, source, report):
@@ -92,6 +95,9 @@ class Importer:
                 ):
                     for task in await _first_done(running):
                         yield task.result()
+                # Before the messages, so that none of them points to nowhere.
+                for intake in chunk:
+                    await keeper.keep_inside(intake.source)
                 work = self._preview(chunk, report) if dry_run else self._store(chunk, report)
                 running[asyncio.create_task(work)] = ids
             while running:

@@ -5,6 +5,8 @@
     {"kind": "branch", "document": {...}}
     {"kind": "message", "document": {...}}           in order of sequence number
     {"kind": "version", "document": {...}}
+    {"kind": "file", "document": {...}}              a file of its messages, followed by its bytes:
+    {"kind": "bytes", "document": {"n": 0, "data": {...}}}
     {"kind": "end", "conversations": 2, "messages": 310}
 
 Documents are written as stored, but without `_id` and `tenant_id`, so that they can be restored
@@ -16,11 +18,13 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from message_service import errors
+from message_service.attachments.attachments import Attachments
 from message_service.catalogue.queries.conversations import (
     BRANCHES_OF_CONVERSATION,
     CONVERSATION_BY_ID,
@@ -30,7 +34,13 @@ from message_service.catalogue.queries.message_versions import CONVERSATION_VERS
 from message_service.catalogue.queries.messages import CONVERSATION_NUMBERS
 from message_service.database.extended_json import from_line, to_line
 from message_service.database.scope import Scope
+from message_service.documents.parts import Attachment
 from message_service.documents.row import Row
+from message_service.interchange.bundled_files import (
+    BundledFile,
+    attachments_of,
+    file_records,
+)
 from message_service.messages.marks import unmarked
 
 FORMAT_VERSION = 1
@@ -64,16 +74,21 @@ class Bundle:
 BUNDLE_MESSAGES = 2_000
 
 
-async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIterator[str]:
+async def write(
+    scope: Scope, conversation_ids: Sequence[str] | None, attachments: Attachments | None
+) -> AsyncIterator[str]:
     """Yield the lines of an export, each with its line end.
 
     Args:
         scope: The tenant's scope.
         conversation_ids: Which conversations; None for all, latest activity first.
+        attachments: The tenant's attachments; None leaves out the files of messages.
 
     Raises:
         NotFound: One of the conversations does not exist in this tenant.
+        AttachmentDamaged: Bytes of a file are missing or changed.
     """
+    written: set[str] = set()
     yield _line({"kind": "header", "format": "message-service", "version": FORMAT_VERSION})
     conversations = messages = 0
     async for conversation_id in _ids(scope, conversation_ids):
@@ -83,6 +98,7 @@ async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIt
                 continue
             raise errors.NotFound("conversation", conversation_id)
         conversations += 1
+        files: list[Attachment] = []
         yield _document("conversation", conversation)
         for branch in await scope.find(BRANCHES_OF_CONVERSATION, conversation_id=conversation_id):
             yield _document("branch", branch)
@@ -90,20 +106,31 @@ async def write(scope: Scope, conversation_ids: Sequence[str] | None) -> AsyncIt
             CONVERSATION_NUMBERS, whole=True, conversation_id=conversation_id
         ):
             messages += 1
+            files += attachments_of(message)
             yield _document("message", _settled(message))
         async for version in scope.stream(CONVERSATION_VERSIONS, conversation_id=conversation_id):
+            files += attachments_of(version)
             yield _document("version", version)
+        if attachments is not None and files:
+            async for kind, document in file_records(attachments, files, written):
+                yield _line({"kind": kind, "document": document})
     yield _line({"kind": "end", "conversations": conversations, "messages": messages})
 
 
-def read(path: Path) -> Iterator[Bundle]:
-    """Yield the conversations of an export, in bounded memory.
+def read(path: Path) -> Iterator[Bundle | BundledFile]:
+    """Yield the conversations of an export, and the files of their messages, in bounded memory.
 
     Raises:
         InvalidImport: The file is not such an export, is truncated, or has a damaged line; the
             message names the line. The conversations before it were yielded.
     """
+    with ExitStack() as files:
+        yield from _read(path, files)
+
+
+def _read(path: Path, files: ExitStack) -> Iterator[Bundle | BundledFile]:
     bundle: Bundle | None = None
+    file: BundledFile | None = None
     ended = False
     number = 0
     for number, line in _lines(path):
@@ -117,6 +144,9 @@ def read(path: Path) -> Iterator[Bundle]:
         if number == 1:
             _check_header(path, record)
             continue
+        if file is not None and kind != "bytes":
+            yield file
+            file = None
         if kind == "end":
             ended = True
             continue
@@ -130,6 +160,10 @@ def read(path: Path) -> Iterator[Bundle]:
             continue
         if bundle is None:
             raise _invalid(path, number, "has no conversation before this line")
+        if kind == "bytes" and file is not None:
+            if not file.add(document):
+                raise _invalid(path, number, "has bytes of no file here")
+            continue
         match kind:
             case "branch":
                 bundle.branches.append(document)
@@ -141,6 +175,8 @@ def read(path: Path) -> Iterator[Bundle]:
                 bundle.messages.append(document)
             case "version":
                 bundle.versions.append(document)
+            case "file":
+                file = files.enter_context(closing(BundledFile(document)))
             case _:
                 raise _invalid(path, number, f"has an unknown kind of line ({kind!r})")
     if number == 0:

@@ -1,4 +1,4 @@
-"""Makes the parts of imported messages: valid values, texts of any length, no bytes of files."""
+"""Makes the parts of imported messages: valid values, texts of any length, files apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from message_service.interchange.data_urls import decoded, is_data_url
 from message_service.interchange.json_reading import as_number, as_text
+from message_service.interchange.records import ImportedFile, PartWithFiles
 
 Part = dict[str, Any]
 
@@ -41,13 +42,18 @@ def reasoning(text: str | None, signature: object = None, encrypted: object = No
 
 def tool_call(own: str, name: object, arguments: object) -> Part:
     """Return a tool call; arguments that are not text are written as JSON."""
-    written = _bare(arguments) if isinstance(arguments, str) else json_text(arguments)
-    return {
+    files: list[ImportedFile] = []
+    part = {
         "type": "tool_call",
         "id": call_id(own),
         "name": _word(name),
-        "arguments": "" if arguments is None else written,
+        "arguments": "",
     }
+    if isinstance(arguments, str):
+        part["arguments"] = _bare(arguments, files)
+    elif arguments is not None:
+        part["arguments"] = json_text(arguments, files)
+    return PartWithFiles(part, files) if files else part
 
 
 def tool_result(call: str, text: str, *, name: object = None, failed: bool = False) -> Part:
@@ -77,13 +83,15 @@ def citation(title: object, url: object, quote: object = None) -> Part | None:
 
 def other(name: object, data: object) -> Part:
     """Return a part of a kind that has no model here."""
-    return {"type": "other", "name": _word(name), "data": json_text(data)}
+    files: list[ImportedFile] = []
+    part = {"type": "other", "name": _word(name), "data": json_text(data, files)}
+    return PartWithFiles(part, files) if files else part
 
 
 def attachment(
     pointer: object = None, *, name: object = None, mime_type: object = None, size: object = None
 ) -> Part:
-    """Return a file; a `data:` URL is described by its type, size and digest and then left out.
+    """Return a file; in the place of a `data:` URL it has its type, size and digest.
 
     Args:
         pointer: A URL, or the provider's pointer.
@@ -94,15 +102,16 @@ def attachment(
     address = as_text(pointer)
     given = as_text(mime_type)
     facts: Part = {}
-    described = _described(address) if address is not None else None
+    files: list[ImportedFile] = []
+    called = as_text(name)
+    described = _described(address, files, called) if address is not None else None
     if described is not None:
         facts, address = described, None
-    called = as_text(name)
     if given is None or "/" not in given:
         given = facts.get("mime_type") or mimetypes.guess_type(called or "")[0]
     bytes_ = as_number(size)
     known = bytes_ is not None and bytes_ >= 0 and bytes_ == int(bytes_)
-    return _without_none(
+    part = _without_none(
         {
             "type": "attachment",
             "kind": _kind(given, called),
@@ -113,6 +122,7 @@ def attachment(
             "pointer": address if address and len(address) <= _MAX_POINTER else None,
         }
     )
+    return PartWithFiles(part, files) if files else part
 
 
 def media(source: Mapping[str, Any], name: object) -> Part:
@@ -173,13 +183,18 @@ def plain(parts: Iterable[Part]) -> tuple[str, list[Part]]:
     return "", found
 
 
-def json_text(value: object) -> str:
-    """Return a value as JSON; `data:` URLs in it are replaced by their descriptions."""
+def json_text(value: object, files: list[ImportedFile] | None = None) -> str:
+    """Return a value as JSON; `data:` URLs in it are replaced by their descriptions.
+
+    Args:
+        value: The value.
+        files: The files in it are added to this list.
+    """
     try:
         written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except RecursionError:  # the parser accepts a few levels more than the writer
         return '"nested too deeply"'
-    return _bare(written)
+    return _bare(written, [] if files is None else files)
 
 
 def call_id(given: str) -> str:
@@ -189,18 +204,19 @@ def call_id(given: str) -> str:
     return "sha256:" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _bare(written: str) -> str:
-    """Return JSON with descriptions in the place of `data:` URLs."""
-    return _DATA_URL_IN_JSON.sub(lambda found: json.dumps(_described(found[1])), written)
+def _bare(written: str, files: list[ImportedFile]) -> str:
+    """Return JSON with descriptions in the place of `data:` URLs, whose files are added."""
+    return _DATA_URL_IN_JSON.sub(lambda found: json.dumps(_described(found[1], files)), written)
 
 
-def _described(url: str) -> Part | None:
-    """Return type, size and digest of a `data:` URL's bytes; None for another URL."""
+def _described(url: str, files: list[ImportedFile], name: str | None = None) -> Part | None:
+    """Return type, size and digest of a `data:` URL's file, which is added; None for others."""
     if not is_data_url(url):
         return None
     mime_type, content = decoded(url, None)
     facts: Part = {"mime_type": mime_type or "text/plain"}
     if content is not None:  # damaged data tells nothing
+        files.append(ImportedFile(content, name, mime_type))
         facts |= {"size": len(content), "hash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
     return facts
 

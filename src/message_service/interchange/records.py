@@ -34,6 +34,35 @@ class ImportedFeedback:
     tags: tuple[str, ...] = ()
 
 
+@dataclass(slots=True, frozen=True)
+class ImportedFile:
+    """A file that is inside a part, as base64 for example.
+
+    Attributes:
+        data: Its bytes.
+        name: Its name.
+        mime_type: Its MIME type.
+    """
+
+    data: bytes
+    name: str | None = None
+    mime_type: str | None = None
+
+
+class PartWithFiles(dict[str, Any]):
+    """A part that brings the bytes of the files whose digests it names.
+
+    Attributes:
+        files: The files; the importer stores them and forgets them.
+    """
+
+    files: list[ImportedFile]
+
+    def __init__(self, part: Mapping[str, Any], files: list[ImportedFile]) -> None:
+        super().__init__(part)
+        self.files = files
+
+
 @dataclass(slots=True, kw_only=True)
 class ImportedMessage:
     """One message.
@@ -43,7 +72,7 @@ class ImportedMessage:
         role: The role of the author.
         text: As in the source; empty only when there are parts, which then hold the texts.
         parts: All parts in order, for a message that is more than a text; values as in
-            `documents.parts`, texts of any length.
+            `documents.parts`, texts of any length. A part may bring files (`PartWithFiles`).
         sender: The source's id of the author, if known.
         created_at: Aware UTC, whole milliseconds; None when the source has no date.
         parent: Id of the stored parent message in a tree; None in a plain list.

@@ -76,6 +76,9 @@ class ImportReport:
         unlinked: Messages whose parent is not in the source; they begin branches of their own.
         skipped: Items left out on purpose, by reason.
         failed: Messages that should have been stored but were not, by reason.
+        files: Files of attachments that are stored now (in a dry run: that would be).
+        files_missing: Attachments whose file is not in an export that has other files.
+        files_failed: Files that should have been stored but were not, by reason.
         recognised: With the format `auto`: what each path was taken for.
         error: The error that ended the import before the end of its files; None without an error.
         stopped: Whether the import stopped on request before the end of its files.
@@ -93,6 +96,9 @@ class ImportReport:
     skipped: Counter[str] = field(default_factory=Counter[str])
     failed: Counter[str] = field(default_factory=Counter[str])
     records: int = 0
+    files: int = 0
+    files_missing: int = 0
+    files_failed: Counter[str] = field(default_factory=Counter[str])
     recognised: list[str] = field(default_factory=list[str])
     error: str | None = None
     stopped: bool = False
@@ -100,7 +106,8 @@ class ImportReport:
     @property
     def complete(self) -> bool:
         """Whether everything that should be stored is stored."""
-        return not self.failed and self.error is None and not self.stopped
+        lost = self.failed or self.files_failed
+        return not lost and self.error is None and not self.stopped
 
     def add(self, conversation: ConversationReport, *, first: bool = True) -> None:
         """Count a conversation, or, when `first` is false, a further part of a conversation."""
@@ -132,6 +139,9 @@ class ImportReport:
             "unlinked": self.unlinked,
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
+            "files": self.files,
+            "files_missing": self.files_missing,
+            "files_failed": dict(self.files_failed),
             "recognised": self.recognised,
             "error": self.error,
             "stopped": self.stopped,

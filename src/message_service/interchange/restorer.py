@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import closing
 
 from pydantic import ValidationError
 
 from message_service import errors
+from message_service.attachments.attachments import Attachments
 from message_service.catalogue.follower import BACKLOG
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
@@ -15,6 +17,7 @@ from message_service.database.scope import Scope
 from message_service.documents import Branch, Conversation, Message, MessageVersion, StoredDocument
 from message_service.documents.message import MessageType
 from message_service.documents.row import Row
+from message_service.interchange.bundled_files import BundledFile
 from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
@@ -35,15 +38,17 @@ class Restorer:
     Args:
         scope: The tenant's scope.
         clock: The present moment.
+        attachments: The tenant's attachments.
     """
 
-    def __init__(self, scope: Scope, clock: Clock) -> None:
+    def __init__(self, scope: Scope, clock: Clock, attachments: Attachments) -> None:
         self._scope = scope
         self._clock = clock
+        self._attachments = attachments
 
     async def run(
         self,
-        source: Iterable[Bundle],
+        source: Iterable[Bundle | BundledFile],
         report: ImportReport,
         stop: StopSignal,
         *,
@@ -52,7 +57,7 @@ class Restorer:
         """Restore every bundle; yield the number of messages done after each bundle.
 
         Args:
-            source: The bundles of a file.
+            source: The bundles of an export, and the files of their messages.
             report: Filled in during the import. When the file is damaged, `error` names the place,
                 and the conversations before it are restored.
             stop: Asks to stop after the current bundle.
@@ -71,10 +76,28 @@ class Restorer:
             if stop.requested:
                 report.stopped = True
                 return
+            if isinstance(bundle, BundledFile):
+                await self._restore_file(bundle, report, dry_run=dry_run)
+                continue
             result = await self._restore(bundle, report, dry_run=dry_run)
             report.add(result, first=first)
             first = bundle.last
             yield len(bundle.messages)
+
+    async def _restore_file(
+        self, file: BundledFile, report: ImportReport, *, dry_run: bool
+    ) -> None:
+        with closing(file):
+            if not file.is_whole:
+                report.files_failed["differs from its digest"] += 1
+                return
+            try:
+                if not dry_run:
+                    await file.store(self._attachments)
+            except errors.InvalidInput as error:
+                report.files_failed[error.problem] += 1
+            else:
+                report.files += 1
 
     async def _restore(
         self, bundle: Bundle, report: ImportReport, *, dry_run: bool

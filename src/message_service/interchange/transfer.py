@@ -22,6 +22,7 @@ from message_service.ids import IdKind, check_id
 from message_service.interchange import jsonl, sources
 from message_service.interchange.archives import unpacked
 from message_service.interchange.auto import recognised_files
+from message_service.interchange.file_keeping import FileKeeper, Wanted
 from message_service.interchange.fitting import fitted
 from message_service.interchange.formats import langchain
 from message_service.interchange.formats.langchain import HISTORY_KEY, SESSION_KEY
@@ -57,7 +58,8 @@ class Transfer:
     def __init__(self, runtime: Runtime, scope: Scope) -> None:
         self._scope = scope
         self.importer = Importer(runtime, scope)
-        self._restorer = Restorer(scope, runtime.clock)
+        self._attachments = runtime.attachments(scope)
+        self._restorer = Restorer(scope, runtime.clock, self._attachments)
         self._settings = runtime.settings
 
     async def import_files(
@@ -98,14 +100,14 @@ class Transfer:
         asked = stop if stop is not None else StopSignal()
         try:
             if name != AUTO:
-                async for count in self._import(name, paths, report, asked, dry_run=dry_run):
+                async for count in self._import(name, paths, report, asked, paths, dry_run=dry_run):
                     yield count
                 return
             with recognised_files(paths) as found:
                 report.recognised = [str(each) for each in found]
                 for each in found:
                     async for count in self._import(
-                        each.name, each.paths, report, asked, dry_run=dry_run
+                        each.name, each.paths, report, asked, paths, dry_run=dry_run
                     ):
                         yield count
         except errors.InvalidImport as error:
@@ -117,14 +119,22 @@ class Transfer:
         paths: Sequence[Path],
         report: ImportReport,
         stop: StopSignal,
+        given: Sequence[Path],
         *,
         dry_run: bool,
     ) -> AsyncIterator[int]:
+        """Import files; `given` are the paths before archives were unpacked."""
         if name != jsonl.NAME:
             known = next(known for known in FORMATS if known.name == name)
+            wanted = Wanted()
             read = read_as(known, paths)
+            if known.attachment_id is not None:
+                read = wanted.noted(read)
             async for count in self.importer.run(name, read, report, stop, dry_run=dry_run):
                 yield count
+            if known.attachment_id is not None and wanted.facts and not report.stopped:
+                keeper = FileKeeper(self._attachments, report, dry_run=dry_run)
+                await keeper.keep_beside(given, known.attachment_id, wanted, stop)
             return
         with unpacked(paths, jsonl.FILES) as files:
             for path in sources.expand(files, *jsonl.FILES):
@@ -189,8 +199,14 @@ class Transfer:
             except errors.InvalidImport as error:
                 report.error = error.message
 
-    def export_lines(self, conversation_ids: Sequence[str] | None = None) -> AsyncIterator[str]:
+    def export_lines(
+        self, conversation_ids: Sequence[str] | None = None, *, files: bool = True
+    ) -> AsyncIterator[str]:
         """Yield the lines of an export in our own format; see `jsonl.write`.
+
+        Args:
+            conversation_ids: Which conversations; None for all.
+            files: Also the bytes of the files of messages, as far as they are stored.
 
         Raises:
             InvalidId: An item of `conversation_ids` is not a conversation id.
@@ -198,4 +214,5 @@ class Transfer:
         if conversation_ids is not None:
             for conversation_id in check_sequence("conversation_ids", conversation_ids):
                 check_id(IdKind.CONVERSATION, "conversation_ids", conversation_id)
-        return jsonl.write(self._scope, conversation_ids)
+        check_flag("files", files)
+        return jsonl.write(self._scope, conversation_ids, self._attachments if files else None)

@@ -23,6 +23,7 @@ from message_service.interchange.formats.chatgpt_content import (
     plain_text,
 )
 from message_service.interchange.formats.chatgpt_feedback import Feedback, feedback_beside
+from message_service.interchange.formats.chatgpt_files import attachment_id
 from message_service.interchange.glimpse import Glimpse
 from message_service.interchange.json_reading import (
     array_items,
@@ -354,4 +355,5 @@ CHATGPT = Format(
     reader=read,
     sign=_is_ours,
     files=_FILES,
+    attachment_id=attachment_id,
 )

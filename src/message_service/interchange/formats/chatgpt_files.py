@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
 
+_ID = re.compile(r"(file[-_][A-Za-z0-9]{8,})(?=[-.]|$)")
+
 Part = dict[str, Any]
 
 _INNER = ("audio_asset_pointer", "video_container_asset_pointer", "frames_asset_pointers")
+
+
+def attachment_id(name: str) -> str | None:
+    """Return the id of the file that a member of an export holds.
+
+    The names of all eras begin with it (`file-abc-cat.png`, `file_000-sanitized.png`,
+    `file_000.dat`), in the export's own folder or in one like `dalle-generations`.
+    """
+    found = _ID.match(name)
+    return None if found is None else found[1]
 
 
 class Files:
