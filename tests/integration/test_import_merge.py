@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service import MessageService, Tenant, errors
+from message_service import Conversation, MessageService, Tenant, errors
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.records import ImportedConversation, ImportedMessage
 from message_service.interchange.report import ImportReport
+from message_service.messages.conversation_summary import ConversationSummaries
+from message_service.messages.conversations import Conversations
 from support.chat_exports import Chat, write
 
 GROWN = derived_id(IdKind.CONVERSATION, "chatgpt", "c-grow")
@@ -229,6 +231,44 @@ async def test_two_imports_at_once(service: MessageService, tmp_path: Path, agai
     await bring(tenant, "chatgpt", second)
     assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
     assert (await tenant.messages.check(GROWN)).consistent
+
+
+async def test_an_older_import_that_ends_last_changes_nothing(
+    service: MessageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older one has switched the branch when the newer one marks what it has stored."""
+    tenant = service.tenant("t")
+    first, second = regenerated(tmp_path)
+    switched, newer_done = asyncio.Event(), asyncio.Event()
+    patch, flush = Conversations.patch, ConversationSummaries.flush
+    flushed = 0
+
+    async def older_patches(*args: Any, **fields: Any) -> Conversation:
+        changed = await patch(*args, **fields)
+        if "expected_revision" in fields and not switched.is_set():
+            switched.set()
+            await newer_done.wait()
+        return changed
+
+    async def flush_before_the_mark(summaries: ConversationSummaries) -> None:
+        nonlocal flushed
+        await flush(summaries)
+        flushed += 1
+        if flushed == 1:  # the newer one; its messages are stored, and it is about to mark them
+            older.append(asyncio.create_task(bring(tenant, "chatgpt", first)))
+            await switched.wait()
+
+    older: list[asyncio.Task[ImportReport]] = []
+    monkeypatch.setattr(Conversations, "patch", older_patches)
+    monkeypatch.setattr(ConversationSummaries, "flush", flush_before_the_mark)
+    await bring(tenant, "chatgpt", second)
+    newer_done.set()
+    await older[0]
+    assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
+    conversation = await tenant.conversations.get(GROWN)
+    assert conversation.title == "Grow renamed"
+    assert (await bring(tenant, "chatgpt", second)).updated == 0
+    assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
 
 
 async def test_records_that_a_reader_loses_are_counted(service: MessageService) -> None:

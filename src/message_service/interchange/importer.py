@@ -10,11 +10,14 @@ appends them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from message_service import errors
 from message_service.arguments import check_text_argument
-from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID, CONVERSATIONS_BY_IDS
+from message_service.catalogue.queries.conversations import (
+    CONVERSATION_AT_MARK,
+    CONVERSATIONS_BY_IDS,
+)
 from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.row import Row
@@ -143,7 +146,6 @@ class Importer:
         new = [intake for intake in todo if intake.conversation_id not in known]
         created = await self._create(new)
         report.new += len(created)
-        merged = [intake for intake in todo if intake.conversation_id not in created]
         shown = await asyncio.gather(
             *(
                 self._merger.append(
@@ -164,8 +166,17 @@ class Importer:
             for intake, branch in zip(todo, shown, strict=True)
             if branch
         }
+        straight = [
+            intake
+            for intake in todo
+            if intake.conversation_id in created
+            and branches.get(intake.conversation_id, MAIN_BRANCH) == MAIN_BRANCH
+        ]
+        if await self._mark([(intake, 1, intake.fingerprint) for intake in straight]):
+            merged = [intake for intake in todo if intake not in straight]
+        else:  # others imported one of them at the same time
+            merged = todo
         await asyncio.gather(*(self._merge(intake, branches) for intake in merged))
-        await self._mark([intake for intake in todo if intake.conversation_id in created], branches)
         for intake in chunk:
             report.add(intake.report)
         return sum(len(intake.source.messages) for intake in chunk)
@@ -203,7 +214,11 @@ class Importer:
         return {document["conversation_id"] for document in created}
 
     async def _merge(self, intake: Intake, branches: dict[str, str]) -> None:
-        """Update an existing conversation from its source, unless that is older, and mark it."""
+        """Update a conversation from its source and mark it, unless that is older than its mark.
+
+        What another import changed since the conversation was read is not overwritten: then both
+        the change and the mark are decided again.
+        """
         while True:
             stored = await self._conversations.get(intake.conversation_id)
             mark = {} if stored.import_source is None else stored.import_source.model_dump()
@@ -221,23 +236,30 @@ class Importer:
             changed = {
                 name: wanted[name] for name in wanted if wanted[name] != getattr(stored, name)
             }
-            if not changed:
-                break
             try:
-                await self._conversations.patch(
-                    intake.conversation_id, expected_revision=stored.revision, **changed
-                )
+                if changed:
+                    stored = await self._conversations.patch(
+                        intake.conversation_id, expected_revision=stored.revision, **changed
+                    )
             except errors.VersionConflict:
                 continue
-            break
-        await self._mark([intake], {})
+            if await self._mark([(intake, stored.revision, mark.get("fingerprint"))]):
+                return
 
-    async def _mark(self, done: list[Intake], branches: dict[str, str]) -> None:
-        """Mark conversations as complete, or as incomplete when there were failures."""
+    async def _mark(self, done: Sequence[tuple[Intake, int, str | None]]) -> bool:
+        """Mark conversations as complete, or as incomplete when there were failures.
+
+        Args:
+            done: Each intake, with the revision and the fingerprint of the mark that its
+                conversation must still have.
+
+        Returns:
+            Whether all of them are marked.
+        """
         if not done:
-            return
+            return True
         changes: list[tuple[Row, Row]] = []
-        for intake in done:
+        for intake, revision, fingerprint in done:
             values: Row = {"import_source": mark_of(intake, completed=not intake.report.failed)}
             update: Row = {
                 "$set": values,
@@ -252,12 +274,13 @@ class Importer:
                 )
             else:
                 update["$unset"] = {"last_message": ""}
-            changes.append(({"conversation_id": intake.conversation_id}, update))
-        await self._scope.update_each(CONVERSATION_BY_ID, changes)
-        for intake in done:
-            branch = branches.get(intake.conversation_id, MAIN_BRANCH)
-            if branch != MAIN_BRANCH:
-                await self._conversations.patch(intake.conversation_id, active_branch=branch)
+            where = {
+                "conversation_id": intake.conversation_id,
+                "revision": revision,
+                "fingerprint": fingerprint,
+            }
+            changes.append((where, update))
+        return await self._scope.update_each(CONVERSATION_AT_MARK, changes) == len(changes)
 
 
 async def _first_done(running: dict[asyncio.Task[int], set[str]]) -> set[asyncio.Task[int]]:

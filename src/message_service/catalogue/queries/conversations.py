@@ -33,6 +33,23 @@ CONVERSATION_BY_ID = Query(
 )
 
 
+def _at_mark(conversation_id: str, revision: int, fingerprint: str | None) -> Filter:
+    return {
+        "conversation_id": conversation_id,
+        "revision": revision,
+        "import_source.fingerprint": fingerprint,
+    }
+
+
+CONVERSATION_AT_MARK = Query(
+    name="conversations.at_mark",
+    collection="conversations",
+    purpose="One conversation as an import has read it, to mark it as imported",
+    index="idx_conversation_id_unique",
+    build=_at_mark,
+    example={"conversation_id": CONVERSATION, "revision": 1, "fingerprint": None},
+)
+
 CONVERSATION_AT_REVISION = Query(
     name="conversations.at_revision",
     collection="conversations",
