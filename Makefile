@@ -26,7 +26,7 @@ demo: $(READY)
 	$(BIN)/message-service demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python tests/at_once.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -219,3 +219,54 @@ async def test_a_message_never_edited_has_no_versions(service: MessageService) -
     conversation = (await service.conversations.create(USER)).conversation_id
     done = await service.messages.append(conversation, "user", "as it was")
     assert await service.messages.versions(conversation, done.message_id) == []
+
+
+async def preview(service: MessageService, conversation_id: str) -> str | None:
+    [listed] = (await service.conversations.list()).items
+    assert listed.conversation_id == conversation_id
+    return None if listed.last_message is None else listed.last_message.preview
+
+
+async def test_lists_follow_the_last_message(service: MessageService) -> None:
+    messages = service.messages
+    conversation_id = (await service.conversations.create(USER)).conversation_id
+    first = await messages.append(conversation_id, "user", "first")
+    second = await messages.append(conversation_id, "assistant", "second")
+    # The note of an append that is still to be written must not bring a text back.
+    await messages.edit(conversation_id, second.message_id, "edited")
+    assert await preview(service, conversation_id) == "edited"
+    await messages.edit(conversation_id, first.message_id, "not the last")
+    assert await preview(service, conversation_id) == "edited"
+    await messages.hide(conversation_id, second.message_id)
+    assert await preview(service, conversation_id) == "not the last"
+    await messages.delete(conversation_id, first.message_id)
+    assert await preview(service, conversation_id) is None
+    await messages.unhide(conversation_id, second.message_id)
+    assert await preview(service, conversation_id) == "edited"
+    await messages.undelete(conversation_id, first.message_id)
+    assert await preview(service, conversation_id) == "edited"
+    await messages.append(conversation_id, "user", "third")
+    await service.drain()
+    assert await preview(service, conversation_id) == "third"
+
+
+async def test_lists_show_the_last_message_of_the_active_branch(service: MessageService) -> None:
+    messages = service.messages
+    conversation_id = (await service.conversations.create(USER)).conversation_id
+    question = await messages.append(conversation_id, "user", "question")
+    await messages.append(conversation_id, "assistant", "on main")
+    branch = await messages.branch(conversation_id, question.message_id)
+    other = await messages.append(conversation_id, "assistant", "other", branch=branch.name)
+    await messages.delete(conversation_id, other.message_id)
+    assert await preview(service, conversation_id) == "on main"
+
+
+async def test_lists_are_true_after_changes_at_once(service: MessageService) -> None:
+    messages = service.messages
+    conversation_id = (await service.conversations.create(USER)).conversation_id
+    appended = [await messages.append(conversation_id, "user", f"{n}") for n in range(8)]
+    await asyncio.gather(
+        *(messages.delete(conversation_id, one.message_id) for one in appended[3:]),
+        *(messages.edit(conversation_id, one.message_id, "edited") for one in appended[:3]),
+    )
+    assert await preview(service, conversation_id) == "edited"

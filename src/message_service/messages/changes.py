@@ -27,6 +27,7 @@ from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.feedback import satisfaction
 from message_service.messages.guarded_change import GuardedChange
+from message_service.messages.last_message import LastMessage
 from message_service.messages.parts import check_parts, with_text
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
@@ -41,12 +42,14 @@ class MessageChanges:
     Args:
         scope: The tenant's scope.
         clock: The present moment.
+        last: Keeps what lists show true.
     """
 
-    def __init__(self, scope: Scope, clock: Clock) -> None:
+    def __init__(self, scope: Scope, clock: Clock, last: LastMessage) -> None:
         self._scope = scope
         self._clock = clock
         self._change = GuardedChange(scope, clock)
+        self._last = last
 
     async def edit(
         self,
@@ -113,7 +116,9 @@ class MessageChanges:
                 }
             }
 
-        return await self._change.make(conversation_id, message_id, expected_revision, decide)
+        changed = await self._change.make(conversation_id, message_id, expected_revision, decide)
+        await self._last.follow(changed)
+        return changed
 
     async def versions(self, conversation_id: str, message_id: str) -> list[MessageVersion]:
         """Return the earlier versions of a message, oldest first.
@@ -158,7 +163,9 @@ class MessageChanges:
                 }
             }
 
-        return await self._change.make(conversation_id, message_id, expected_revision, decide)
+        changed = await self._change.make(conversation_id, message_id, expected_revision, decide)
+        await self._last.follow(changed)
+        return changed
 
     async def undelete(
         self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
@@ -184,7 +191,9 @@ class MessageChanges:
                 "$unset": {"previous_status": "", "timestamps.deleted_at": ""},
             }
 
-        return await self._change.make(conversation_id, message_id, expected_revision, decide)
+        changed = await self._change.make(conversation_id, message_id, expected_revision, decide)
+        await self._last.follow(changed, appears=True)
+        return changed
 
     async def hide(
         self, conversation_id: str, message_id: str, *, expected_revision: int | None = None
@@ -235,7 +244,9 @@ class MessageChanges:
                 )
             return {"$set": {"status": to.value, "timestamps.last_modified_at": self._clock.now()}}
 
-        return await self._change.make(conversation_id, message_id, expected_revision, decide)
+        changed = await self._change.make(conversation_id, message_id, expected_revision, decide)
+        await self._last.follow(changed, appears=to is MessageStatus.ACTIVE)
+        return changed
 
     async def feedback(
         self,

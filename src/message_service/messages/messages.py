@@ -8,6 +8,7 @@ from message_service.messages.branches import Branches
 from message_service.messages.changes import MessageChanges
 from message_service.messages.context import ContextReader
 from message_service.messages.history import HistoryReader
+from message_service.messages.last_message import LastMessage
 from message_service.messages.numbering import Numbering
 from message_service.messages.reports import MessageReports
 from message_service.messages.runtime import Runtime
@@ -55,7 +56,8 @@ class Messages:
         self.by_user = history.by_user
         self.get = history.get
         self.context = ContextReader(scope, runtime.known).window
-        changes = MessageChanges(scope, runtime.clock)
+        last = LastMessage(runtime, scope, history)
+        changes = MessageChanges(scope, runtime.clock, last)
         self.edit = changes.edit
         self.versions = changes.versions
         self.delete = changes.delete

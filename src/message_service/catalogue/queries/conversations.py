@@ -48,6 +48,7 @@ CONVERSATION_AT_MARK = Query(
     index="idx_conversation_id_unique",
     build=_at_mark,
     example={"conversation_id": CONVERSATION, "revision": 1, "fingerprint": None},
+    examined_slack=1,
 )
 
 CONVERSATION_AT_REVISION = Query(
@@ -57,6 +58,21 @@ CONVERSATION_AT_REVISION = Query(
     index="idx_conversation_id_unique",
     build=equal("conversation_id", "revision"),
     example={"conversation_id": CONVERSATION, "revision": 1},
+    examined_slack=1,
+)
+
+
+def _showing(conversation_id: str, message_id: str | None) -> Filter:
+    return {"conversation_id": conversation_id, "last_message.message_id": message_id}
+
+
+CONVERSATION_SHOWING = Query(
+    name="conversations.showing",
+    collection="conversations",
+    purpose="One conversation, if lists still show this message of it",
+    index="idx_conversation_id_unique",
+    build=_showing,
+    example={"conversation_id": CONVERSATION, "message_id": None},
     examined_slack=1,
 )
 

@@ -1,0 +1,40 @@
+"""The whole suite as two runs at once: tests that mostly wait, and all others.
+
+Tests of faults and of the guards start processes, kill them and wait for the end; meanwhile the
+others use the processor. Each run has its own MongoDB. For single tests call pytest itself.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+
+WAITING = ("tests/faults", "tests/meta")
+
+
+def main(arguments: list[str]) -> int:
+    """Run both, show one after the other, and return the exit code of the first that failed."""
+    pytest = (sys.executable, "-m", "pytest", *arguments)
+    ignored = [f"--ignore={directory}" for directory in WAITING]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        # Two runs cannot keep one cache of what failed last.
+        waiting = subprocess.Popen(
+            [*pytest, "-o", "cache_dir=.pytest_cache/waiting", *WAITING],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            others = subprocess.run([*pytest, *ignored], check=False).returncode
+            code = waiting.wait() or others
+        finally:
+            # Killed, it still ends what it started (see support/leftovers.py).
+            waiting.kill()
+            waiting.wait()
+        said.seek(0)
+        sys.stdout.writelines(said)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
