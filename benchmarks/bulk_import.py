@@ -10,7 +10,7 @@ import psutil
 from benchmarks.harness import Figure, fresh_service
 from message_service.interchange.importer import Importer
 from message_service.interchange.known_formats import FORMATS
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 
 BATCH = 1_000

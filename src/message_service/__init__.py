@@ -19,7 +19,7 @@ from message_service.documents.parts import (
     ToolStatus,
 )
 from message_service.errors import MessageServiceError
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.loops.control import LoopStatus
 from message_service.messages.branches import BranchInfo

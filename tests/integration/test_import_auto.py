@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from message_service import ImportReport, MessageService, Tenant
-from message_service.interchange import archives
+from message_service.interchange.reading import archives
 from support.chat_exports import Chat
 from support.format_samples import SAMPLES
 

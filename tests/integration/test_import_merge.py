@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import Conversation, MessageService, Tenant, errors
 from message_service.ids import IdKind, derived_id
-from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.reading.records import ImportedConversation, ImportedMessage
 from message_service.interchange.report import ImportReport
 from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.conversations import Conversations

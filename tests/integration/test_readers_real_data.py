@@ -13,7 +13,11 @@ import pytest
 
 from message_service import ids
 from message_service.interchange.known_formats import FORMATS
-from message_service.interchange.records import MAIN_BRANCH, ImportedConversation, ImportedMessage
+from message_service.interchange.reading.records import (
+    MAIN_BRANCH,
+    ImportedConversation,
+    ImportedMessage,
+)
 
 READERS = {known.name: known for known in FORMATS}
 

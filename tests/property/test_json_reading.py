@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from message_service import errors
-from message_service.interchange import sources
-from message_service.interchange.json_reading import array_items, object_items
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.json_reading import array_items, object_items
 
 TEXT = st.text(st.characters(codec=None, categories=None), max_size=12)
 VALUES = st.recursive(

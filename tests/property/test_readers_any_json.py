@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from message_service import errors
-from message_service.interchange.format import Format
 from message_service.interchange.known_formats import FORMATS
+from message_service.interchange.reading.format import Format
 
 WORDS = [
     *("mapping", "id", "conversation_id", "title", "create_time", "current_node", "parent"),

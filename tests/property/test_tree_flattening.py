@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from message_service import ids
-from message_service.interchange.records import MAIN_BRANCH, ImportedMessage
-from message_service.interchange.trees import FlatTree, flatten
+from message_service.interchange.reading.records import MAIN_BRANCH, ImportedMessage
+from message_service.interchange.reading.trees import FlatTree, flatten
 
 
 def read_branch(flat: FlatTree, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from message_service.documents.parts import Part
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 PARTS: TypeAdapter[list[Part]] = TypeAdapter(list[Part])
 ODD = st.sampled_from(

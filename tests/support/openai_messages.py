@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from message_service.interchange.formats.openai import read
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 HELLO = {"role": "user", "content": "Hi"}
 ANSWER = {"role": "assistant", "content": "Hello"}

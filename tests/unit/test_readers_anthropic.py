@@ -10,9 +10,9 @@ import pytest
 
 from message_service import errors
 from message_service.interchange.formats.anthropic import ANTHROPIC, read
-from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.glimpse import glimpse_of
+from message_service.interchange.reading.records import ImportedConversation
 from support.format_samples import SAMPLES
 
 SAMPLE = SAMPLES["anthropic"]

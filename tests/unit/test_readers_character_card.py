@@ -14,7 +14,7 @@ from message_service import errors
 from message_service.interchange.formats import png_text
 from message_service.interchange.formats.character_card import CHARACTER_CARD, read
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, SkippedItem
+from message_service.interchange.reading.records import ImportedConversation, SkippedItem
 from support.damaged_json import check, damaged
 from support.format_samples import SAMPLES
 
@@ -256,7 +256,7 @@ def test_a_card_before_the_damage_is_read(tmp_path: Path) -> None:
 def test_large_texts_are_refused_before_they_are_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("message_service.interchange.sources.MAX_RECORD_BYTES", 10_000)
+    monkeypatch.setattr("message_service.interchange.reading.sources.MAX_RECORD_BYTES", 10_000)
     bomb = chunk(b"zTXt", b"chara\0\0" + zlib.compress(b"x" * 1_000_000))
     with pytest.raises(errors.InvalidImport, match=r"damaged|without"):
         only(png(tmp_path, bomb))
@@ -303,3 +303,20 @@ def test_damage_anywhere(tmp_path: Path, value: Any) -> None:
     except errors.InvalidImport:
         return
     check(conversations)
+
+
+def test_a_folder_of_cards_pictures_and_damage(tmp_path: Path) -> None:
+    png(tmp_path, text_chunk("chara", V2), name="aqua.png")
+    png(tmp_path, name="holiday.png")
+    torn = png(tmp_path, text_chunk("chara", V2), name="torn.png")
+    torn.write_bytes(torn.read_bytes()[:60])
+    found = {conversation.external_id: conversation for conversation in read([tmp_path])}
+    assert len([one for one in found.values() if one.messages]) == 1
+    assert found["holiday.png"].skipped == [
+        SkippedItem("holiday.png", "picture without a character card")
+    ]
+    assert not found["holiday.png"].unreadable
+    assert found["torn.png"].unreadable
+    (tmp_path / "aqua.png").unlink()
+    with pytest.raises(errors.InvalidImport, match="picture without"):
+        list(read([tmp_path]))

@@ -10,7 +10,7 @@ import pytest
 
 from message_service import errors
 from message_service.interchange.formats.chatgpt import read
-from message_service.interchange.records import ImportedFeedback
+from message_service.interchange.reading.records import ImportedFeedback
 from support.chatgpt_nodes import export, node, only
 
 

@@ -11,7 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from message_service import errors
 from message_service.interchange.formats.claude import CLAUDE, read
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, ImportedMessage, SkippedItem
+from message_service.interchange.reading.records import (
+    ImportedConversation,
+    ImportedMessage,
+    SkippedItem,
+)
 from support.damaged_json import check, damaged
 from support.format_samples import SAMPLES
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange import json_reading, sources
 from message_service.interchange.formats.chatgpt import read as read_chatgpt
+from message_service.interchange.reading import json_reading, sources
 
 
 def failure(items: Iterator[Any]) -> tuple[list[Any], errors.InvalidImport]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from message_service.interchange.fitting import MAX_CUSTOM_BYTES, fitted
-from message_service.interchange.records import (
+from message_service.interchange.reading.fitting import MAX_CUSTOM_BYTES, fitted
+from message_service.interchange.reading.records import (
     ImportedBranch,
     ImportedConversation,
     ImportedMessage,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from message_service import errors
-from message_service.interchange.format import Format
 from message_service.interchange.known_formats import FORMATS, guess, read_as
+from message_service.interchange.reading.format import Format
 from support.format_samples import SAMPLES
 
 

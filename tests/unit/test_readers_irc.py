@@ -8,7 +8,7 @@ import pytest
 
 from message_service import errors
 from message_service.interchange.formats.irc import read
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 NAME = "2012-03-24.train-c"
 

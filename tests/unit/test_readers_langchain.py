@@ -10,9 +10,9 @@ from bson import ObjectId
 
 from message_service import errors
 from message_service.interchange.formats.langchain import LANGCHAIN, conversations_of, read
-from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.reading.glimpse import glimpse_of
+from message_service.interchange.reading.records import ImportedConversation, ImportedMessage
 from support.format_samples import SAMPLES
 
 SAMPLE = SAMPLES["langchain"]

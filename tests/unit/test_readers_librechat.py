@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from message_service import errors
-from message_service.interchange import deep_json
 from message_service.interchange.formats.librechat import LIBRECHAT, read
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import (
+from message_service.interchange.reading import deep_json
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedFeedback,
     ImportedMessage,

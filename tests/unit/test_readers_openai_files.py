@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from message_service import errors
-from message_service.interchange.assembly import Assembly
-from message_service.interchange.drafts import as_json
 from message_service.interchange.formats.openai import OPENAI, read
-from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.reading.assembly import Assembly
+from message_service.interchange.reading.drafts import as_json
+from message_service.interchange.reading.glimpse import glimpse_of
+from message_service.interchange.reading.records import ImportedConversation, ImportedMessage
 from support.format_samples import SAMPLES
 from support.openai_messages import ANSWER, HELLO, conversations
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from message_service import errors
 from message_service.interchange.formats.openwebui import OPENWEBUI, read
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import (
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedFeedback,
     ImportedMessage,

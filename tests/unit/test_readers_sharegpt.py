@@ -8,9 +8,9 @@ import pytest
 
 from message_service import errors
 from message_service.interchange.formats.sharegpt import SHAREGPT, read
-from message_service.interchange.glimpse import glimpse_of
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, ImportedFeedback
+from message_service.interchange.reading.glimpse import glimpse_of
+from message_service.interchange.reading.records import ImportedConversation, ImportedFeedback
 from support.format_samples import SAMPLES
 
 SAMPLE = SAMPLES["sharegpt"]

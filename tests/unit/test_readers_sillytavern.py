@@ -9,10 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from message_service import errors
-from message_service.interchange.chat_moments import from_any
 from message_service.interchange.formats.sillytavern import SILLYTAVERN, read
 from message_service.interchange.known_formats import guess
-from message_service.interchange.records import ImportedConversation, ImportedMessage, SkippedItem
+from message_service.interchange.reading.chat_moments import from_any
+from message_service.interchange.reading.records import (
+    ImportedConversation,
+    ImportedMessage,
+    SkippedItem,
+)
 from support.damaged_json import check, damaged
 from support.format_samples import SAMPLES
 

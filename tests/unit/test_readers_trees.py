@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from message_service import ids
-from message_service.interchange.records import ImportedMessage
-from message_service.interchange.trees import FlatTree, flatten, safe_branch_name
+from message_service.interchange.reading.records import ImportedMessage
+from message_service.interchange.reading.trees import FlatTree, flatten, safe_branch_name
 
 
 def message(external_id: str, parent: str | None = None) -> ImportedMessage:

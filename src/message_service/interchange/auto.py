@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from message_service import errors
-from message_service.interchange import jsonl, sources
-from message_service.interchange.archives import unpacked
-from message_service.interchange.glimpse import Glimpse, glimpse_of
+from message_service.interchange import jsonl
 from message_service.interchange.known_formats import FORMATS, format_of
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.archives import unpacked
+from message_service.interchange.reading.glimpse import Glimpse, glimpse_of
 
 _TEXTS = ("*.json", "*.jsonl", "*.ndjson", "*.txt")
 _PICTURES = ("*.png",)

@@ -8,7 +8,7 @@ from message_service import errors
 from message_service.arguments import check_instance
 from message_service.interchange.intake import Intake
 from message_service.interchange.intake import intake as begin_intake
-from message_service.interchange.records import ImportedConversation, PartWithFiles
+from message_service.interchange.reading.records import ImportedConversation, PartWithFiles
 from message_service.interchange.report import ImportReport
 
 _CHUNK_MESSAGES = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from message_service.interchange.records import ImportedConversation, ImportedMessage
+from message_service.interchange.reading.records import ImportedConversation, ImportedMessage
 
 
 def dates_of(conversation: ImportedConversation, now: datetime) -> Mapping[str, datetime]:

@@ -15,9 +15,9 @@ from message_service.attachments.attachments import Attachments
 from message_service.attachments.gathering import Data
 from message_service.attachments.pointers import provider_id
 from message_service.documents.fields import MAX_NAME
-from message_service.interchange import sources
-from message_service.interchange.format import AttachmentId
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.format import AttachmentId
+from message_service.interchange.reading.records import (
     ImportedConversation,
     PartWithFiles,
 )

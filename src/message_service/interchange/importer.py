@@ -26,7 +26,7 @@ from message_service.interchange.file_keeping import FileKeeper
 from message_service.interchange.intake import Intake, preview
 from message_service.interchange.marking import mark_of, marked, new_conversation, title_of
 from message_service.interchange.merger import Merger
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.messages.conversation_summary import glance
 from message_service.messages.conversations import Conversations

@@ -14,7 +14,7 @@ from message_service.documents.row import Row
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.dating import dates_of
 from message_service.interchange.merging import Node
-from message_service.interchange.records import (
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedFeedback,
     ImportedMessage,

@@ -8,10 +8,10 @@ from pathlib import Path
 from message_service import errors
 from message_service.catalogue.discovery import declared_in
 from message_service.interchange import formats
-from message_service.interchange.archives import unpacked
-from message_service.interchange.format import Format
-from message_service.interchange.glimpse import Glimpse, glimpse_of
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.archives import unpacked
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse, glimpse_of
+from message_service.interchange.reading.records import ImportedConversation
 
 FORMATS: tuple[Format, ...] = declared_in(formats, Format)
 """Every import format except our own, by name."""

@@ -9,7 +9,7 @@ from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.intake import Intake, storable, user
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 
 def new_conversation(tenant_id: str, intake: Intake, now: datetime) -> Conversation:

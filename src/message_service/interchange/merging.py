@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from message_service.documents.conversation import MAIN_BRANCH
-from message_service.interchange.trees import unique_name
+from message_service.interchange.reading.trees import unique_name
 
 
 @dataclass(slots=True, frozen=True)

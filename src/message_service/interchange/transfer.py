@@ -19,15 +19,16 @@ from message_service.database.foreign import foreign_documents
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.ids import IdKind, check_id
-from message_service.interchange import jsonl, sources
-from message_service.interchange.archives import unpacked
+from message_service.interchange import jsonl
 from message_service.interchange.auto import recognised_files
 from message_service.interchange.file_keeping import FileKeeper, Wanted
-from message_service.interchange.fitting import fitted
 from message_service.interchange.formats import langchain
 from message_service.interchange.formats.langchain import HISTORY_KEY, SESSION_KEY
 from message_service.interchange.importer import Importer
 from message_service.interchange.known_formats import FORMATS, read_as
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.archives import unpacked
+from message_service.interchange.reading.fitting import fitted
 from message_service.interchange.report import ImportReport
 from message_service.interchange.restorer import Restorer
 from message_service.messages.runtime import Runtime

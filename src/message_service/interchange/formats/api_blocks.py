@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from message_service.interchange.data_urls import kind_of
-from message_service.interchange.drafts import Draft
-from message_service.interchange.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.data_urls import kind_of
+from message_service.interchange.reading.drafts import Draft
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
 
 Block = dict[str, Any]
 

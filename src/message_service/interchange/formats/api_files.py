@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange.assembly import Assembly
 from message_service.interchange.formats import api_marks
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.json_records import records_of, stem
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import ImportedConversation, unreadable
+from message_service.interchange.reading.assembly import Assembly
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.json_records import records_of, stem
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import ImportedConversation, unreadable
 
 Add = Callable[[Assembly, Any, str], None]
 """Adds a message that stands at a position to a conversation."""

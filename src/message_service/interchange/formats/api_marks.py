@@ -16,8 +16,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
 
 LOOKED_AT = 20
 """How many records or messages are looked at for marks."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
-from message_service.interchange.part_making import full, other, unread
-from message_service.interchange.records import ImportedMessage, SkippedItem, present
+from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
+from message_service.interchange.reading.part_making import full, other, unread
+from message_service.interchange.reading.records import ImportedMessage, SkippedItem, present
 
 _FIELDS = (
     *("description", "personality", "scenario", "system_prompt", "post_history_instructions"),

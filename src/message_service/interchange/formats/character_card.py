@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import sources, trees
-from message_service.interchange.chat_moments import from_any
-from message_service.interchange.chat_records import opening, stem
-from message_service.interchange.format import Format
 from message_service.interchange.formats import card_texts, png_text
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text, object_items
-from message_service.interchange.part_making import json_text
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources, trees
+from message_service.interchange.reading.chat_moments import from_any
+from message_service.interchange.reading.chat_records import opening, stem
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import (
+    as_list,
+    as_object,
+    as_text,
+    object_items,
+)
+from message_service.interchange.reading.part_making import json_text
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,
     present,
+    unreadable,
 )
 
 _FILES = ("*.png", "*.json")
@@ -37,16 +43,38 @@ _OTHER_FORMAT = "Give a character card (V1, V2 or V3), or name the file's own fo
 def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
     """Yield a conversation for each card: its texts, hidden, and its greetings.
 
-    The first greeting is on `main`; each alternate greeting is a branch.
+    The first greeting is on `main`; each alternate greeting is a branch. Among several files, those
+    that hold no card are skipped (pictures) or unreadable (damaged cards).
 
     Args:
         paths: Cards as JSON or PNG files, or folders with such files.
 
     Raises:
-        InvalidImport: A file is missing, damaged, or not a character card.
+        InvalidImport: A file is missing, or none of them is a character card.
     """
-    for path in sources.expand(paths, *_FILES):
-        yield _conversation(_card(path), stem(path))
+    first: errors.InvalidImport | None = None
+    files = sources.expand(paths, *_FILES)
+    found = 0
+    for path in files:
+        try:
+            card = _card(path)
+        except errors.InvalidImport as error:
+            first = first or error
+            if len(files) > 1:
+                yield _without_card(path, error)
+            continue
+        found += 1
+        yield _conversation(card, stem(path))
+    if first is not None and not found:
+        raise first
+
+
+def _without_card(path: Path, error: errors.InvalidImport) -> ImportedConversation:
+    """Return what stands for a file that holds no card."""
+    if error.details.get("has_card") is False:
+        skipped = SkippedItem(path.name, "picture without a character card")
+        return ImportedConversation(external_id=path.name, skipped=[skipped])
+    return unreadable(path.name, "unreadable file")
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -84,7 +112,9 @@ def _png_card(path: Path) -> dict[str, Any]:
         raise truncated
     if found:
         raise sources.broken(path, "holds a damaged character card", _AGAIN)
-    raise sources.broken(path, "is a picture without a readable character card", _AGAIN)
+    error = sources.broken(path, "is a picture without a readable character card", _AGAIN)
+    error.details["has_card"] = False
+    raise error
 
 
 def _decoded(text: bytes) -> dict[str, Any] | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from message_service.interchange import moments
-from message_service.interchange.assembly import Assembly, role_of
-from message_service.interchange.drafts import Draft
 from message_service.interchange.formats.api_blocks import (
     add_annotations,
     add_block,
@@ -15,8 +12,11 @@ from message_service.interchange.formats.api_blocks import (
     add_openai_call,
     add_result,
 )
-from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
-from message_service.interchange.records import ImportedMessage, RoleName, present
+from message_service.interchange.reading import moments
+from message_service.interchange.reading.assembly import Assembly, role_of
+from message_service.interchange.reading.drafts import Draft
+from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
+from message_service.interchange.reading.records import ImportedMessage, RoleName, present
 
 _OWN_ROLES = ("user", "assistant", "system", "tool")
 

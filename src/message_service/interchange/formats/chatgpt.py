@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from message_service.interchange import moments, sources, trees
-from message_service.interchange.format import Format
 from message_service.interchange.formats.chatgpt_content import (
     CONTEXT,
     ERROR,
@@ -24,16 +22,18 @@ from message_service.interchange.formats.chatgpt_content import (
 )
 from message_service.interchange.formats.chatgpt_feedback import Feedback, feedback_beside
 from message_service.interchange.formats.chatgpt_files import attachment_id
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import (
+from message_service.interchange.reading import moments, sources, trees
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import (
     array_items,
     as_list,
     as_number,
     as_object,
     as_text,
 )
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     MessageTypeName,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from message_service.interchange.formats.chatgpt_files import Files
-from message_service.interchange.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
 
 Part = dict[str, Any]
 

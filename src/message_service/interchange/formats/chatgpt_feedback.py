@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange.json_reading import array_items, as_list, as_object, as_text
-from message_service.interchange.records import ImportedFeedback
+from message_service.interchange.reading.json_reading import (
+    array_items,
+    as_list,
+    as_object,
+    as_text,
+)
+from message_service.interchange.reading.records import ImportedFeedback
 
 _RATINGS = {"thumbs_up": "up", "thumbsup": "up", "thumbs_down": "down", "thumbsdown": "down"}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
+from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
 
 _ID = re.compile(r"(file[-_][A-Za-z0-9]{8,})(?=[-.]|$)")
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import moments, sources
-from message_service.interchange.format import Format
-from message_service.interchange.json_reading import (
+from message_service.interchange.reading import moments, sources
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.json_reading import (
     as_list,
     as_number,
     as_object,
     as_text,
     object_items,
 )
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,

@@ -6,16 +6,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from message_service.interchange import sources, trees
-from message_service.interchange.chat_moments import from_any, iso
-from message_service.interchange.chat_records import ROLES, Ids, newest
-from message_service.interchange.format import Format
 from message_service.interchange.formats import claude_blocks
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import array_items, as_list, as_object, as_text
-from message_service.interchange.part_making import plain, remainder, unread
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources, trees
+from message_service.interchange.reading.chat_moments import from_any, iso
+from message_service.interchange.reading.chat_records import ROLES, Ids, newest
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import (
+    array_items,
+    as_list,
+    as_object,
+    as_text,
+)
+from message_service.interchange.reading.part_making import plain, remainder, unread
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     RoleName,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from message_service.interchange import part_making
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.part_making import Part
+from message_service.interchange.reading import part_making
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.part_making import Part
 
 _NOT_WRITTEN = frozenset(
     {

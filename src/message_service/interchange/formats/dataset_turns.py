@@ -6,12 +6,12 @@ import json
 import re
 from typing import Any, cast
 
-from message_service.interchange.assembly import knows_role, role_of
-from message_service.interchange.drafts import Draft, as_json
 from message_service.interchange.formats.api_blocks import add_content, add_result
 from message_service.interchange.formats.chat_messages import add_calls
-from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
-from message_service.interchange.records import ImportedMessage, RoleName, present
+from message_service.interchange.reading.assembly import knows_role, role_of
+from message_service.interchange.reading.drafts import Draft, as_json
+from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
+from message_service.interchange.reading.records import ImportedMessage, RoleName, present
 
 _LABELS = ("from", "role", "speaker")
 _TEXTS = ("value", "content", "text")

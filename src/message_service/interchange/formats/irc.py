@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from message_service.interchange import sources
-from message_service.interchange.format import Format
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,

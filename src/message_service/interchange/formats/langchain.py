@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import moments, sources
-from message_service.interchange.assembly import Assembly
-from message_service.interchange.drafts import as_json
-from message_service.interchange.format import Format
 from message_service.interchange.formats.langchain_messages import (
     add_langchain_message,
     is_langchain_message,
 )
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.json_records import records_of
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import ImportedConversation, unreadable
+from message_service.interchange.reading import moments, sources
+from message_service.interchange.reading.assembly import Assembly
+from message_service.interchange.reading.drafts import as_json
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.json_records import records_of
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import ImportedConversation, unreadable
 
 SESSION_KEY = "SessionId"
 HISTORY_KEY = "History"

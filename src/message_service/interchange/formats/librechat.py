@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import deep_json, sources, trees
-from message_service.interchange.chat_moments import from_any
-from message_service.interchange.chat_records import (
+from message_service.interchange.formats import librechat_messages
+from message_service.interchange.reading import deep_json, sources, trees
+from message_service.interchange.reading.chat_moments import from_any
+from message_service.interchange.reading.chat_records import (
     Ids,
     hidden_prompt,
     newest,
@@ -18,13 +19,12 @@ from message_service.interchange.chat_records import (
     records_in,
     stem,
 )
-from message_service.interchange.format import Format
-from message_service.interchange.formats import librechat_messages
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.part_making import unread
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.part_making import unread
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,

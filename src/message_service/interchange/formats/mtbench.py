@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from message_service import errors
-from message_service.interchange import moments, sources, trees
-from message_service.interchange.format import Format
-from message_service.interchange.json_reading import as_list, as_object, as_text, json_lines
-from message_service.interchange.records import (
+from message_service.interchange.reading import moments, sources, trees
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text, json_lines
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,

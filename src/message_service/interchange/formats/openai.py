@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import moments, sources
-from message_service.interchange.assembly import Assembly
-from message_service.interchange.drafts import as_json
-from message_service.interchange.format import Format
 from message_service.interchange.formats import api_marks
 from message_service.interchange.formats.api_files import Api, add_list, conversations
 from message_service.interchange.formats.chat_messages import add_chat_message, add_item
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.records import ImportedConversation, present
+from message_service.interchange.reading import moments, sources
+from message_service.interchange.reading.assembly import Assembly
+from message_service.interchange.reading.drafts import as_json
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.records import ImportedConversation, present
 
 _FILES = ("*.jsonl", "*.json")
 

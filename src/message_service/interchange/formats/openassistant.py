@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from message_service.interchange import moments, sources, trees
-from message_service.interchange.format import Format
-from message_service.interchange.json_reading import (
+from message_service.interchange.reading import moments, sources, trees
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.json_reading import (
     as_list,
     as_number,
     as_object,
     as_text,
     json_lines,
 )
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     RoleName,

@@ -7,9 +7,9 @@ import json
 import re
 from typing import Any
 
-from message_service.interchange import part_making
-from message_service.interchange.json_reading import as_list, as_object
-from message_service.interchange.part_making import Part
+from message_service.interchange.reading import part_making
+from message_service.interchange.reading.json_reading import as_list, as_object
+from message_service.interchange.reading.part_making import Part
 
 _OPENING = re.compile(
     r'<details type="(reasoning|tool_calls|code_interpreter)"((?: [\w-]+="[^"]*")*) ?>'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from message_service import errors
-from message_service.interchange import sources
+from message_service.interchange.reading import sources
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -10,10 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from message_service.interchange import sources
-from message_service.interchange.assembly import Assembly
-from message_service.interchange.drafts import as_json
-from message_service.interchange.format import Format
 from message_service.interchange.formats.dataset_turns import (
     Media,
     is_turn,
@@ -23,11 +19,15 @@ from message_service.interchange.formats.dataset_turns import (
     same,
     text_of,
 )
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_list, as_object, as_text
-from message_service.interchange.json_records import records_of, stem
-from message_service.interchange.recognition import recognised
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.assembly import Assembly
+from message_service.interchange.reading.drafts import as_json
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_list, as_object, as_text
+from message_service.interchange.reading.json_records import records_of, stem
+from message_service.interchange.reading.recognition import recognised
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedFeedback,
     present,

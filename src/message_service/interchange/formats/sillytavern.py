@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from message_service.interchange import sources, trees
-from message_service.interchange.chat_moments import from_any
-from message_service.interchange.chat_records import stem
-from message_service.interchange.format import Format
 from message_service.interchange.formats import tavern_messages
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.json_reading import as_object, as_text
-from message_service.interchange.part_making import json_text, unread
-from message_service.interchange.records import (
+from message_service.interchange.reading import sources, trees
+from message_service.interchange.reading.chat_moments import from_any
+from message_service.interchange.reading.chat_records import stem
+from message_service.interchange.reading.format import Format
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.json_reading import as_object, as_text
+from message_service.interchange.reading.part_making import json_text, unread
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     SkippedItem,

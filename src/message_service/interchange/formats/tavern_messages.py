@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from message_service.interchange import part_making
-from message_service.interchange.chat_moments import from_any, iso
-from message_service.interchange.json_reading import as_list, as_number, as_object, as_text
-from message_service.interchange.part_making import Part, plain, remainder
-from message_service.interchange.records import (
+from message_service.interchange.reading import part_making
+from message_service.interchange.reading.chat_moments import from_any, iso
+from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
+from message_service.interchange.reading.part_making import Part, plain, remainder
+from message_service.interchange.reading.records import (
     ImportedMessage,
     RoleName,
     SkippedItem,

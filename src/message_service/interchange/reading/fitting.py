@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 MAX_CUSTOM_BYTES = 12 * 1024
 """Bound on custom facts: three quarters of a message's limit, because the importer adds facts."""

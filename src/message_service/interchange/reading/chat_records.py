@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from message_service.interchange import sources
-from message_service.interchange.json_reading import array_items, as_text, object_items
-from message_service.interchange.part_making import json_text
-from message_service.interchange.records import ImportedMessage, RoleName
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.json_reading import array_items, as_text, object_items
+from message_service.interchange.reading.part_making import json_text
+from message_service.interchange.reading.records import ImportedMessage, RoleName
 
 ROLES: dict[str, RoleName] = {role: role for role in get_args(RoleName)}
 _WHITESPACE = b" \t\r\n"

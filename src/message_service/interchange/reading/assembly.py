@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from message_service.interchange import trees
-from message_service.interchange.drafts import CallLinks, Draft
-from message_service.interchange.records import (
+from message_service.interchange.reading import trees
+from message_service.interchange.reading.drafts import CallLinks, Draft
+from message_service.interchange.reading.records import (
     ImportedConversation,
     ImportedMessage,
     RoleName,

@@ -8,6 +8,7 @@ silently replace a lone surrogate with `?`, or lose the character after it.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from message_service import errors
-from message_service.interchange import sources
+from message_service.interchange.reading import sources
 
 _WHITESPACE = " \t\n\r"
 _LONGEST_TOKEN = 16
@@ -26,6 +27,7 @@ _CUT_NUMBER = 2
 
 _SHAPES = {"[": "a list", "{": "an object"}
 
+_MAX_ID = 256
 _LOOKED_AT = 1_000
 """Number of items to read before a value is accepted as JSON."""
 
@@ -122,6 +124,19 @@ def as_object(value: object) -> dict[str, Any] | None:
 def as_list(value: object) -> list[Any]:
     """Return `value` if it is a JSON array, otherwise an empty list."""
     return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def as_id(value: object) -> str | None:
+    """Return a text or whole number as an id of at most 256 characters; None for other values.
+
+    A digest stands for a longer one.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value)
+    if len(text) <= _MAX_ID:
+        return text or None
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def as_text(value: object) -> str | None:

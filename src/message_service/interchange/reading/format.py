@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from message_service.interchange.fitting import fitted
-from message_service.interchange.glimpse import Glimpse
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.fitting import fitted
+from message_service.interchange.reading.glimpse import Glimpse
+from message_service.interchange.reading.records import ImportedConversation
 
 Reader = Callable[[Sequence[Path]], Iterator[ImportedConversation]]
 """Yields the conversations of files; each reader documents the paths it accepts."""

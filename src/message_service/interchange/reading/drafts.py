@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from message_service.interchange.data_urls import (
+from message_service.interchange.reading.data_urls import (
     MAX_POINTER,
     attachment,
     is_data_url,
     json_text,
     without_bytes,
 )
-from message_service.interchange.records import present
+from message_service.interchange.reading.json_reading import as_id
+from message_service.interchange.reading.records import present
 
-_MAX_WORD = 256
 _TOO_DEEP = "part is nested too deeply"
 _SEPARATOR = 1  # stands between two texts in a message's text
 
@@ -33,13 +32,13 @@ class CallLinks:
 
     def called(self, given: object, name: str) -> str:
         """Return the id of a call."""
-        own = _word(given) or self._make()
+        own = as_id(given) or self._make()
         self._open[own] = name
         return own
 
     def answered(self, given: object, name: str | None) -> str:
         """Return the id of the call that a result answers."""
-        own = _word(given)
+        own = as_id(given)
         if own is None:
             same = (call for call, called in self._open.items() if called == name)
             own = next(same, None) or next(iter(self._open), None) or self._make()
@@ -85,7 +84,7 @@ class Draft:
 
     def call(self, given: object, name: object, arguments: object) -> None:
         """Add a tool call; its arguments are a text, which is kept as it is, or any JSON value."""
-        tool = _word(name) or "unnamed"
+        tool = as_id(name) or "unnamed"
         own = self.links.called(given, tool)
         part = {"type": "tool_call", "id": own, "name": tool, "arguments": ""}
         self.parts.append(part)
@@ -98,7 +97,7 @@ class Draft:
         self, given: object, text: str, *, name: object = None, failed: bool = False
     ) -> None:
         """Add the result of a tool call."""
-        tool = _word(name)
+        tool = as_id(name)
         own = self.links.answered(given, tool)
         status = "error" if failed else "ok"
         facts = {"type": "tool_result", "call_id": own, "status": status, "name": tool}
@@ -138,7 +137,7 @@ class Draft:
         """Add a part that has no kind here; the files inside it become attachments."""
         kept, files = without_bytes(data)
         self.parts.append(
-            {"type": "other", "name": _word(name) or "unnamed", "data": self._json(kept)}
+            {"type": "other", "name": as_id(name) or "unnamed", "data": self._json(kept)}
         )
         self.parts.extend(files)
 
@@ -174,16 +173,6 @@ def as_json(value: object) -> str | None:
         return json_text(without_bytes(value)[0])
     except RecursionError:
         return None
-
-
-def _word(value: object) -> str | None:
-    """Return a value as an id or name of at most 256 characters; None when it has no such form."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return None
-    text = str(value)
-    if len(text) <= _MAX_WORD:
-        return text or None
-    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_place(value: object) -> bool:

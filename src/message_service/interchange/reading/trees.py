@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from message_service.interchange.records import MAIN_BRANCH, ImportedBranch, ImportedMessage
+from message_service.interchange.reading.records import MAIN_BRANCH, ImportedBranch, ImportedMessage
 
 BranchNamer = Callable[[ImportedMessage, int], str]
 """Proposes a branch's name from its first message and its number, counted from 1."""

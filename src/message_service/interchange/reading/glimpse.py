@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from message_service import errors
-from message_service.interchange import sources
-from message_service.interchange.json_reading import as_object
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.json_reading import as_object
 
 _LOOKED_AT = 64 * 1024
 _WHITESPACE = " \t\r\n"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from message_service.interchange import sources
-from message_service.interchange.json_reading import array_items, json_lines, object_items
+from message_service.interchange.reading import sources
+from message_service.interchange.reading.json_reading import array_items, json_lines, object_items
 
 _WHITESPACE = b" \t\r\n"
 _ENDINGS = (".gz", ".jsonl", ".ndjson", ".json")

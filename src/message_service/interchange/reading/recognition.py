@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from message_service import errors
-from message_service.interchange.records import ImportedConversation
+from message_service.interchange.reading.records import ImportedConversation
 
 _PATIENCE = 20
 

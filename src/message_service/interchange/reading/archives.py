@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from message_service import errors
-from message_service.interchange import sources
+from message_service.interchange.reading import sources
 
 MAX_MEMBERS = 200_000
 """Most members of an archive."""

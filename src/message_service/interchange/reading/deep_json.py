@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from message_service.interchange import sources
+from message_service.interchange.reading import sources
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()

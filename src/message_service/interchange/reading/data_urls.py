@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from message_service.interchange.records import ImportedFile, PartWithFiles, present
+from message_service.interchange.reading.records import ImportedFile, PartWithFiles, present
 
 MAX_POINTER = 4_096
 """Longest pointer of an attachment."""

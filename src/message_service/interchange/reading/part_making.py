@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mimetypes
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from message_service.interchange.data_urls import decoded, is_data_url
-from message_service.interchange.json_reading import as_number, as_text
-from message_service.interchange.records import ImportedFile, PartWithFiles
+from message_service.interchange.reading import data_urls
+from message_service.interchange.reading.data_urls import MAX_POINTER, is_data_url
+from message_service.interchange.reading.json_reading import as_id, as_number, as_text
+from message_service.interchange.reading.records import ImportedFile, PartWithFiles
 
 Part = dict[str, Any]
 
 _MAX_WORD = 256
-_MAX_FILE_NAME = 1_024
-_MAX_POINTER = 4_096
 _MAX_IN_CUSTOM = 4_000
 _DATA_URL_IN_JSON = re.compile(r'"(data:[^"\\,]{0,256};base64,[^"\\]*)"', re.IGNORECASE)
 _KINDS = ("image", "audio", "video")
@@ -73,8 +71,8 @@ def citation(title: object, url: object, quote: object = None) -> Part | None:
     """Return a source that the text refers to; None when nothing is known about it."""
     address = as_text(url)
     facts = {
-        "title": (as_text(title) or "")[:_MAX_POINTER] or None,
-        "url": address if address is None or len(address) <= _MAX_POINTER else None,
+        "title": (as_text(title) or "")[:MAX_POINTER] or None,
+        "url": address if address is None or len(address) <= MAX_POINTER else None,
         "quote": as_text(quote),
     }
     found = _without_none(facts)
@@ -99,30 +97,20 @@ def attachment(
         mime_type: Its MIME type; other words for a type, such as `txt`, are ignored.
         size: Its size in bytes.
     """
-    address = as_text(pointer)
-    given = as_text(mime_type)
-    facts: Part = {}
-    files: list[ImportedFile] = []
+    address = as_text(pointer) or ""
     called = as_text(name)
-    described = _described(address, files, called) if address is not None else None
-    if described is not None:
-        facts, address = described, None
+    given = as_text(mime_type)
     if given is None or "/" not in given:
-        given = facts.get("mime_type") or mimetypes.guess_type(called or "")[0]
-    bytes_ = as_number(size)
-    known = bytes_ is not None and bytes_ >= 0 and bytes_ == int(bytes_)
-    part = _without_none(
-        {
-            "type": "attachment",
-            "kind": _kind(given, called),
-            "name": called[:_MAX_FILE_NAME] if called else None,
-            "mime_type": given[:_MAX_WORD] if given else None,
-            "size": facts.get("size") or (int(bytes_) if known and bytes_ is not None else None),
-            "hash": facts.get("hash"),
-            "pointer": address if address and len(address) <= _MAX_POINTER else None,
-        }
+        given = None if is_data_url(address) else mimetypes.guess_type(called or "")[0]
+    known = is_data_url(address) or len(address) <= MAX_POINTER
+    part = data_urls.attachment(
+        "file", name=called, mime_type=given, pointer=(address or None) if known else None
     )
-    return PartWithFiles(part, files) if files else part
+    part["kind"] = _kind(part.get("mime_type"), called)
+    length = as_number(size)
+    if "size" not in part and length is not None and length >= 0 and length == int(length):
+        part["size"] = int(length)
+    return part
 
 
 def media(source: Mapping[str, Any], name: object) -> Part:
@@ -191,7 +179,7 @@ def json_text(value: object, files: list[ImportedFile] | None = None) -> str:
         files: The files in it are added to this list.
     """
     try:
-        written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        written = data_urls.json_text(value)
     except RecursionError:  # the parser accepts a few levels more than the writer
         return '"nested too deeply"'
     return _bare(written, [] if files is None else files)
@@ -199,9 +187,7 @@ def json_text(value: object, files: list[ImportedFile] | None = None) -> str:
 
 def call_id(given: str) -> str:
     """Return the id of a call as one that can be stored; long ids are replaced by a digest."""
-    if len(given) <= _MAX_WORD:
-        return given or "unnamed"
-    return "sha256:" + hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+    return as_id(given) or "unnamed"
 
 
 def _bare(written: str, files: list[ImportedFile]) -> str:
@@ -209,16 +195,15 @@ def _bare(written: str, files: list[ImportedFile]) -> str:
     return _DATA_URL_IN_JSON.sub(lambda found: json.dumps(_described(found[1], files)), written)
 
 
-def _described(url: str, files: list[ImportedFile], name: str | None = None) -> Part | None:
+def _described(url: str, files: list[ImportedFile]) -> Part | None:
     """Return type, size and digest of a `data:` URL's file, which is added; None for others."""
     if not is_data_url(url):
         return None
-    mime_type, content = decoded(url, None)
-    facts: Part = {"mime_type": mime_type or "text/plain"}
-    if content is not None:  # damaged data tells nothing
-        files.append(ImportedFile(content, name, mime_type))
-        facts |= {"size": len(content), "hash": f"sha256:{hashlib.sha256(content).hexdigest()}"}
-    return facts
+    part = data_urls.attachment("file", pointer=url)
+    if isinstance(part, PartWithFiles):
+        files.extend(part.files)
+    facts = {name: part[name] for name in ("size", "hash") if name in part}
+    return {"mime_type": part.get("mime_type", "text/plain"), **facts}
 
 
 def _kind(mime_type: str | None, name: str | None) -> str:

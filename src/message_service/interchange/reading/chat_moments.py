@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from message_service.interchange import moments
-from message_service.interchange.json_reading import as_number, as_object
+from message_service.interchange.reading import moments
+from message_service.interchange.reading.json_reading import as_number, as_object
 
 _FIRST_MILLISECONDS = 1e11
 """The year 5138 in seconds, 1973 in milliseconds: larger numbers are milliseconds."""

@@ -1,0 +1,1 @@
+"""Reading: from files to conversations in one form; what the formats are made of."""
