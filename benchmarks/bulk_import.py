@@ -8,6 +8,7 @@ import time
 import psutil
 
 from benchmarks.harness import Figure, fresh_service
+from message_service.cli.running import collect_rarely
 from message_service.interchange.importer import Importer
 from message_service.interchange.known_formats import FORMATS
 from message_service.interchange.reading.records import ImportedConversation
@@ -19,6 +20,7 @@ MEMORY_BAR_MB = 250.0
 
 async def measure(uri: str, *, quick: bool) -> list[Figure]:
     chitchat = next(known for known in FORMATS if known.name == "chitchat")
+    collect_rarely()  # as the command does; it holds for the raw driver too
     process = psutil.Process()
     before = process.memory_info().rss
     peak = before

@@ -23,7 +23,7 @@ from message_service.cli import (
 from message_service.cli.context import make_target, print_json, print_table, target_of
 from message_service.cli.naming import name_options
 from message_service.cli.output import OutputFailed, take_over
-from message_service.cli.running import Interrupted
+from message_service.cli.running import Interrupted, collect_rarely
 
 app = typer.Typer(
     name="message-service",
@@ -90,6 +90,7 @@ def show(
 def main() -> None:
     """Run a command; an error is one line on stderr and its exit code."""
     output = take_over()
+    collect_rarely()
     root: Any = get_command(app)
     name_options(root)
     code = _exit_code(lambda: root(standalone_mode=False))
