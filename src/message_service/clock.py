@@ -33,7 +33,8 @@ class SystemClock:
 
 def to_milliseconds(moment: datetime) -> datetime:
     """Cut a datetime to the millisecond, as BSON stores it."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    beyond = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - beyond) if beyond else moment
 
 
 def epoch_milliseconds(moment: datetime) -> int:
@@ -74,6 +75,8 @@ def check_datetime(field: str, moment: datetime) -> datetime:
 
 def why_not_storable(moment: datetime) -> tuple[str, str] | None:
     """Return the problem of a moment and the fix, or None when the moment can be stored."""
+    if moment.tzinfo is UTC and EARLIEST <= moment <= LATEST:  # the common case, at once
+        return None
     if moment.utcoffset() is None:
         return (
             "the datetime has no time zone",

@@ -62,5 +62,6 @@ def check(conversations: Iterable[ImportedConversation]) -> None:
             assert message.branch in branches
             known.add(message.external_id)
             assert bool(message.text) != bool(message.parts)
-            PARTS.validate_python(json.loads(json.dumps(message.parts).replace("\\ud800", "?")))
+            storable = json.dumps(message.parts, ensure_ascii=False).encode("utf-8", "replace")
+            PARTS.validate_python(json.loads(storable))
             json.dumps(message.custom, allow_nan=False)

@@ -26,11 +26,11 @@ def request_fingerprint(
         character_id: Its character, likewise.
     """
     return integrity.digest(
-        message.role.value,
-        message.message_type.value,
-        message.status.value,
-        message.data_classification.value,
-        message.retention_policy.value,
+        message.role,
+        message.message_type,
+        message.status,
+        message.data_classification,
+        message.retention_policy,
         bool(message.pinned),
         content_hash,
         user_id,
