@@ -116,6 +116,9 @@ async def test_a_providers_pointer_finds_the_file_in_all_its_forms(
     await service.attachments.put(b"cat", pointers=["sediment://file_000"])
     for pointer in ("file-abc", "file-service://file-abc", "sediment://file_000#p_1"):
         assert await service.attachments.read(Attachment(pointer=pointer)) == b"cat"
+    # A file that claims the same pointer later does not take its place.
+    await service.attachments.put(b"other", pointers=["file-abc"])
+    assert await service.attachments.read("file-abc") == b"cat"
     with pytest.raises(errors.NotFound, match="file-other"):
         await service.attachments.read(Attachment(pointer="file-service://file-other"))
     with pytest.raises(errors.NotFound):

@@ -256,8 +256,8 @@ class Attachments:
             row = await self._scope.find_one(ATTACHMENT_BY_DIGEST, digest=digest)
         if row is None and pointer and not is_ours(pointer):
             rows = await self._scope.find(ATTACHMENTS_BY_POINTERS, pointers=[provider_id(pointer)])
-            # A provider may use one pointer for another file later on.
-            row = max(rows, key=lambda found: found["uploadDate"], default=None)
+            # The first, so that nobody can put another file in its place.
+            row = min(rows, key=lambda found: found["uploadDate"], default=None)
         if row is None:
             shown = (pointer or digest or "without pointer and hash")[:200]
             raise errors.NotFound("attachment", shown)

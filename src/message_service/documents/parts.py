@@ -65,19 +65,28 @@ class AttachmentKind(StrEnum):
     FILE = "file"
 
 
-_DOCUMENTS = frozenset({"application/pdf", "application/msword", "application/rtf"})
-_DOCUMENT_FAMILIES = ("application/vnd.openxmlformats-", "application/vnd.oasis.opendocument.")
+_DOCUMENTS = (
+    "text/",
+    "application/pdf",
+    "application/msword",
+    "application/rtf",
+    "application/epub",
+    "application/json",
+    "application/xml",
+    "application/vnd.ms-",
+    "application/vnd.openxmlformats-",
+    "application/vnd.oasis.opendocument.",
+)
+"""How the MIME types of documents begin."""
 
 
-def kind_of(mime_type: str | None) -> AttachmentKind:
-    """Return the kind of attachment that a MIME type stands for."""
+def kind_of(mime_type: str | None, default: AttachmentKind = AttachmentKind.FILE) -> AttachmentKind:
+    """Return the kind of attachment that a MIME type stands for, else `default`."""
     given = mime_type or ""
     family = given.partition("/")[0]
     if family in ("image", "audio", "video"):
         return AttachmentKind(family)
-    if family == "text" or given in _DOCUMENTS or given.startswith(_DOCUMENT_FAMILIES):
-        return AttachmentKind.DOCUMENT
-    return AttachmentKind.FILE
+    return AttachmentKind.DOCUMENT if given.startswith(_DOCUMENTS) else default
 
 
 class TextPart(Embedded):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from message_service.interchange.reading.data_urls import kind_of
+from message_service.documents.parts import AttachmentKind, kind_of
 from message_service.interchange.reading.drafts import Draft
 from message_service.interchange.reading.json_reading import as_list, as_object, as_text
 
@@ -206,7 +206,7 @@ def _add_media(draft: Draft, block: Block) -> bool:
     if mime_type is None and sound is not None and default == "audio":
         mime_type = _AUDIO_TYPES.get(sound, f"audio/{sound}")
     draft.attach(
-        kind_of(mime_type, default),
+        kind_of(mime_type, AttachmentKind(default)).value,
         name=_first(by_name, _NAMES),
         mime_type=mime_type,
         pointer=url or file_id,

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from message_service.documents.parts import kind_of
 from message_service.interchange.reading.json_reading import as_list, as_number, as_object, as_text
 
 _ID = re.compile(r"(file[-_][A-Za-z0-9]{8,})(?=[-.]|$)")
 
 Part = dict[str, Any]
 
+_MEDIA = ("image", "audio", "video")
 _INNER = ("audio_asset_pointer", "video_container_asset_pointer", "frames_asset_pointers")
 
 
@@ -93,7 +95,6 @@ def _mime(entry: Mapping[str, Any]) -> str | None:
 
 
 def _kind(mime: str | None, content_type: str) -> str:
-    for kind in ("image", "audio", "video"):
-        if (mime or "").startswith(f"{kind}/") or (mime is None and content_type.startswith(kind)):
-            return kind
-    return "document" if mime is not None else "file"
+    if mime is None:
+        mime = next((f"{kind}/" for kind in _MEDIA if content_type.startswith(kind)), None)
+    return kind_of(mime).value

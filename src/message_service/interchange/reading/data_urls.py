@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
+from message_service.documents.parts import kind_of
 from message_service.interchange.reading.records import ImportedFile, PartWithFiles, present
 
 MAX_POINTER = 4_096
@@ -20,20 +21,11 @@ _MAX_NAME = 1_024
 _MAX_MIME_TYPE = 256
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+=-]+)*),", re.IGNORECASE)
 _BASE64 = ";base64"
-_KINDS = ("image", "audio", "video")
 _BYTES_NAMES = frozenset({"b64_json", "base64", "bytes", "file_data"})
 """Names of JSON values that hold base64 in every API that uses them."""
 
 _TOO_SHORT = 64
 """A value under such a name that is shorter than this is kept: it may be no base64 at all."""
-
-
-def kind_of(mime_type: str | None, default: str) -> str:
-    """Return the kind of attachment for a MIME type."""
-    kind = (mime_type or "").partition("/")[0]
-    if kind in _KINDS:
-        return kind
-    return "document" if kind == "text" or mime_type == "application/pdf" else default
 
 
 def attachment(
@@ -102,7 +94,7 @@ def without_bytes(value: object) -> tuple[Any, list[dict[str, Any]]]:
                 pending.append(copy)
             elif isinstance(inner, str) and _is_file(holder, key, inner):
                 part = attachment("file", mime_type=mime_type, data=inner)
-                part["kind"] = kind_of(part.get("mime_type"), "file")
+                part["kind"] = kind_of(part.get("mime_type")).value
                 found.append(part)
                 copy = part.get("hash", "undecodable")
             else:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from message_service.documents.parts import kind_of
 from message_service.interchange.reading import data_urls
 from message_service.interchange.reading.data_urls import MAX_POINTER, is_data_url
 from message_service.interchange.reading.json_reading import as_id, as_number, as_text
@@ -18,7 +19,6 @@ Part = dict[str, Any]
 _MAX_WORD = 256
 _MAX_IN_CUSTOM = 4_000
 _DATA_URL_IN_JSON = re.compile(r'"(data:[^"\\,]{0,256};base64,[^"\\]*)"', re.IGNORECASE)
-_KINDS = ("image", "audio", "video")
 
 
 def text_part(text: str) -> Part:
@@ -106,7 +106,7 @@ def attachment(
     part = data_urls.attachment(
         "file", name=called, mime_type=given, pointer=(address or None) if known else None
     )
-    part["kind"] = _kind(part.get("mime_type"), called)
+    part["kind"] = kind_of(part.get("mime_type")).value
     length = as_number(size)
     if "size" not in part and length is not None and length >= 0 and length == int(length):
         part["size"] = int(length)
@@ -204,13 +204,6 @@ def _described(url: str, files: list[ImportedFile]) -> Part | None:
         files.extend(part.files)
     facts = {name: part[name] for name in ("size", "hash") if name in part}
     return {"mime_type": part.get("mime_type", "text/plain"), **facts}
-
-
-def _kind(mime_type: str | None, name: str | None) -> str:
-    family = (mime_type or "").partition("/")[0]
-    if family in _KINDS:
-        return family
-    return "document" if mime_type is not None or name is not None else "file"
 
 
 def _word(value: object) -> str:
