@@ -166,16 +166,13 @@ class Importer:
             for intake, branch in zip(todo, shown, strict=True)
             if branch
         }
-        straight = [
-            intake
-            for intake in todo
-            if intake.conversation_id in created
-            and branches.get(intake.conversation_id, MAIN_BRANCH) == MAIN_BRANCH
-        ]
-        if await self._mark([(intake, 1, intake.fingerprint) for intake in straight]):
-            merged = [intake for intake in todo if intake not in straight]
-        else:  # others imported one of them at the same time
-            merged = todo
+        straight: list[Intake] = []
+        merged: list[Intake] = []
+        for intake in todo:
+            on_main = branches.get(intake.conversation_id, MAIN_BRANCH) == MAIN_BRANCH
+            (straight if on_main and intake.conversation_id in created else merged).append(intake)
+        if not await self._mark([(intake, 1, intake.fingerprint) for intake in straight]):
+            merged = todo  # others imported one of them at the same time
         await asyncio.gather(*(self._merge(intake, branches) for intake in merged))
         for intake in chunk:
             report.add(intake.report)
