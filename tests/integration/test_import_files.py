@@ -198,6 +198,10 @@ async def test_files_inside_arguments_and_unknown_parts(
     assert described["size"] == len(ELM)
     assert await tenant.attachments.read(described["hash"]) == ELM
     assert "base64" not in str(other)
+    own = tmp_path / "own.jsonl"
+    own.write_text("".join([line async for line in tenant.transfer.export_lines()]))
+    assert (await bring(service.tenant("copy"), "jsonl", own)).files == 2
+    assert await service.tenant("copy").attachments.read(described["hash"]) == ELM
 
 
 async def test_an_export_brings_its_files_along(service: MessageService, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
@@ -13,15 +14,22 @@ from message_service.documents.row import Row
 
 _IN_MEMORY = 8 * 1024**2
 _BLOCK = 1024**2
+_DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 
 
 def attachments_of(document: Mapping[str, Any]) -> list[Attachment]:
-    """Return the attachments of a stored message or version."""
-    return [
-        Attachment(pointer=part.get("pointer"), hash=part.get("hash"))
-        for part in document["content"].get("parts") or ()
-        if part["type"] == "attachment"
-    ]
+    """Return the files that a stored message or version may have.
+
+    Arguments of tools and parts of other kinds name the files that were inside them by digest.
+    """
+    found: list[Attachment] = []
+    for part in document["content"].get("parts") or ():
+        if part["type"] == "attachment":
+            found.append(Attachment(pointer=part.get("pointer"), hash=part.get("hash")))
+        else:
+            inside = part.get("arguments") or part.get("data") or ""
+            found += (Attachment(hash=digest) for digest in _DIGEST.findall(inside))
+    return found
 
 
 async def file_records(
