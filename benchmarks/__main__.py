@@ -9,12 +9,13 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import append, bulk_import, context, history, peers, plot, search
+from benchmarks import append, attachments, bulk_import, context, history, peers, plot, search
 from benchmarks.harness import Figure, fresh_service, machine
 from message_service.local_server.manager import LocalServerManager
 
 FIGURES = {
     "append": append,
+    "attachments": attachments,
     "import": bulk_import,
     "history": history,
     "context": context,

@@ -55,7 +55,7 @@ def show(ctx: typer.Context, attachment: Which, as_json: JsonOption = False) -> 
         if as_json:
             print_json(facts)
             return
-        for key, value in facts.items():
+        for key, value in (facts | {"pointers": ", ".join(found.pointers)}).items():
             console.print(f"{key:<10}  {value}", markup=False, highlight=False, soft_wrap=True)
 
     run_once(run())
