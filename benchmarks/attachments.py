@@ -1,4 +1,4 @@
-"""Storing and reading the files of messages against the driver's own GridFS, which hashes nothing."""
+"""Storing and reading files of messages against the driver's GridFS, which computes no digest."""
 
 from __future__ import annotations
 
