@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -51,12 +52,13 @@ async def test_every_source_of_bytes_gives_the_same_file(
     data = some_bytes(700_000)
     path = tmp_path / "cat.png"
     path.write_bytes(data)
-    parts = [
-        await service.attachments.put(source)
-        for source in (data, bytearray(data), memoryview(data), path, blocks(data, 77))
-    ]
+    with path.open("rb") as file:
+        parts = [
+            await service.attachments.put(source)
+            for source in (data, bytearray(data), memoryview(data), path, blocks(data, 77), file)
+        ]
     assert len({part.hash for part in parts}) == 1
-    assert [part.name for part in parts] == [None, None, None, "cat.png", None]
+    assert [part.name for part in parts] == [None, None, None, "cat.png", None, None]
     assert parts[3].kind == "image"
     assert await database["attachments.files"].count_documents({}) == 1
     assert await database["attachments.chunks"].count_documents({}) == 3
@@ -156,6 +158,7 @@ async def test_the_layout_is_gridfs(service: MessageService, database: AsyncData
         ({"data": 5}, "data"),
         ({"data": Path("/nowhere/at/all")}, "data"),
         ({"data": Path("/")}, "data"),
+        ({"data": io.StringIO("text")}, "data"),
         ({"data": b"x", "name": ""}, "name"),
         ({"data": b"x", "name": "a" * 1_025}, "name"),
         ({"data": b"x", "mime_type": "a" * 257}, "mime_type"),

@@ -30,12 +30,16 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.attachment_file import CHUNK_BYTES
 from message_service.documents.fields import MAX_NAME
-from message_service.documents.parts import Attachment, AttachmentKind, kind_of
+from message_service.documents.parts import (
+    MAX_FILE_NAME,
+    MAX_POINTER,
+    Attachment,
+    AttachmentKind,
+    kind_of,
+)
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
 
-_MAX_FILE_NAME = 1_024
-_MAX_POINTER = 4_096
 _COMMENT = "attachments.put"
 
 
@@ -95,7 +99,8 @@ class Attachments:
         """Store a file and return the part by which messages refer to it.
 
         Args:
-            data: Its bytes, its path, or an async iterable of its bytes.
+            data: Its bytes, its path, a file open for reading bytes, or an async iterable of its
+                bytes.
             name: Its name; a path's own name by default.
             mime_type: Its MIME type; guessed from the name by default.
             kind: Its kind; from the MIME type by default.
@@ -110,13 +115,13 @@ class Attachments:
         if name is None and isinstance(data, Path):
             name = data.name or None
         if name is not None:
-            check_text_argument("name", name, most=_MAX_FILE_NAME)
+            check_text_argument("name", name, most=MAX_FILE_NAME)
         if mime_type is not None:
             check_text_argument("mime_type", mime_type, most=MAX_NAME)
         elif name is not None:
             mime_type = mimetypes.guess_type(name)[0]
         for pointer in check_sequence("pointers", pointers):
-            check_text_argument("pointers", pointer, most=_MAX_POINTER)
+            check_text_argument("pointers", pointer, most=MAX_POINTER)
         if kind is None:
             kind = kind_of(mime_type)
         facts = {"name": name, "mime_type": mime_type, "kind": kind}
@@ -248,7 +253,7 @@ class Attachments:
             digest = digest_of(attachment)
             pointer = attachment.pointer
         else:
-            check_text_argument("attachment", attachment, most=_MAX_POINTER)
+            check_text_argument("attachment", attachment, most=MAX_POINTER)
             digest = digest_in(attachment)
             pointer = attachment
         row = None

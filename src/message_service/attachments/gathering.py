@@ -13,7 +13,7 @@ from typing import IO, cast
 
 from message_service import errors
 
-Data = bytes | bytearray | memoryview | Path | AsyncIterable[bytes]
+Data = bytes | bytearray | memoryview | Path | IO[bytes] | AsyncIterable[bytes]
 """Where the bytes of a file come from."""
 
 _IN_MEMORY = 8 * 1024**2
@@ -67,19 +67,35 @@ async def _blocks(data: Data) -> AsyncIterator[bytes]:
     elif isinstance(data, Path):
         try:
             with await asyncio.to_thread(data.open, "rb") as file:
-                while block := await asyncio.to_thread(file.read, _BLOCK):
+                async for block in _read(file):
                     yield block
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) else str(error)
             raise errors.InvalidInput(
                 "data", f"cannot be read ({said})", "Give the path of a file"
             ) from None
-    elif isinstance(data, AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(data, AsyncIterable):
         async for block in data:
-            if not isinstance(block, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise errors.InvalidInput("data", "yields something else than bytes", "Yield bytes")
+            yield _bytes(block)
+    elif callable(getattr(data, "read", None)):
+        async for block in _read(data):
             yield block
     else:
         raise errors.InvalidInput(
-            "data", "is no file", "Give bytes, a Path, or an async iterable of bytes"
+            "data",
+            "is no file",
+            "Give bytes, a Path, a file open for reading bytes, or an async iterable of bytes",
         )
+
+
+async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while block := _bytes(await asyncio.to_thread(file.read, _BLOCK)):
+        yield block
+
+
+def _bytes(block: object) -> bytes:
+    if not isinstance(block, bytes):
+        raise errors.InvalidInput(
+            "data", "yields something else than bytes", "Yield bytes; open files with 'rb'"
+        )
+    return block

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from message_service.documents.parts import Attachment
+from message_service.documents.parts import DIGEST_OF_FILE, Attachment
 
 SCHEME = "attachment:"
 """Our pointers begin with this; the digest follows."""
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = re.compile(DIGEST_OF_FILE)
 _SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*:/*", re.IGNORECASE)
 
 

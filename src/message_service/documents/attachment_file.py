@@ -19,16 +19,17 @@ from message_service.documents.fields import (
     StoredDocument,
     TenantId,
 )
+from message_service.documents.parts import DIGEST_OF_FILE, MAX_FILE_NAME, MAX_POINTER
 
 CHUNK_BYTES = 255 * 1024
 """Bytes of every chunk but the last. It must never change: a repeated upload counts on it."""
 
-FileDigest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+FileDigest = Annotated[str, StringConstraints(pattern=rf"^{DIGEST_OF_FILE}$")]
 """The digest of a file's bytes."""
 
-FileName = Annotated[str, StringConstraints(max_length=1_024)]
+FileName = Annotated[str, StringConstraints(max_length=MAX_FILE_NAME)]
 _FileId = Annotated[str, StringConstraints(max_length=256)]
-_Pointer = Annotated[str, StringConstraints(max_length=4_096)]
+_Pointer = Annotated[str, StringConstraints(max_length=MAX_POINTER)]
 
 
 class FileFacts(Embedded):

@@ -26,6 +26,15 @@ MAX_PARTS_BYTES = 1024 * 1024
 TEXT_SEPARATOR = "\n"
 """Stands in `content.text` between the texts of two parts."""
 
+MAX_FILE_NAME = 1_024
+"""Most characters of an attachment's name."""
+
+MAX_POINTER = 4_096
+"""Most characters of a pointer or URL."""
+
+DIGEST_OF_FILE = r"sha256:[0-9a-f]{64}"
+"""The form of the digest of a file's bytes."""
+
 _LONG = 500_000
 
 
@@ -45,7 +54,7 @@ CallId = Annotated[str, StringConstraints(min_length=1, max_length=256), Strict(
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=256), Strict()]
 _Long = Annotated[str, StringConstraints(max_length=_LONG), Strict()]
 _Json = Annotated[str, StringConstraints(max_length=_LONG), Strict(), BeforeValidator(_json_text)]
-_Address = Annotated[str, StringConstraints(max_length=4_096), Strict()]
+_Address = Annotated[str, StringConstraints(max_length=MAX_POINTER), Strict()]
 
 
 class ToolStatus(StrEnum):
@@ -164,7 +173,7 @@ class Attachment(Embedded):
 
     type: Literal["attachment"] = "attachment"
     kind: AttachmentKind = AttachmentKind.FILE
-    name: Annotated[str, StringConstraints(max_length=1_024), Strict()] | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_FILE_NAME), Strict()] | None = None
     mime_type: Name | None = None
     size: Count | None = None
     hash: Digest | None = None
@@ -195,7 +204,7 @@ class Citation(Embedded):
     """
 
     type: Literal["citation"] = "citation"
-    title: Annotated[str, StringConstraints(max_length=4_096), Strict()] | None = None
+    title: Annotated[str, StringConstraints(max_length=MAX_POINTER), Strict()] | None = None
     url: _Address | None = None
     quote: Text | None = None
     start: Count | None = None

@@ -6,15 +6,14 @@ import hashlib
 import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from message_service.attachments.attachments import Attachments
-from message_service.documents.parts import Attachment
+from message_service.documents.parts import DIGEST_OF_FILE, Attachment
 from message_service.documents.row import Row
 
 _IN_MEMORY = 8 * 1024**2
-_BLOCK = 1024**2
-_DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
+_DIGEST = re.compile(rf"\b{DIGEST_OF_FILE}\b")
 
 
 def attachments_of(document: Mapping[str, Any]) -> list[Attachment]:
@@ -103,7 +102,7 @@ class BundledFile:
         self._file.seek(0)
         pointers: object = self._facts.get("pointers")
         await attachments.put(
-            self._blocks(),
+            cast("IO[bytes]", self._file),
             name=self._facts.get("filename"),
             mime_type=self._facts.get("mime_type"),
             pointers=cast("list[str]", pointers if pointers is not None else []),
@@ -112,7 +111,3 @@ class BundledFile:
     def close(self) -> None:
         """Forget its bytes."""
         self._file.close()
-
-    async def _blocks(self) -> AsyncIterator[bytes]:
-        while block := self._file.read(_BLOCK):
-            yield block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from message_service.attachments.attachments import Attachments
 from message_service.attachments.gathering import Data
 from message_service.attachments.pointers import provider_id
 from message_service.documents.fields import MAX_NAME
+from message_service.documents.parts import MAX_FILE_NAME
 from message_service.interchange.reading import sources
 from message_service.interchange.reading.format import AttachmentId
 from message_service.interchange.reading.records import (
@@ -24,8 +25,6 @@ from message_service.interchange.reading.records import (
 from message_service.interchange.report import ImportReport
 from message_service.stopping import StopSignal
 
-_BLOCK = 1024**2
-_MAX_FILE_NAME = 1_024
 Opener = Callable[[], IO[bytes]]
 """Opens a file of an export."""
 
@@ -90,7 +89,7 @@ class FileKeeper:
             try:
                 with opened() as file:
                     kept_name = facts.name or name
-                    await self._keep(_blocks(file), kept_name, facts.mime_type, identifier)
+                    await self._keep(file, kept_name, facts.mime_type, identifier)
             except _DAMAGE:
                 self._report.files_failed["damaged"] += 1
         if beside:  # exports without any files are not missing some
@@ -100,7 +99,7 @@ class FileKeeper:
         self, data: Data, name: str | None, mime_type: str | None, *pointers: str
     ) -> None:
         if not self._dry_run:
-            name = _sound(name, _MAX_FILE_NAME)
+            name = _sound(name, MAX_FILE_NAME)
             mime_type = _sound(mime_type, MAX_NAME)
             try:
                 await self._attachments.put(data, name=name, mime_type=mime_type, pointers=pointers)
@@ -155,11 +154,6 @@ def _of_archive(path: Path) -> Iterator[tuple[str, Opener]]:
         for member in archive.infolist():
             if not member.is_dir():
                 yield PurePosixPath(member.filename).name, partial(archive.open, member)
-
-
-async def _blocks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while block := file.read(_BLOCK):
-        yield block
 
 
 def _sound(text: str | None, most: int) -> str | None:

@@ -16,6 +16,7 @@ from message_service.catalogue.queries.conversations import CONVERSATION_BEHIND,
 from message_service.clock import Clock, month_of
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
+from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
 from message_service.loops.loop import Bell, Loop
 from message_service.loops.runner import LoopRunner
@@ -26,6 +27,9 @@ from message_service.stopping import StopSignal, end_tasks
 _LOG = logging.getLogger(__name__)
 _PAUSE = 0.25
 _PREVIEW = 200
+
+LISTED = (MessageStatus.ACTIVE, MessageStatus.ARCHIVED, MessageStatus.FLAGGED)
+"""The statuses of messages that lists may show as a conversation's last one."""
 
 
 @dataclass(slots=True)
@@ -217,4 +221,4 @@ def glance(message_id: str, role: str, text: str, created_at: datetime) -> Row:
 
 def _has_glance(document: Row) -> bool:
     """Whether a message is shown in lists as the last message."""
-    return document["message_type"] != "tombstone" and document["status"] != "hidden"
+    return document["message_type"] != "tombstone" and document["status"] in LISTED

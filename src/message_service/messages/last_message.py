@@ -9,9 +9,8 @@ from message_service.catalogue.queries.conversations import (
     CONVERSATION_SHOWING,
 )
 from message_service.database.scope import Scope
-from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
-from message_service.messages.conversation_summary import glance
+from message_service.messages.conversation_summary import LISTED, glance
 from message_service.messages.history import HistoryReader
 from message_service.messages.parts import said
 from message_service.messages.rows import StoredMessage
@@ -19,7 +18,6 @@ from message_service.messages.runtime import Runtime
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 10
-_LISTED = (MessageStatus.ACTIVE, MessageStatus.ARCHIVED, MessageStatus.FLAGGED)
 
 
 class LastMessage:
@@ -80,7 +78,7 @@ class LastMessage:
 
     async def _newest(self, conversation_id: str) -> Row | None:
         page = await self._history.page(
-            conversation_id, direction="backward", limit=1, statuses=_LISTED
+            conversation_id, direction="backward", limit=1, statuses=LISTED
         )
         if not page.items:
             return None

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from message_service.documents.parts import MAX_POINTER
 from message_service.interchange.formats.chatgpt_files import Files
 from message_service.interchange.reading.json_reading import as_list, as_object, as_text
 
@@ -153,7 +154,7 @@ def citations(metadata: Mapping[str, Any]) -> Iterator[Part]:
     ):
         for source in _sources(as_object(entry) or {}):
             url = as_text(source.get("url"))
-            if url is None or url in seen or len(url) > 4_096:
+            if url is None or url in seen or len(url) > MAX_POINTER:
                 continue
             seen.add(url)
             title = as_text(source.get("title"))

@@ -11,13 +11,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from message_service.documents.parts import kind_of
+from message_service.documents.parts import MAX_FILE_NAME, kind_of
 from message_service.interchange.reading.records import ImportedFile, PartWithFiles, present
 
-MAX_POINTER = 4_096
-"""Longest pointer of an attachment."""
-
-_MAX_NAME = 1_024
 _MAX_MIME_TYPE = 256
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+=-]+)*),", re.IGNORECASE)
 _BASE64 = ";base64"
@@ -56,7 +52,7 @@ def attachment(
         {
             "type": "attachment",
             "kind": kind,
-            "name": name[:_MAX_NAME] if name else None,
+            "name": name[:MAX_FILE_NAME] if name else None,
             "mime_type": mime_type[:_MAX_MIME_TYPE] if mime_type else None,
             "size": None if content is None else len(content),
             "hash": None if content is None else f"sha256:{hashlib.sha256(content).hexdigest()}",

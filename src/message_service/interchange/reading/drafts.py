@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from message_service.documents.parts import MAX_POINTER
 from message_service.interchange.reading.data_urls import (
-    MAX_POINTER,
     attachment,
     is_data_url,
     json_text,

@@ -8,9 +8,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from message_service.documents.parts import kind_of
+from message_service.documents.parts import MAX_POINTER, kind_of
 from message_service.interchange.reading import data_urls
-from message_service.interchange.reading.data_urls import MAX_POINTER, is_data_url
+from message_service.interchange.reading.data_urls import is_data_url
 from message_service.interchange.reading.json_reading import as_id, as_number, as_text
 from message_service.interchange.reading.records import ImportedFile, PartWithFiles
 
