@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -64,6 +65,8 @@ async def test_the_files_of_an_archive(service: MessageService, tmp_path: Path, 
     tenant = service.tenant("t")
     path = archive(tmp_path / "export.zip", chat_with_files(), **FILES)
     preview = await bring(tenant, name, path, dry_run=True)
+    with pytest.raises(errors.NotFound):
+        await tenant.attachments.find("file-OAKoakoak")
     report = await bring(tenant, name, path)
     assert (report.files, report.files_missing) == (2, 1) == (preview.files, preview.files_missing)
     oak, elm, never = await attachments(tenant)
@@ -155,7 +158,7 @@ async def test_files_inside_messages(service: MessageService, tmp_path: Path) ->
     path.write_text(request([text, image], [text, pdf], [text, image]))
     assert (await bring(tenant, "openai", path, dry_run=True)).files == 3
     with pytest.raises(errors.NotFound):
-        await tenant.attachments.read(f"sha256:{64 * '0'}")
+        await tenant.attachments.read(f"sha256:{hashlib.sha256(ELM).hexdigest()}")
     report = await bring(tenant, "openai", path)
     assert report.files == 3
     elm, oak, same = await attachments(tenant)

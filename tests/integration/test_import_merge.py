@@ -271,6 +271,51 @@ async def test_an_older_import_that_ends_last_changes_nothing(
     assert await shown(tenant) == ["Name a colour", "Blue", "Why blue?", "Sky."]
 
 
+async def test_an_older_import_with_nothing_to_change_does_not_take_the_mark(
+    service: MessageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the conversation before the newer one marked it, and marks it afterwards."""
+    tenant = service.tenant("t")
+    chat = Chat()
+    answer = chat.say(chat.say("root", "Name a colour"), "Red")
+    first = write(tmp_path / "first.json", chat.snapshot())
+    chat.say(answer, "Thanks")
+    second = write(tmp_path / "second.json", chat.snapshot())
+    read, newer_done = asyncio.Event(), asyncio.Event()
+    get, flush = Conversations.get, ConversationSummaries.flush
+    flushed = 0
+
+    async def older_reads(*args: Any) -> Conversation:
+        found = await get(*args)
+        if not read.is_set():
+            read.set()
+            await newer_done.wait()
+        return found
+
+    async def flush_before_the_mark(summaries: ConversationSummaries) -> None:
+        nonlocal flushed
+        await flush(summaries)
+        flushed += 1
+        if flushed == 1:
+            older.append(asyncio.create_task(bring(tenant, "chatgpt", first)))
+            await read.wait()
+
+    older: list[asyncio.Task[ImportReport]] = []
+    monkeypatch.setattr(Conversations, "get", older_reads)
+    monkeypatch.setattr(ConversationSummaries, "flush", flush_before_the_mark)
+    await bring(tenant, "chatgpt", second)
+    newer_done.set()
+    await older[0]
+    conversation = await tenant.conversations.get(GROWN)
+    assert conversation.import_source is not None
+    assert (conversation.import_source.message_count, conversation.import_source.completed) == (
+        3,
+        True,
+    )
+    assert conversation.last_message is not None
+    assert conversation.last_message.preview == "Thanks"
+
+
 async def test_records_that_a_reader_loses_are_counted(service: MessageService) -> None:
     said = ImportedMessage(external_id="m", role="user", text="hello")
     source = ImportedConversation(external_id="c", messages=[said], records=3)

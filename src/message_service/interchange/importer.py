@@ -171,7 +171,8 @@ class Importer:
         for intake in todo:
             on_main = branches.get(intake.conversation_id, MAIN_BRANCH) == MAIN_BRANCH
             (straight if on_main and intake.conversation_id in created else merged).append(intake)
-        if not await self._mark([(intake, 1, intake.fingerprint) for intake in straight]):
+        begun = [(intake, 1, mark_of(intake, completed=False)) for intake in straight]
+        if not await self._mark(begun):
             merged = todo  # others imported one of them at the same time
         await asyncio.gather(*(self._merge(intake, branches) for intake in merged))
         for intake in chunk:
@@ -240,15 +241,15 @@ class Importer:
                     )
             except errors.VersionConflict:
                 continue
-            if await self._mark([(intake, stored.revision, mark.get("fingerprint"))]):
+            if await self._mark([(intake, stored.revision, mark)]):
                 return
 
-    async def _mark(self, done: Sequence[tuple[Intake, int, str | None]]) -> bool:
+    async def _mark(self, done: Sequence[tuple[Intake, int, Row]]) -> bool:
         """Mark conversations as complete, or as incomplete when there were failures.
 
         Args:
-            done: Each intake, with the revision and the fingerprint of the mark that its
-                conversation must still have.
+            done: Each intake, with the revision and the mark that its conversation must still
+                have.
 
         Returns:
             Whether all of them are marked.
@@ -256,7 +257,7 @@ class Importer:
         if not done:
             return True
         changes: list[tuple[Row, Row]] = []
-        for intake, revision, fingerprint in done:
+        for intake, revision, mark in done:
             values: Row = {"import_source": mark_of(intake, completed=not intake.report.failed)}
             update: Row = {
                 "$set": values,
@@ -274,7 +275,8 @@ class Importer:
             where = {
                 "conversation_id": intake.conversation_id,
                 "revision": revision,
-                "fingerprint": fingerprint,
+                "fingerprint": mark.get("fingerprint"),
+                "completed": mark.get("completed"),
             }
             changes.append((where, update))
         return await self._scope.update_each(CONVERSATION_AT_MARK, changes) == len(changes)

@@ -33,11 +33,14 @@ CONVERSATION_BY_ID = Query(
 )
 
 
-def _at_mark(conversation_id: str, revision: int, fingerprint: str | None) -> Filter:
+def _at_mark(
+    conversation_id: str, revision: int, fingerprint: str | None, completed: bool | None
+) -> Filter:
     return {
         "conversation_id": conversation_id,
         "revision": revision,
         "import_source.fingerprint": fingerprint,
+        "import_source.completed": completed,
     }
 
 
@@ -47,7 +50,12 @@ CONVERSATION_AT_MARK = Query(
     purpose="One conversation as an import has read it, to mark it as imported",
     index="idx_conversation_id_unique",
     build=_at_mark,
-    example={"conversation_id": CONVERSATION, "revision": 1, "fingerprint": None},
+    example={
+        "conversation_id": CONVERSATION,
+        "revision": 1,
+        "fingerprint": None,
+        "completed": None,
+    },
     examined_slack=1,
 )
 
