@@ -62,6 +62,8 @@ async def test_every_source_of_bytes_gives_the_same_file(
     assert parts[3].kind == "image"
     assert await database["attachments.files"].count_documents({}) == 1
     assert await database["attachments.chunks"].count_documents({}) == 3
+    every_second = await service.attachments.put(memoryview(data)[::2])
+    assert await service.attachments.read(every_second) == data[::2]
 
 
 async def test_a_message_refers_to_a_stored_file(service: MessageService) -> None:

@@ -61,7 +61,7 @@ async def gathered(data: Data, most: int) -> AsyncGenerator[Gathered]:
 
 async def _blocks(data: Data) -> AsyncIterator[bytes]:
     if isinstance(data, (bytes, bytearray, memoryview)):
-        whole = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
+        whole = memoryview(data.tobytes() if isinstance(data, memoryview) else data)
         for start in range(0, len(whole), _BLOCK):
             yield bytes(whole[start : start + _BLOCK])
     elif isinstance(data, Path):
