@@ -26,7 +26,6 @@ from message_service.documents.fields import (
     MessageId,
     Milliseconds,
     Moment,
-    Money,
     Name,
     Note,
     OpenEmbedded,
@@ -36,6 +35,7 @@ from message_service.documents.fields import (
     UserId,
 )
 from message_service.documents.parts import MAX_PARTS, Part, texts_agree
+from message_service.documents.token_usage import TokenUsage
 
 SCHEMA_VERSION = 1
 """Version of the document layout, stored in every message as `version`."""
@@ -145,19 +145,6 @@ class LlmMetadata(Embedded):
     stop_sequences: Labels | None = None
     request_id: Name | None = None
     finish_reason: Name | None = None
-
-
-class TokenUsage(Embedded):
-    """Token counts and their exact price."""
-
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    total_tokens: Count | None = None
-    prompt_cost: Money | None = None
-    completion_cost: Money | None = None
-    total_cost: Money | None = None
-    cost_currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
-    billing_tier: Name | None = None
 
 
 class ContextMetadata(Embedded):

@@ -31,9 +31,9 @@ from message_service.documents.message import (
     RetentionPolicy,
     Role,
     SafetyMetadata,
-    TokenUsage,
 )
 from message_service.documents.parts import CallId, GivenCall, Part
+from message_service.documents.token_usage import GivenUsage
 from message_service.documents.validation import checked
 
 
@@ -98,7 +98,7 @@ class NewMessage(BaseModel):
     tokenizer: Name | None = None
     pinned: bool | None = None
     llm_metadata: LlmMetadata | None = None
-    token_usage: TokenUsage | None = None
+    token_usage: GivenUsage | None = None
     context_metadata: ContextMetadata | None = None
     processing_metadata: ProcessingMetadata | None = None
     safety_metadata: SafetyMetadata | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from message_service import errors
-from message_service.documents.message import TokenUsage
+from message_service.documents.token_usage import GivenUsage
 
 
-def check_usage(usage: TokenUsage) -> TokenUsage:
+def check_usage(usage: GivenUsage) -> GivenUsage:
     """Return token figures with the totals filled in.
 
     Raises:

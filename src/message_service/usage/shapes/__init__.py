@@ -1,0 +1,1 @@
+"""The shapes of usage blocks, a file for each; all `Shape`s declared here are known."""

@@ -1,0 +1,57 @@
+"""The names of providers and of their tiers of service, brought to one spelling."""
+
+from __future__ import annotations
+
+STANDARD = "standard"
+"""The tier of a call that names none."""
+
+_PROVIDERS = {
+    "claude": "anthropic",
+    "gemini": "google",
+    "google-gla": "google",
+    "google-genai": "google",
+    "google-vertex": "google",
+    "vertexai": "google",
+    "vertex_ai": "google",
+    "xai": "x-ai",
+    "grok": "x-ai",
+    "bedrock": "aws",
+    "aws-bedrock": "aws",
+    "azure-openai": "azure",
+    "azure_openai": "azure",
+    "azureopenai": "azure",
+    "mistralai": "mistral",
+    "moonshot": "moonshotai",
+    "lm-studio": "lmstudio",
+    "lm_studio": "lmstudio",
+    "lm studio": "lmstudio",
+    "llama.cpp": "llamacpp",
+    "openai-responses": "openai",
+}
+
+_TIERS = {
+    "default": STANDARD,
+    "auto": STANDARD,
+    "standard_only": STANDARD,
+    "on_demand": STANDARD,
+    "on-demand": STANDARD,
+}
+
+LOCAL = ("lmstudio", "llamacpp", "ollama", "vllm", "scripted")
+"""Providers that run on one's own machine; nobody sends a bill."""
+
+
+def provider_of(name: str | None) -> str | None:
+    """Return a provider's canonical name, in small letters."""
+    if not name:
+        return None
+    plain = name.strip().lower()
+    return _PROVIDERS.get(plain, plain)
+
+
+def tier_of(name: str | None) -> str | None:
+    """Return a tier's canonical name, in small letters; None when none is named."""
+    if not name:
+        return None
+    plain = name.strip().lower()
+    return _TIERS.get(plain, plain)
