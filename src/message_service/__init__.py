@@ -18,6 +18,13 @@ from message_service.documents.parts import (
     ToolResult,
     ToolStatus,
 )
+from message_service.documents.token_usage import (
+    CostState,
+    GivenUsage,
+    TokenClass,
+    TokenUsage,
+    UsageState,
+)
 from message_service.errors import MessageServiceError
 from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
@@ -37,6 +44,13 @@ from message_service.search.results import Freshness, Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 from message_service.stopping import StopSignal
+from message_service.usage.costing import Line
+from message_service.usage.explaining import Explanation
+from message_service.usage.price_book import Loaded
+from message_service.usage.prices import ModelPrices, PriceRow
+from message_service.usage.reports import MissingPrice
+from message_service.usage.tenant_prices import Prices
+from message_service.usage.usage import Usage
 
 __all__ = [
     "Appended",
@@ -50,24 +64,33 @@ __all__ = [
     "ContextWindow",
     "Conversation",
     "ConversationState",
+    "CostState",
+    "Explanation",
     "Freshness",
+    "GivenUsage",
     "Hit",
     "ImportReport",
     "ImportedConversation",
     "IndexCheck",
     "IndexStatus",
     "IndexingProgress",
+    "Line",
+    "Loaded",
     "LoopStatus",
     "Message",
     "MessageService",
     "MessageServiceError",
     "MessageStatus",
     "MessageVersion",
+    "MissingPrice",
+    "ModelPrices",
     "NewMessage",
     "Omission",
     "OtherPart",
     "Page",
     "Part",
+    "PriceRow",
+    "Prices",
     "Reasoning",
     "Refusal",
     "Role",
@@ -78,9 +101,13 @@ __all__ = [
     "StoredMessage",
     "Tenant",
     "TextPart",
+    "TokenClass",
+    "TokenUsage",
     "ToolCall",
     "ToolResult",
     "ToolStatus",
     "Transaction",
+    "Usage",
+    "UsageState",
     "joined",
 ]

@@ -30,6 +30,8 @@ from message_service.search.indexer import Indexer
 from message_service.search.searcher import Search
 from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
+from message_service.usage.tenant_prices import Prices
+from message_service.usage.usage import Usage
 
 DEFAULT_TENANT = "default"
 
@@ -52,6 +54,8 @@ class Tenant:
         messages: Its messages.
         search: Search in its messages.
         attachments: The files its messages refer to.
+        usage: What its messages used and cost.
+        prices: What it pays for tokens.
         transfer: Import and export.
     """
 
@@ -62,6 +66,8 @@ class Tenant:
         self.messages = Messages(runtime, scope)
         self.search = Search(runtime, scope)
         self.attachments = runtime.attachments(scope)
+        self.usage = Usage(scope, runtime.price_book)
+        self.prices = Prices(scope, runtime.price_book, runtime.clock)
         self.transfer = Transfer(runtime, scope)
 
 
@@ -166,6 +172,16 @@ class MessageService:
     def attachments(self) -> Attachments:
         """The attachments of the tenant `default`."""
         return self.tenant(DEFAULT_TENANT).attachments
+
+    @property
+    def usage(self) -> Usage:
+        """What the messages of the tenant `default` used and cost."""
+        return self.tenant(DEFAULT_TENANT).usage
+
+    @property
+    def prices(self) -> Prices:
+        """What the tenant `default` pays for tokens."""
+        return self.tenant(DEFAULT_TENANT).prices
 
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant's view.

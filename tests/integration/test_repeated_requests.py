@@ -29,6 +29,7 @@ COMPARED: dict[str, tuple[Any, Any]] = {
     "token_count": (3, 4),
     "pinned": (True, False),
     "llm_metadata": ({"model": "a"}, {"model": "b"}),
+    "usage": ({"input": 1}, {"input": 2}),
     "token_usage": ({"prompt_tokens": 1}, {"prompt_tokens": 2}),
     "context_metadata": ({"context_tokens": 1}, {"context_tokens": 2}),
     "safety_metadata": ({"safety_score": 0.5}, {"safety_score": 0.25}),

@@ -30,6 +30,9 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.feedback": lambda t: t.messages.feedback(CONVERSATION, MESSAGE, "up"),
     "messages.hide": lambda t: t.messages.hide(CONVERSATION, MESSAGE),
     "messages.unhide": lambda t: t.messages.unhide(CONVERSATION, MESSAGE),
+    "messages.record_usage": lambda t: t.messages.record_usage(CONVERSATION, MESSAGE, {"input": 1}),
+    "usage.explain": lambda t: t.usage.explain(CONVERSATION, MESSAGE),
+    "prices.find": lambda t: t.prices.find("own-model", "own-provider"),
     "messages.pin": lambda t: t.messages.pin(CONVERSATION, MESSAGE),
     "messages.branch": lambda t: t.messages.branch(CONVERSATION, MESSAGE),
     "messages.branches": lambda t: t.messages.branches(CONVERSATION),
@@ -49,9 +52,13 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.tokens_by_user": lambda t: t.messages.tokens_by_user(USER, since=SINCE, until=UNTIL),
     "messages.daily_stats": lambda t: t.messages.daily_stats(since=SINCE, until=UNTIL),
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
+    "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
 }
-OTHERWISE = {"conversations.create"}  # see test_equal_ids_do_not_meet
+OTHERWISE = {
+    "conversations.create",  # see test_equal_ids_do_not_meet
+    *("prices.load", "prices.load_library", "prices.rows"),  # see test_prices.py
+}
 
 
 async def _length(page: Awaitable[object]) -> list[object]:
@@ -78,7 +85,7 @@ async def test_every_public_call_is_walked(service: MessageService) -> None:
     tenant = service.tenant("acme")
     public = {
         f"{prefix}.{name}"
-        for prefix in ("messages", "conversations", "search")
+        for prefix in ("messages", "conversations", "search", "usage", "prices")
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))
     }

@@ -28,6 +28,8 @@ OPEN = {"fields": NewMessage, "overrides": Settings}
 TOGETHER = {"admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "wait"}
 """Optional parameters without which another one means nothing."""
 
+PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
+
 NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
 """They end what the others need, or take a coroutine of the caller's."""
 
@@ -82,6 +84,7 @@ class Target:
             done = await self.service.messages.append(self.conversation, "user", text)
         self.message = done.message_id
         self.attachment = await self.service.attachments.put(b"bytes")
+        (self.home / "prices.toml").write_text(PRICES)
 
     def settings(self) -> Settings:
         # Whoever leaves out the address is to start no server beside the one of the tests.
@@ -99,6 +102,7 @@ class Target:
             "active_branch": "main",
             "admin": True,
             "after": 0,
+            "at": NOW,
             "attachment": self.attachment.hash,
             "attachments": [Attachment(pointer="file-abc")],
             "backlog": False,
@@ -121,6 +125,7 @@ class Target:
             "exist_ok": True,
             "expected_revision": None,
             "expected_tail": None,
+            "file": str(self.home / "prices.toml"),
             "files": True,
             "fingerprint": "sha256:00",
             "from_message_id": self.message,
@@ -141,6 +146,7 @@ class Target:
             "messages": [{"role": "user", "text": "one of many"}],
             "mime_type": "text/plain",
             "min_sequence": 1,
+            "model": "gpt-4o",
             "most": 10,
             "name": "jsonl",
             "parts": [
@@ -154,6 +160,7 @@ class Target:
             "paths": [],
             "pinned": True,
             "pointers": ["file-abc"],
+            "provider": "lmstudio",
             "query": "first",
             "random": lambda count: bytes(count),
             "rating": "up",
@@ -174,11 +181,14 @@ class Target:
             "tags": ["short"],
             "tenant_id": "default",
             "text": "some text",
+            "tier": "standard",
             "title": "a title",
             "token_budget": 1_000,
             "token_count": 5,
+            "token_usage": {"billing_tier": "batch", "total_cost": "0.5"},
             "tokenizer": "mine",
             "until": NOW,
+            "usage": {"input": 12, "output": 3},
             "up_to_sequence": 1,
             "uri": self.uri,
             "user_id": USER,

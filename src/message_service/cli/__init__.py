@@ -16,9 +16,11 @@ from message_service.cli import (
     db,
     demo,
     messages,
+    prices,
     search,
     server,
     transfer,
+    usage,
 )
 from message_service.cli.context import make_target, print_json, print_table, target_of
 from message_service.cli.naming import name_options
@@ -40,6 +42,8 @@ app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, dr
 app.add_typer(conversations.app, name="conversations", help="Create, list, check conversations.")
 app.add_typer(search.app, name="search", help="Search messages; index, check and watch the index.")
 app.add_typer(attachments.app, name="attachments", help="Store and fetch files of messages.")
+app.add_typer(usage.app, name="usage", help="What messages used and cost.")
+app.add_typer(prices.app, name="prices", help="What tokens cost: load, list, show, missing.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
 app.command("context")(messages.context)

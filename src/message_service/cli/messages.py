@@ -10,9 +10,15 @@ import typer
 
 from message_service import errors
 from message_service.cli import output
-from message_service.cli.context import JsonOption, connected_tenant, console, print_json
+from message_service.cli.context import (
+    JsonOption,
+    connected_tenant,
+    console,
+    print_json,
+)
 from message_service.cli.numbers import MOST, number
 from message_service.cli.running import run_once
+from message_service.cli.values import json_object
 from message_service.documents.row import Row
 from message_service.enrichment.text_statistics import sanitize
 from message_service.messages.rows import StoredMessage
@@ -33,9 +39,15 @@ def append(
     client_msg_id: Annotated[str | None, typer.Option(help="Idempotency key.")] = None,
     parent: Annotated[str | None, typer.Option(help="Message id this one answers.")] = None,
     hidden: Annotated[bool, typer.Option(help="Leave it out of history and prompts.")] = False,
+    provider: Annotated[str | None, typer.Option(help="Provider of the model.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model that wrote it.")] = None,
+    usage: Annotated[
+        str | None, typer.Option(help="The provider's usage block, as JSON.", metavar="JSON")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append one message."""
+    llm = {key: value for key, value in (("provider", provider), ("model", model)) if value}
     content = sys.stdin.read() if text == "-" else text
 
     async def run() -> None:
@@ -48,6 +60,8 @@ def append(
                 client_msg_id=client_msg_id,
                 parent_message_id=parent,
                 status="hidden" if hidden else "active",
+                llm_metadata=llm or None,
+                usage=None if usage is None else json_object("usage", usage),
             )
         if as_json:
             print_json(asdict(appended))

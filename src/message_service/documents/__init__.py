@@ -6,6 +6,7 @@ from message_service.documents.conversation import Branch, Conversation
 from message_service.documents.fields import StoredDocument
 from message_service.documents.job import Job
 from message_service.documents.message import Message, MessageVersion
+from message_service.documents.price import Price
 from message_service.documents.search_entry import SearchEntry
 
 ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
@@ -18,6 +19,7 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Job,
     AttachmentFile,
     AttachmentChunk,
+    Price,
 )
 """Every document class; the catalogue derives one validator from each."""
 
@@ -31,6 +33,7 @@ __all__ = [
     "Message",
     "MessageAnalytics",
     "MessageVersion",
+    "Price",
     "SearchEntry",
     "StoredDocument",
 ]

@@ -18,12 +18,13 @@ from message_service.database.transaction import Transaction
 from message_service.documents.message import Role
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
-from message_service.messages.incoming import Prepared, prepare
+from message_service.messages.incoming import Prepared, prepare, usage_said
 from message_service.messages.known_conversations import FULL_SPAN, KnownConversation
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.outcomes import Appended, Outcome, duplicate_or_conflict
 from message_service.messages.runtime import Runtime
 from message_service.messages.stored_files import check_stored
+from message_service.usage.provider_prices import ProviderPrices
 
 
 class Appends:
@@ -40,6 +41,7 @@ class Appends:
         self._appender = runtime.appender
         self._clock = runtime.clock
         self._ids = runtime.ids
+        self._prices = runtime.price_book
 
     async def append(
         self,
@@ -59,7 +61,7 @@ class Appends:
             within: The transaction the append takes part in (`MessageService.transaction`).
             **fields: Any other field of `NewMessage`, for example `parts`, `tool_calls`,
                 `tool_call_id`, `client_msg_id`, `branch`, `parent_message_id`, `llm_metadata`,
-                `token_usage`, `custom_metadata`.
+                `usage` (the provider's block as it came), `custom_metadata`.
 
         Returns:
             The stored message's id and number. For a repeated `client_msg_id` with the same
@@ -158,6 +160,7 @@ class Appends:
                     sequence_number=state.tail,
                 )
                 return [ahead for _ in messages]
+        prices = await self._prices_for(messages)
         now = self._clock.now()
         prepared: list[Prepared] = []
         for place, message in enumerate(messages):
@@ -172,6 +175,7 @@ class Appends:
                         message_id=message.message_id or self._ids.new(IdKind.MESSAGE),
                         now=now,
                         backlog=backlog,
+                        prices=prices,
                     )
                 )
             except errors.InvalidInput as error:
@@ -214,6 +218,17 @@ class Appends:
             else next(written)
             for item in prepared
         ]
+
+    async def _prices_for(self, messages: Sequence[NewMessage]) -> Mapping[str, ProviderPrices]:
+        """Return the prices of the providers that the messages' usage names."""
+        named = {
+            provider
+            for message in messages
+            if message.usage is not None or message.token_usage is not None
+            if (provider := usage_said(message).priced_by) is not None
+        }
+        tenant_id = self._scope.tenant_id
+        return {provider: await self._prices.of(tenant_id, provider) for provider in named}
 
     async def _check_branches(self, state: KnownConversation, prepared: Sequence[Prepared]) -> None:
         """Refuse a branch that does not exist."""

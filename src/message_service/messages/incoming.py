@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from message_service import errors
 from message_service.catalogue.follower import BACKLOG, LIVE
+from message_service.clock import EARLIEST
 from message_service.documents.message import (
     SCHEMA_VERSION,
     MessageStatus,
@@ -25,7 +26,8 @@ from message_service.messages.marks import mark
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.parts import assemble
 from message_service.messages.repeats import named_fields, request_fingerprint
-from message_service.messages.token_totals import check_usage
+from message_service.usage.provider_prices import ProviderPrices
+from message_service.usage.recording import Said, token_usage_of
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Prepared:
         return self.document
 
 
+NO_PRICES: Mapping[str, ProviderPrices] = {}
+
 _LINKS = (
     "parent_message_id",
     "reply_to_message_id",
@@ -63,7 +67,6 @@ _LINKS = (
 
 _GROUPS = (
     "llm_metadata",
-    "token_usage",
     "context_metadata",
     "processing_metadata",
     "safety_metadata",
@@ -81,6 +84,7 @@ def prepare(
     message_id: str,
     now: datetime,
     backlog: bool = False,
+    prices: Mapping[str, ProviderPrices] = NO_PRICES,
 ) -> Prepared:
     """Build the document of a checked message.
 
@@ -93,12 +97,13 @@ def prepare(
         message_id: Its id: its own, if the message brings one.
         now: The present moment.
         backlog: Whether indexing it may wait until live messages are done.
+        prices: What providers take, by their canonical names.
 
     Raises:
         TextTooLong: Over 50,000 code points or 160,000 bytes of UTF-8.
         InvalidInput: The text is empty or holds a lone surrogate, the parts are wrong (see
-            `assemble`), token figures contradict each other, or free-form metadata is too large or
-            has forbidden names.
+            `assemble`), token figures are wrong or contradict each other, or free-form metadata is
+            too large or has forbidden names.
     """
     if message.message_type is MessageType.TOMBSTONE or message.status is MessageStatus.DELETED:
         raise errors.InvalidInput(
@@ -152,12 +157,12 @@ def prepare(
         document["character_id"] = message.character_id or character_id
     if message.pinned:
         document["pinned"] = True
-    if message.token_usage is not None:
-        message.token_usage = check_usage(message.token_usage)
     for name in _GROUPS:
         group = getattr(message, name)
         if group is not None:
             document[name] = _plain(group)
+    if message.usage is not None or message.token_usage is not None:
+        document["token_usage"] = _token_usage(message, created_at, prices)
     if message.custom_metadata is not None:
         check_shape("custom_metadata", message.custom_metadata.model_extra or {})
         custom = message.custom_metadata.model_dump(exclude_none=True)
@@ -181,6 +186,26 @@ def prepare(
     )
 
 
+def usage_said(message: NewMessage) -> Said:
+    """Return what a message says of its usage."""
+    llm = message.llm_metadata
+    return Said(
+        message.usage,
+        message.token_usage,
+        None if llm is None else llm.provider,
+        None if llm is None else llm.model,
+    )
+
+
+def _token_usage(
+    message: NewMessage, created_at: datetime, prices: Mapping[str, ProviderPrices]
+) -> Row:
+    if message.usage is not None:
+        check_free_form("usage", message.usage)
+    said = usage_said(message)
+    return token_usage_of(said, created_at, prices.get(said.priced_by or ""))
+
+
 def check_appendable(values: Mapping[str, Any]) -> None:
     """Check the values of a new message as far as that is possible without the database.
 
@@ -198,6 +223,8 @@ def check_appendable(values: Mapping[str, Any]) -> None:
     )
     if message.custom_metadata is not None:
         check_free_form("custom_metadata", message.custom_metadata.model_dump(exclude_none=True))
+    if message.usage is not None or message.token_usage is not None:
+        _token_usage(message, EARLIEST, NO_PRICES)
 
 
 def _client(message: NewMessage, document: Row) -> str | None:

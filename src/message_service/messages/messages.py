@@ -12,6 +12,7 @@ from message_service.messages.last_message import LastMessage
 from message_service.messages.numbering import Numbering
 from message_service.messages.reports import MessageReports
 from message_service.messages.runtime import Runtime
+from message_service.messages.usage_changes import UsageChanges
 
 
 class Messages:
@@ -36,6 +37,7 @@ class Messages:
         hide: Take a message out of history and prompts; see `MessageChanges.hide`.
         unhide: Show it again; see `MessageChanges.unhide`.
         feedback: Record what the reader thought; see `MessageChanges.feedback`.
+        record_usage: Record what a message used; see `UsageChanges.record`.
         pin: Pin or unpin a message; see `MessageChanges.pin`.
         branch: Start a branch after a message; see `Branches.create`.
         branches: A conversation's branches; see `Branches.list`.
@@ -66,6 +68,7 @@ class Messages:
         self.unhide = changes.unhide
         self.feedback = changes.feedback
         self.pin = changes.pin
+        self.record_usage = UsageChanges(scope, runtime.price_book).record
         branches = Branches(runtime, scope)
         self.branch = branches.create
         self.branches = branches.list

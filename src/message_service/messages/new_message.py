@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from message_service import errors
 from message_service.documents.fields import (
@@ -35,6 +35,16 @@ from message_service.documents.message import (
 from message_service.documents.parts import CallId, GivenCall, Part
 from message_service.documents.token_usage import GivenUsage
 from message_service.documents.validation import checked
+
+
+def plain_block(value: object) -> object:
+    """Return the fields of a block that is an object of the provider's own package."""
+    dump = getattr(value, "model_dump", None)
+    return dump(exclude_none=True) if callable(dump) and isinstance(value, BaseModel) else value
+
+
+UsageBlock = Annotated[dict[str, Any], BeforeValidator(plain_block)]
+"""A provider's usage block."""
 
 
 class Stations(BaseModel):
@@ -70,6 +80,9 @@ class NewMessage(BaseModel):
         created_at: When it was said, if not now (imports); from 1900 to 2999.
         token_count: Tokens of text and parts, if the caller knows; with `tokenizer` naming the
             counter.
+        usage: The provider's usage block as it came; empty when it reported nothing. Provider and
+            model are those of `llm_metadata`.
+        token_usage: The caller's own counts or costs; with `usage`, costs and tier only.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -98,6 +111,7 @@ class NewMessage(BaseModel):
     tokenizer: Name | None = None
     pinned: bool | None = None
     llm_metadata: LlmMetadata | None = None
+    usage: UsageBlock | None = None
     token_usage: GivenUsage | None = None
     context_metadata: ContextMetadata | None = None
     processing_metadata: ProcessingMetadata | None = None

@@ -71,6 +71,7 @@ _OPTIONAL = frozenset({
     "token_count",
     "tokenizer",
     "llm_metadata",
+    "usage",
     "token_usage",
     "context_metadata",
     "safety_metadata",

@@ -16,6 +16,7 @@ from message_service.messages.conversation_summary import ConversationSummaries
 from message_service.messages.known_conversations import KnownConversations
 from message_service.paging.cursors import CursorSigner
 from message_service.settings import Settings
+from message_service.usage.price_book import PriceBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Runtime:
         known: The remembered conversations.
         summaries: Updates conversations after appends.
         appender: Writes messages.
+        price_book: What tokens cost.
         external_files: The store of attachments outside of MongoDB; None keeps them inside.
     """
 
@@ -42,6 +44,7 @@ class Runtime:
     known: KnownConversations
     summaries: ConversationSummaries
     appender: Appender
+    price_book: PriceBook
     external_files: ExternalStore | None
 
     @classmethod
@@ -74,6 +77,7 @@ class Runtime:
             known,
             summaries,
             appender,
+            PriceBook(store, clock),
             None
             if settings.attachment_store is None
             else ExternalStore(settings.attachment_store.get_secret_value()),

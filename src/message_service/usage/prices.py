@@ -37,7 +37,10 @@ class PriceRow:
         currency: ISO 4217 code.
         valid_from: The first moment it holds; None for always.
         valid_to: The first moment it holds no longer; None for open.
-        known_from: Since when we know. Of several that hold, the last known counts.
+        hours: The hours of the UTC day in which it holds, instead of the row without hours;
+            `01:00-04:00`, the end excluded. None for the whole day.
+        known_from: Since when we know. What is known last of a model replaces what was known
+            before, for the time it holds and for all classes together.
         source: `own`, or the library it comes from.
     """
 
@@ -54,6 +57,7 @@ class PriceRow:
     currency: str = "USD"
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    hours: str | None = None
     source: str = OWN
 
     @property
@@ -63,8 +67,10 @@ class PriceRow:
 
     def holds(self, moment: datetime) -> bool:
         """Whether it is in force at a moment."""
-        return (self.valid_from is None or self.valid_from <= moment) and (
-            self.valid_to is None or moment < self.valid_to
+        return (
+            (self.valid_from is None or self.valid_from <= moment)
+            and (self.valid_to is None or moment < self.valid_to)
+            and (self.hours is None or _within(self.hours, moment))
         )
 
     def finds(self, model: str) -> bool:
@@ -89,6 +95,19 @@ def literal_length(model: str) -> int:
     return len(model) - model.count("*") - model.count("?")
 
 
+def minutes(hours: str) -> tuple[int, int]:
+    """Return the first minute of the UTC day in hours such as `01:00-04:00`, and the one after."""
+    begin, end = (int(part[:2]) * 60 + int(part[3:]) for part in hours.split("-"))
+    return begin, end
+
+
+def _within(hours: str, moment: datetime) -> bool:
+    begin, end = minutes(hours)
+    now = moment.astimezone(UTC)
+    minute = now.hour * 60 + now.minute
+    return begin <= minute < end if begin < end else not end <= minute < begin
+
+
 @lru_cache(maxsize=8_192)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
@@ -100,8 +119,8 @@ class ModelPrices:
 
     Attributes:
         by_class: Rows in force by class, those for the longest prompts first.
-        since: First moment of the time for which just these rows are in force; None for always.
-        until: First moment after it; None for open.
+        since: First moment of a time for which just these rows are in force; None for always.
+        until: First moment after it; None for open. Equal to `since` with prices by the hour.
     """
 
     by_class: Mapping[TokenClass, Sequence[PriceRow]]
@@ -134,17 +153,15 @@ def in_force(rows: Iterable[PriceRow], moment: datetime) -> ModelPrices | None:
     if not holding:
         return None
     best = max(row.group for row in holding)
-    last: dict[TokenClass, datetime] = {}
-    for row in holding:
-        if row.group == best:
-            known = last.get(row.token_class, _FIRST)
-            last[row.token_class] = max(known, row.known_from)
+    known = max(row.known_from for row in holding if row.group == best)
     chosen: dict[TokenClass, list[PriceRow]] = {}
     for row in holding:
-        if row.group == best and row.known_from == last[row.token_class]:
+        if row.group == best and row.known_from == known:
             chosen.setdefault(row.token_class, []).append(row)
     for priced in chosen.values():
-        priced.sort(key=lambda row: row.above, reverse=True)
+        priced.sort(key=lambda row: (row.hours is not None, row.above), reverse=True)
+    if any(row.hours for row in several):
+        return ModelPrices(chosen, moment, moment)
     # Between two neighbouring dates of any row, nothing changes.
     dates = {date for row in several for date in (row.valid_from, row.valid_to) if date}
     return ModelPrices(

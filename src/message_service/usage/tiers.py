@@ -41,6 +41,13 @@ LOCAL = ("lmstudio", "llamacpp", "ollama", "vllm", "scripted")
 """Providers that run on one's own machine; nobody sends a bill."""
 
 
+FALLBACKS = {
+    "azure": ("openai", "anthropic", "deepseek", "x-ai", "moonshotai"),
+    "google": ("anthropic",),
+}
+"""Providers that sell others' models at the others' prices, unless they have a price themselves."""
+
+
 def provider_of(name: str | None) -> str | None:
     """Return a provider's canonical name, in small letters."""
     if not name:

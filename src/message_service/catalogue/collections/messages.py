@@ -168,6 +168,13 @@ MESSAGES = Collection(
             added=True,
         ),
         Index(
+            "idx_unpriced",
+            (("tenant_id", 1), (CREATED, 1)),
+            "messages whose tokens have no price",
+            partial={"token_usage.cost_state": "unpriced"},
+            added=True,
+        ),
+        Index(
             "idx_enrichment_behind",
             (("conversation_id", 1), ("tenant_id", 1), ("sequence_number", 1)),
             "up to which number a conversation is searchable",

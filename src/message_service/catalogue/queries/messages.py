@@ -256,6 +256,26 @@ MESSAGE_AT_REVISION = Query(
 )
 
 
+def _at_usage(conversation_id: str, message_id: str, usage_revision: int | None) -> Filter:
+    # Equality with null finds a message that has no figures yet.
+    return {
+        "conversation_id": conversation_id,
+        "message_id": message_id,
+        "token_usage.revision": usage_revision,
+    }
+
+
+MESSAGE_AT_USAGE = Query(
+    name="messages.at_usage",
+    collection="messages",
+    purpose="One message, if nobody has changed its usage since it was read",
+    index="idx_message_id_unique",
+    build=_at_usage,
+    example={"conversation_id": CONVERSATION, "message_id": MESSAGE, "usage_revision": 1},
+    examined_slack=1,
+)
+
+
 MESSAGES_BY_IDS = Query(
     name="messages.by_ids",
     collection="messages",

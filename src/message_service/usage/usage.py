@@ -1,0 +1,45 @@
+"""One tenant's usage: the calls callers make."""
+
+from __future__ import annotations
+
+from message_service import errors
+from message_service.catalogue.queries.messages import MESSAGE_BY_ID
+from message_service.database.scope import Scope
+from message_service.documents.row import Row
+from message_service.ids import IdKind, check_id
+from message_service.usage.explaining import Explanation, explain
+from message_service.usage.price_book import PriceBook
+from message_service.usage.tiers import provider_of
+
+
+class Usage:
+    """What one tenant's messages used and cost.
+
+    Args:
+        scope: The tenant's scope.
+        book: The prices of all tenants.
+    """
+
+    def __init__(self, scope: Scope, book: PriceBook) -> None:
+        self._scope = scope
+        self._book = book
+
+    async def explain(self, conversation_id: str, message_id: str) -> Explanation:
+        """Return the arithmetic behind the cost of a message.
+
+        Raises:
+            NotFound: No such message.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_id(IdKind.MESSAGE, "message_id", message_id)
+        message = await self._scope.find_one(
+            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=message_id
+        )
+        if message is None:
+            raise errors.NotFound("message", message_id)
+        llm: Row = message.get("llm_metadata") or {}
+        provider = provider_of(llm.get("provider"))
+        prices = None
+        if provider is not None:
+            prices = await self._book.of(self._scope.tenant_id, provider, fresh=True)
+        return explain(message, prices)
