@@ -25,6 +25,7 @@ from message_service.documents.token_usage import (
     TokenUsage,
     UsageState,
 )
+from message_service.documents.usage_counter import Period
 from message_service.errors import MessageServiceError
 from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
@@ -44,6 +45,7 @@ from message_service.search.results import Freshness, Hit, SearchPage
 from message_service.service import MessageService, Tenant
 from message_service.settings import Settings
 from message_service.stopping import StopSignal
+from message_service.usage.budgets import Budget, BudgetCheck, Budgets, BudgetStatus, Verdict
 from message_service.usage.costing import Line
 from message_service.usage.explaining import Explanation
 from message_service.usage.price_book import Loaded
@@ -51,6 +53,7 @@ from message_service.usage.prices import ModelPrices, PriceRow
 from message_service.usage.reports import MissingPrice
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
+from message_service.usage.usage_counters import UsageCounters
 
 __all__ = [
     "Appended",
@@ -58,6 +61,10 @@ __all__ = [
     "AttachmentKind",
     "Attachments",
     "BranchInfo",
+    "Budget",
+    "BudgetCheck",
+    "BudgetStatus",
+    "Budgets",
     "Citation",
     "Clock",
     "Completeness",
@@ -89,6 +96,7 @@ __all__ = [
     "OtherPart",
     "Page",
     "Part",
+    "Period",
     "PriceRow",
     "Prices",
     "Reasoning",
@@ -108,6 +116,8 @@ __all__ = [
     "ToolStatus",
     "Transaction",
     "Usage",
+    "UsageCounters",
     "UsageState",
+    "Verdict",
     "joined",
 ]

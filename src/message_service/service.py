@@ -30,12 +30,14 @@ from message_service.search.indexer import Indexer
 from message_service.search.searcher import Search
 from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
+from message_service.usage.counting import UsageCounting
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
+from message_service.usage.usage_counters import UsageCounters
 
 DEFAULT_TENANT = "default"
 
-LOOPS: tuple[str, ...] = (Indexer.name,)
+LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name)
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
@@ -66,7 +68,7 @@ class Tenant:
         self.messages = Messages(runtime, scope)
         self.search = Search(runtime, scope)
         self.attachments = runtime.attachments(scope)
-        self.usage = Usage(scope, runtime.price_book)
+        self.usage = Usage(runtime.store, scope, runtime.price_book, runtime.clock)
         self.prices = Prices(scope, runtime.price_book, runtime.clock)
         self.transfer = Transfer(runtime, scope)
 
@@ -82,6 +84,7 @@ class MessageService:
         settings: The settings in force.
         server: What the server is.
         search_index: The search index of all tenants, for operators.
+        usage_counters: The counters of budgets of all tenants, for operators.
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
@@ -93,11 +96,16 @@ class MessageService:
         self._tenants: dict[str, Tenant] = {}
         holder = f"{socket.gethostname()}:{os.getpid()}:{runtime.ids.new(IdKind.JOB)[-8:]}"
         self.search_index = SearchIndex(runtime, holder)
+        self.usage_counters = UsageCounters(
+            runtime.store, runtime.clock, holder, self.settings.index_poll
+        )
         self.loops = LoopControl(connected.database, LOOPS)
         self._stop = StopSignal()
-        self._indexing: asyncio.Task[bool] | None = None
+        self._background: list[asyncio.Task[bool]] = []
         if self.settings.index_in_background:
-            self._indexing = asyncio.create_task(self.search_index.run(self._stop))
+            self._background.append(asyncio.create_task(self.search_index.run(self._stop)))
+        if self.settings.count_usage_in_background:
+            self._background.append(asyncio.create_task(self.usage_counters.run(self._stop)))
 
     @classmethod
     async def connect(
@@ -245,10 +253,11 @@ class MessageService:
             ) from None
         finally:
             await self._runtime.appender.close()
-            if self._indexing is not None:
-                # It stops by itself within its own grace period; it is ended if less time is left.
-                await asyncio.wait((self._indexing,), timeout=max(0.0, deadline - loop.time()))
-                await end_tasks((self._indexing,))
+            if self._background:
+                # They stop by themselves within their own grace period; they are ended if less
+                # time is left.
+                await asyncio.wait(self._background, timeout=max(0.0, deadline - loop.time()))
+                await end_tasks(self._background)
             await self.search_index.close()
             await self._runtime.known.close()
             await self._connection.close()

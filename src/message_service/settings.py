@@ -146,11 +146,17 @@ class Settings(BaseSettings):
         default=False,
         description="index messages in this process too; else run `message-service search index`",
     )
+    count_usage_in_background: bool = Field(
+        default=False,
+        description="keep the counters of budgets in this process too; else run "
+        "`message-service usage count`",
+    )
     index_poll: float = Field(
         default=0.5,
         gt=0,
         le=60,
-        description="pause between looks at the indexer's work list when no change wakes it",
+        description="pause between looks at the work list of indexer or counters when no change "
+        "wakes them",
     )
 
     attachment_store: SecretStr | None = Field(

@@ -144,7 +144,7 @@ def test_histories_of_langchain(cli: Cli, mongo_uri: str) -> None:
 
 def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:
     def loop() -> dict[str, object]:
-        [found] = json.loads(cli("db", "status", "--json"))["loops"]
+        found, _ = json.loads(cli("db", "status", "--json"))["loops"]
         return found
 
     assert (loop()["name"], loop()["state"]) == ("search_indexer", "idle")
@@ -153,7 +153,7 @@ def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:
     assert "search_indexer" in cli("db", "status")
     assert "may run" in cli("db", "resume", "search_indexer")
     assert loop()["state"] == "idle"
-    assert "Name one of: search_indexer" in cli("db", "pause", "kettle", code=2)
+    assert "Name one of: search_indexer, usage_counting" in cli("db", "pause", "kettle", code=2)
 
 
 def test_search_from_the_shell(cli: Cli) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from message_service import MessageService, Transaction
+from message_service.catalogue import marks
 from message_service.catalogue.declared import FOLLOWERS, catalogue
 from message_service.catalogue.follower import LIVE, Follower
 from message_service.documents.row import Row
 from message_service.interchange.report import ImportReport
-from message_service.messages import marks
 from message_service.messages.following import MessageFollower
 from message_service.schema import targeting
 from message_service.schema.apply import apply

@@ -7,10 +7,10 @@ import json
 import sys
 
 from message_service.catalogue.declared import CATALOGUE, QUERIES
+from message_service.catalogue.marks import marked
 from message_service.clock import SystemClock
 from message_service.database.client import build_client, open_database
 from message_service.database.store import Store
-from message_service.messages.marks import marked
 from message_service.schema.apply import apply
 from message_service.schema.plan_check import check_plan
 from message_service.schema.targeting import untargeted

@@ -322,14 +322,14 @@ def test_the_library_is_understood() -> None:
     assert {"openai", "anthropic", "google", "deepseek"} <= set(library_providers())
 
 
-@given(st.decimals(min_value=0, max_value=10**15, places=12, allow_nan=False))
+@given(st.decimals(min_value=-(10**15), max_value=10**15, places=12, allow_nan=False))
 def test_amounts_are_stored_digit_for_digit(amount: Decimal) -> None:
     assert decimal(exact(amount)) == amount
     assert str(exact(amount)) == str(amount)
     assert exact(amount).bid == Decimal128(amount).bid
 
 
-@pytest.mark.parametrize("wrong", ["-1", "NaN", "Infinity", "1e6112", "9" * 35])
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1e6112", "9" * 35])
 def test_amounts_without_an_exact_form_are_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="exact form"):
         exact(Decimal(wrong))

@@ -43,6 +43,6 @@ CATALOGUE = catalogue()
 
 QUERIES: tuple[Query, ...] = (
     *declared_in(queries, Query),
-    *(query for each in FOLLOWERS for query in (each.work, each.oldest)),
+    *(query for each in FOLLOWERS for query in each.queries),
 )
 """Every declared query."""

@@ -18,10 +18,15 @@ from message_service.database.query import Filter, Query
 
 LIVE = 1
 BACKLOG = 2
-"""Ranks of a mark: what a caller just wrote comes before what can wait."""
+REVISION = "revision"
+USAGE_REVISION = "token_usage.revision"
+"""Ranks of a mark: what a caller just wrote comes before what can wait.
+
+`REVISION` counts the changes of a message, `USAGE_REVISION` those of its usage.
+"""
 
 _ALL = "a follower serves every tenant"
-_KEY = {"tenant_id": 1, "conversation_id": 1, "message_id": 1, "revision": 1}
+_KEY = {"tenant_id": 1, "conversation_id": 1, "message_id": 1, REVISION: 1}
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,19 @@ class Follower:
         purpose: Its work after a change, in one line.
         fields: Fields of a message it reads, besides the ids and the revision.
         group: Path of its mark in a message; empty for the default, `marks.<name>`.
+        guards: Paths of the numbers of which each change it follows increases one. A new message
+            is marked if it has one of them.
+        keys: Keys of its work list; the default begins with the most urgent.
+        notes: Path of what it keeps in a message for itself, if anything.
     """
 
     name: str
     purpose: str
     fields: Mapping[str, int] = field(default_factory=dict[str, int])
     group: str = ""
+    guards: tuple[str, ...] = (REVISION,)
+    keys: tuple[tuple[str, int], ...] = ()
+    notes: str = ""
 
     @cached_property
     def path(self) -> tuple[str, ...]:
@@ -69,7 +81,7 @@ class Follower:
         """The index of its work list, most urgent and longest waiting first."""
         return Index(
             f"idx_{self.name}_work",
-            ((self.pending, 1), (self.since, 1), ("_id", 1)),
+            self._order,
             self.purpose,
             partial={self.pending: {"$exists": True}},
             added=True,
@@ -89,11 +101,20 @@ class Follower:
             index=self.index.name,
             build=due,
             example={},
-            sort=((self.pending, 1), (self.since, 1), ("_id", 1)),
-            projection={**_KEY, **self.fields},
+            sort=self._order,
+            projection={**_KEY, **dict.fromkeys(self.guards, 1), **self.fields},
             scatter=_ALL,
             all_tenants=_ALL,
         )
+
+    @cached_property
+    def _order(self) -> tuple[tuple[str, int], ...]:
+        return self.keys or ((self.pending, 1), (self.since, 1), ("_id", 1))
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """Its queries; the longest waiting message is found only in the default order."""
+        return (self.work,) if self.keys else (self.work, self.oldest)
 
     @cached_property
     def oldest(self) -> Query:

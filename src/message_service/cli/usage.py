@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
-from message_service.cli.context import JsonOption, connected_tenant, console, print_json
-from message_service.cli.running import run_once
+from message_service.cli import budgets
+from message_service.cli.context import (
+    JsonOption,
+    connected_service,
+    connected_tenant,
+    console,
+    print_json,
+    progress_console,
+)
+from message_service.cli.running import run_loop, run_once
+from message_service.stopping import StopSignal
 from message_service.usage.explaining import Explanation
 from message_service.usage.money import shown
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(budgets.app, name="budgets", help="What may be spent: set, list, status, remove.")
 
 
 @app.command("explain")
@@ -48,3 +58,28 @@ def explain(
         for line in found.lines
     ]
     print_json(values)
+
+
+@app.command("count")
+def count(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Stop when nothing is due.")] = False,
+) -> None:
+    """Keep the counters of budgets of all tenants up to date until stopped.
+
+    One process of all works at a time. Ctrl-C or SIGTERM finishes the current step; a second one
+    ends at once.
+    """
+
+    async def run(stop: StopSignal) -> bool:
+        async with connected_service(ctx) as service:
+            if not once:
+                progress_console.print("counting; stop with Ctrl-C", markup=False)
+                return await service.usage_counters.run(stop)
+            counted = await service.usage_counters.drain(stop=stop)
+        console.print(f"{counted:,} messages counted", markup=False, highlight=False)
+        return not stop.requested
+
+    ended = run_loop(run)
+    if not ended.result:
+        ended.check("stopped with work left; run it again to go on")

@@ -63,14 +63,19 @@ async def insert(
     return []
 
 
-async def update_each(access: Access, query: Query, updates: Sequence[TargetedUpdate]) -> int:
+async def update_each(
+    access: Access, query: Query, updates: Sequence[TargetedUpdate], *, upsert: bool = False
+) -> int:
     """Apply independent updates; see `Store.update_each`."""
     result = await _send(
         access,
         query,
         [
             UpdateOne(
-                tenant_filter(query, each.values, each.tenant_id), each.update, hint=hint_of(query)
+                tenant_filter(query, each.values, each.tenant_id),
+                each.update,
+                upsert=upsert,
+                hint=hint_of(query),
             )
             for each in updates
         ],

@@ -15,7 +15,7 @@ _DIGITS = 34
 
 
 def exact(value: Decimal) -> Decimal128:
-    """Return a finite, non-negative number as BSON stores it, digit for digit.
+    """Return a finite number as BSON stores it, digit for digit.
 
     Raises:
         ValueError: It has more digits than fit (34), or is no such number.
@@ -24,17 +24,13 @@ def exact(value: Decimal) -> Decimal128:
     if isinstance(exponent, int):
         while len(digits) > _DIGITS and digits[-1] == 0:
             digits, exponent = digits[:-1], exponent + 1
-    if (
-        sign
-        or not isinstance(exponent, int)
-        or len(digits) > _DIGITS
-        or not -_BIAS <= exponent <= _HIGHEST
-    ):
+    if not isinstance(exponent, int) or len(digits) > _DIGITS or not -_BIAS <= exponent <= _HIGHEST:
         raise ValueError(f"{value} has no exact form in BSON")
     # IEEE 754-2008 decimal128 with a binary integer significand: below 2^113, the exponent stands
     # in the bits above it.
     coefficient = int("".join(map(str, digits)))
-    return Decimal128.from_bid((coefficient | (exponent + _BIAS) << 113).to_bytes(16, "little"))
+    bits = sign << 127 | (exponent + _BIAS) << 113 | coefficient
+    return Decimal128.from_bid(bits.to_bytes(16, "little"))
 
 
 def decimal(value: Decimal128 | float | None) -> Decimal:

@@ -121,17 +121,21 @@ class Scope:
             comment=comment,
         )
 
-    async def update_each(self, query: Query, updates: Sequence[tuple[Row, Row]]) -> int:
+    async def update_each(
+        self, query: Query, updates: Sequence[tuple[Row, Row]], *, upsert: bool = False
+    ) -> int:
         """Apply independent updates in one round trip; return how many found their document.
 
         Args:
             query: Finds the document of each.
             updates: The values for the query's `build`, and the update.
+            upsert: Whether to insert documents that are not found.
         """
         return await update_each(
             self._access,
             query,
             [TargetedUpdate(self.tenant_id, values, update) for values, update in updates],
+            upsert=upsert,
         )
 
     async def update_one(self, query: Query, update: Update, **values: Any) -> bool:

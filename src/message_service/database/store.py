@@ -155,13 +155,20 @@ class Store:
         """Delete derived documents; each is given by tenant and values for the query's `build`."""
         return await bulk.delete_each(self._access, query, chosen)
 
-    async def update_each(self, query: Query, updates: Sequence[TargetedUpdate]) -> int:
+    async def update_each(
+        self, query: Query, updates: Sequence[TargetedUpdate], *, upsert: bool = False
+    ) -> int:
         """Apply independent targeted updates, of any tenants, in one round trip.
+
+        Args:
+            query: Finds the document of each.
+            updates: The updates.
+            upsert: Whether to insert documents that are not found.
 
         Returns:
             How many found their document.
         """
-        return await bulk.update_each(self._access, query, updates)
+        return await bulk.update_each(self._access, query, updates, upsert=upsert)
 
 
 def _everywhere(query: Query, values: Mapping[str, Any]) -> Row:

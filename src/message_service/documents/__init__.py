@@ -8,6 +8,7 @@ from message_service.documents.job import Job
 from message_service.documents.message import Message, MessageVersion
 from message_service.documents.price import Price
 from message_service.documents.search_entry import SearchEntry
+from message_service.documents.usage_counter import UsageBudget, UsageCounter
 
 ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Message,
@@ -20,6 +21,8 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     AttachmentFile,
     AttachmentChunk,
     Price,
+    UsageCounter,
+    UsageBudget,
 )
 """Every document class; the catalogue derives one validator from each."""
 
@@ -36,4 +39,6 @@ __all__ = [
     "Price",
     "SearchEntry",
     "StoredDocument",
+    "UsageBudget",
+    "UsageCounter",
 ]

@@ -102,6 +102,15 @@ class Billed(Embedded):
     priced_at: Moment | None = None
 
 
+class CountedUsage(Embedded):
+    """What the counters of budgets have of a message."""
+
+    tokens: Count
+    cost: Money | None = None
+    currency: Currency | None = None
+    state: Name
+
+
 class TokenUsage(GivenUsage):
     """Token counts and their exact price, as stored.
 
@@ -114,6 +123,7 @@ class TokenUsage(GivenUsage):
         priced_at: The moment whose knowledge of prices the cost rests on.
         first_billed: The first cost, if it was revised.
         revision: Counts the changes of the figures, from 1; guards them like a message's revision.
+        counted: What the counters of budgets have of the message; absent before they do.
     """
 
     usage_state: UsageState | None = None
@@ -124,3 +134,4 @@ class TokenUsage(GivenUsage):
     priced_at: Moment | None = None
     first_billed: Billed | None = None
     revision: Count | None = None
+    counted: CountedUsage | None = None

@@ -25,6 +25,7 @@ from typing import Any, cast
 
 from message_service import errors
 from message_service.attachments.attachments import Attachments
+from message_service.catalogue.marks import unmarked
 from message_service.catalogue.queries.conversations import (
     BRANCHES_OF_CONVERSATION,
     CONVERSATION_BY_ID,
@@ -41,7 +42,6 @@ from message_service.interchange.bundled_files import (
     attachments_of,
     file_records,
 )
-from message_service.messages.marks import unmarked
 
 FORMAT_VERSION = 1
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from message_service import errors
 from message_service.attachments.attachments import Attachments
 from message_service.catalogue.follower import BACKLOG
+from message_service.catalogue.marks import mark, unmarked
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.catalogue.queries.messages import MESSAGES_BY_IDS
 from message_service.clock import Clock
@@ -22,7 +23,6 @@ from message_service.interchange.jsonl import Bundle
 from message_service.interchange.report import ConversationReport, ImportReport
 from message_service.messages import integrity
 from message_service.messages.content import hash_of
-from message_service.messages.marks import mark, unmarked
 from message_service.stopping import StopSignal
 
 _REFUSED = "refused_by_the_server"

@@ -12,13 +12,13 @@ from typing import Any
 
 from message_service import errors
 from message_service.arguments import check_revision
+from message_service.catalogue.marks import marked
 from message_service.catalogue.queries.messages import MESSAGE_AT_REVISION
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageVersion
 from message_service.documents.row import Row
 from message_service.documents.validation import checked
-from message_service.messages.marks import marked
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 

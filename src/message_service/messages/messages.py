@@ -68,7 +68,7 @@ class Messages:
         self.unhide = changes.unhide
         self.feedback = changes.feedback
         self.pin = changes.pin
-        self.record_usage = UsageChanges(scope, runtime.price_book).record
+        self.record_usage = UsageChanges(scope, runtime.price_book, runtime.clock).record
         branches = Branches(runtime, scope)
         self.branch = branches.create
         self.branches = branches.list

@@ -11,7 +11,10 @@ from typing import Any
 
 from message_service import errors
 from message_service.arguments import check_mapping, check_text_argument
+from message_service.catalogue.follower import USAGE_REVISION
+from message_service.catalogue.marks import marked
 from message_service.catalogue.queries.messages import MESSAGE_AT_USAGE
+from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.row import Row
@@ -22,7 +25,7 @@ from message_service.messages.new_message import plain_block
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage
 from message_service.usage.price_book import PriceBook
-from message_service.usage.recording import Said, revised, token_usage_of
+from message_service.usage.recording import Said, replacing, revised, token_usage_of
 
 _ATTEMPTS = 10
 
@@ -33,11 +36,13 @@ class UsageChanges:
     Args:
         scope: The tenant's scope.
         prices: What tokens cost.
+        clock: The present moment.
     """
 
-    def __init__(self, scope: Scope, prices: PriceBook) -> None:
+    def __init__(self, scope: Scope, prices: PriceBook, clock: Clock) -> None:
         self._scope = scope
         self._prices = prices
+        self._clock = clock
 
     async def record(
         self,
@@ -92,12 +97,14 @@ class UsageChanges:
             fields = revised(
                 before, token_usage_of(said, stored["timestamps"]["created_at"], prices)
             )
-            same = before is not None and _without_revision(before) == _without_revision(fields)
+            same = before is not None and _said(before) == _said(fields)
             if same and all(llm.get(path.rpartition(".")[2]) == v for path, v in named.items()):
                 return StoredMessage(stored)
+            update = replacing(before, fields)
+            update["$set"] |= named | self._due()
             changed = await self._scope.find_and_update(
                 MESSAGE_AT_USAGE,
-                {"$set": {"token_usage": fields, **named}},
+                update,
                 conversation_id=conversation_id,
                 message_id=message_id,
                 usage_revision=None if before is None else before.get("revision"),
@@ -107,6 +114,9 @@ class UsageChanges:
         raise errors.VersionConflict(
             f"the usage of {message_id!r} is being changed by others all the time; try again"
         )
+
+    def _due(self) -> Row:
+        return marked(self._clock.now(), changed=USAGE_REVISION)
 
 
 def _given(token_usage: Mapping[str, Any] | GivenUsage | None) -> GivenUsage | None:
@@ -119,5 +129,5 @@ def _given(token_usage: Mapping[str, Any] | GivenUsage | None) -> GivenUsage | N
         raise errors.InvalidInput(field, error.problem, error.fix) from None
 
 
-def _without_revision(fields: Row) -> Row:
-    return {name: value for name, value in fields.items() if name != "revision"}
+def _said(fields: Row) -> Row:
+    return {name: value for name, value in fields.items() if name not in ("revision", "counted")}

@@ -166,6 +166,25 @@ def revised(stored: Mapping[str, Any] | None, fields: Row) -> Row:
     return fields
 
 
+def replacing(stored: Mapping[str, Any] | None, fields: Row) -> dict[str, Row]:
+    """Return the update that puts new figures in the place of the stored ones.
+
+    It leaves `counted` alone, which the counters write without raising the revision: a whole
+    `token_usage` would take it back.
+
+    Args:
+        stored: The figures so far; the update must be guarded by their revision.
+        fields: The new ones.
+    """
+    gone = {name for name in stored or () if name not in fields and name != "counted"}
+    update: dict[str, Row] = {
+        "$set": {f"token_usage.{name}": value for name, value in fields.items()}
+    }
+    if gone:
+        update["$unset"] = {f"token_usage.{name}": "" for name in gone}
+    return update
+
+
 def _differ(stored: Mapping[str, Any], fields: Row) -> bool:
     return stored.get("cost_currency") != fields.get("cost_currency") or any(
         decimal(stored.get(name)) != decimal(fields.get(name)) for name in COSTS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from message_service import errors
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
+from message_service.clock import Clock
 from message_service.database.scope import Scope
+from message_service.database.store import Store
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
+from message_service.usage.budgets import Budgets
 from message_service.usage.explaining import Explanation, explain
 from message_service.usage.price_book import PriceBook
 from message_service.usage.tiers import provider_of
@@ -16,13 +19,21 @@ class Usage:
     """What one tenant's messages used and cost.
 
     Args:
+        store: The database.
         scope: The tenant's scope.
         book: The prices of all tenants.
+        clock: The present moment.
+
+    Attributes:
+        budgets: What may be spent.
+        check: Whether a call may still be made; see `Budgets.check`.
     """
 
-    def __init__(self, scope: Scope, book: PriceBook) -> None:
+    def __init__(self, store: Store, scope: Scope, book: PriceBook, clock: Clock) -> None:
         self._scope = scope
         self._book = book
+        self.budgets = Budgets(store, scope, clock)
+        self.check = self.budgets.check
 
     async def explain(self, conversation_id: str, message_id: str) -> Explanation:
         """Return the arithmetic behind the cost of a message.
