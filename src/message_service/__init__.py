@@ -50,6 +50,7 @@ from message_service.usage.costing import Line
 from message_service.usage.explaining import Explanation
 from message_service.usage.price_book import Loaded
 from message_service.usage.prices import ModelPrices, PriceRow
+from message_service.usage.recost import ModelChange, Recosted
 from message_service.usage.reports import MissingPrice
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
@@ -90,6 +91,7 @@ __all__ = [
     "MessageStatus",
     "MessageVersion",
     "MissingPrice",
+    "ModelChange",
     "ModelPrices",
     "NewMessage",
     "Omission",
@@ -100,6 +102,7 @@ __all__ = [
     "PriceRow",
     "Prices",
     "Reasoning",
+    "Recosted",
     "Refusal",
     "Role",
     "SearchPage",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from message_service import MessageService, Tenant, errors
+from message_service import MessageService, Recosted, Tenant, errors
 from message_service.interchange.report import ImportReport
 
 USER = "user_000000000001"
@@ -52,6 +52,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.tokens_by_user": lambda t: t.messages.tokens_by_user(USER, since=SINCE, until=UNTIL),
     "messages.daily_stats": lambda t: t.messages.daily_stats(since=SINCE, until=UNTIL),
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
+    "usage.recost": lambda t: _recosted(t.usage.recost(SINCE, UNTIL)),
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
 }
@@ -64,6 +65,10 @@ OTHERWISE = {
 
 async def _length(page: Awaitable[object]) -> list[object]:
     return list(await page)  # type: ignore[call-overload]
+
+
+async def _recosted(done: Awaitable[Recosted]) -> int:
+    return (await done).examined
 
 
 async def _items(page: Awaitable[object]) -> list[object]:

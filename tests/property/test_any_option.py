@@ -117,8 +117,10 @@ async def test_any_text_ends_as_documented(
         "provider": "openai",
         "name": "jsonl",
         "output": "out.jsonl",
+        "since": "2026-01-01",
         "source": mongo_uri,
         "text": "hello",
+        "until": "2026-02-01",
         "user": USER,
         "words": "hello",
     }

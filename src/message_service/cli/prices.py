@@ -115,7 +115,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the prices of a model in force at a moment."""
-    when = moment("at", at)
+    when = None if at is None else moment("at", at)
 
     async def run() -> list[PriceRow]:
         async with connected_tenant(ctx) as tenant:

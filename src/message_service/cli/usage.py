@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -14,12 +15,15 @@ from message_service.cli.context import (
     connected_tenant,
     console,
     print_json,
+    print_table,
     progress_console,
 )
 from message_service.cli.running import run_loop, run_once
+from message_service.cli.values import moment
 from message_service.stopping import StopSignal
 from message_service.usage.explaining import Explanation
 from message_service.usage.money import shown
+from message_service.usage.recost import Recosted
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(budgets.app, name="budgets", help="What may be spent: set, list, status, remove.")
@@ -58,6 +62,65 @@ def explain(
         for line in found.lines
     ]
     print_json(values)
+
+
+@app.command("recost")
+def recost(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option("--from", help="First day or moment of the period.")],
+    until: Annotated[str, typer.Option("--to", help="First day or moment after it.")],
+    provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute the cost of a period again, at the prices known now.
+
+    What was billed first is kept. Ctrl-C or SIGTERM finishes the current batch; running it again
+    goes on where it was.
+    """
+    begin, end = moment("since", since), moment("until", until)
+
+    async def run(stop: StopSignal) -> Recosted:
+        async with connected_tenant(ctx) as tenant:
+            return await tenant.usage.recost(
+                begin, end, provider=provider, model=model, dry_run=dry_run, stop=stop
+            )
+
+    ended = run_loop(run)
+    _print_recosted(ended.result, dry_run=dry_run, as_json=as_json)
+    if not ended.result.finished:
+        ended.check("stopped with work left; run it again to go on")
+
+
+def _print_recosted(done: Recosted, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        values = asdict(done)
+        for change in values["models"].values():
+            for side in ("before", "after"):
+                change[side] = {unit: shown(cost) for unit, cost in change[side].items()}
+        print_json(values)
+        return
+    if done.models:
+        print_table(
+            "Costs that would change" if dry_run else "Costs changed",
+            ("model", "messages", "before", "after"),
+            [
+                (name, f"{change.messages:,}", _sums(change.before), _sums(change.after))
+                for name, change in sorted(done.models.items())
+            ],
+        )
+    console.print(
+        f"{done.examined:,} messages with usage: {done.changed:,} "
+        f"{'would change' if dry_run else 'changed'}, {done.unchanged:,} stay, {done.given:,} "
+        f"given by callers, {done.unpriced:,} without a price",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _sums(sums: dict[str, Decimal]) -> str:
+    return ", ".join(f"{shown(cost)} {unit}" for unit, cost in sorted(sums.items())) or "-"
 
 
 @app.command("count")

@@ -9,14 +9,12 @@ from typing import Any, cast
 from message_service import errors
 
 
-def moment(field: str, text: str | None) -> datetime | None:
+def moment(field: str, text: str) -> datetime:
     """Return a moment from an ISO date or time, UTC unless it says otherwise.
 
     Raises:
         InvalidInput: It is neither.
     """
-    if text is None:
-        return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

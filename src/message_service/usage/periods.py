@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from message_service import errors
+from message_service.clock import check_datetime
 from message_service.documents.usage_counter import Period
 from message_service.usage.counters import day_of
+
+
+def check_period(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Return the bounds of a period given by a caller, as UTC.
+
+    Raises:
+        InvalidInput: They are no moments, or reversed.
+    """
+    since, until = check_datetime("since", since), check_datetime("until", until)
+    if until <= since:
+        raise errors.InvalidInput("until", "is not after the beginning", "Swap the two dates")
+    return since, until
 
 
 def bounds(period: Period, moment: datetime) -> tuple[datetime, datetime]:

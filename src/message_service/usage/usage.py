@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from message_service import errors
+from message_service.arguments import check_flag, check_instance, check_text_argument
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.database.store import Store
+from message_service.documents.fields import MAX_NAME
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
+from message_service.stopping import StopSignal
 from message_service.usage.budgets import Budgets
 from message_service.usage.explaining import Explanation, explain
+from message_service.usage.periods import check_period
 from message_service.usage.price_book import PriceBook
+from message_service.usage.recost import Recost, Recosted
 from message_service.usage.tiers import provider_of
 
 
@@ -32,8 +39,47 @@ class Usage:
     def __init__(self, store: Store, scope: Scope, book: PriceBook, clock: Clock) -> None:
         self._scope = scope
         self._book = book
+        self._recost = Recost(scope, book, clock)
         self.budgets = Budgets(store, scope, clock)
         self.check = self.budgets.check
+
+    async def recost(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        dry_run: bool = False,
+        stop: StopSignal | None = None,
+    ) -> Recosted:
+        """Compute the cost of a period again, at the prices known now.
+
+        Each message keeps the cost that was stored first in `token_usage.first_billed`. Costs given
+        by callers stay. Running it again changes nothing; after a kill it goes on where it was.
+
+        Args:
+            since: The first moment of the period.
+            until: The first moment after it.
+            provider: Only messages of this provider.
+            model: Only messages of this model, as they name it.
+            dry_run: Whether only to say what would change.
+            stop: Asks to stop after the batch in progress.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Unavailable: The database cannot be reached; what was written stays.
+        """
+        since, until = check_period(since, until)
+        for name, value in (("provider", provider), ("model", model)):
+            if value is not None:
+                check_text_argument(name, value, most=MAX_NAME)
+        check_flag("dry_run", dry_run)
+        if stop is not None:
+            check_instance("stop", stop, StopSignal)
+        return await self._recost.run(
+            since, until, provider, model, dry_run=dry_run, stop=stop or StopSignal()
+        )
 
     async def explain(self, conversation_id: str, message_id: str) -> Explanation:
         """Return the arithmetic behind the cost of a message.
