@@ -81,8 +81,10 @@ async def test_a_killed_recomputation_goes_on(
     last = await Command.start(mongo_uri, tmp_path / "last", *words)
     assert await last.ended() == 0
     report = json.loads(last.out)
-    assert (report["examined"], report["changed"]) == (total, total - before)
     assert report["finished"]
+    assert report["examined"] == report["changed"] + report["unchanged"] == total
+    # The server may have gone on with a batch whose sender was killed.
+    assert report["unchanged"] >= before
     await service.usage_counters.drain()
     expected: dict[str, Decimal] = {}
     async for row in database["messages"].find({}):

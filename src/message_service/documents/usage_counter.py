@@ -7,8 +7,16 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from message_service.documents.fields import Moment, Money, StoredDocument, TenantId
-from message_service.documents.token_usage import Currency
+from message_service.documents.fields import (
+    Count,
+    Embedded,
+    MessageId,
+    Moment,
+    Money,
+    StoredDocument,
+    TenantId,
+)
+from message_service.documents.token_usage import CountedUsage, Currency
 
 SUBJECT = r"(tenant|user|character):[A-Za-z0-9_*-]{1,160}"
 """Who spends: `tenant:acme`, `user:ID`, `character:ID`; in budgets `user:*` for every user."""
@@ -24,6 +32,14 @@ class Period(StrEnum):
     MONTH = "month"
 
 
+class Applied(Embedded):
+    """A message on its way into a counter."""
+
+    message_id: MessageId
+    revision: Count
+    counted: CountedUsage
+
+
 class UsageCounter(StoredDocument):
     """What one subject used on one day, as far as its messages are counted.
 
@@ -36,16 +52,20 @@ class UsageCounter(StoredDocument):
         cost: Their cost by currency.
         unpriced: Messages among them whose tokens have no price.
         unknown: Messages among them whose tokens are not known.
+        applied: The messages taken in that do not say so themselves yet (`usage.counters`).
+        revision: Counts the changes; guards them.
     """
 
     tenant_id: TenantId
     subject: Subject
     date: Moment
-    messages: int
-    tokens: int
+    messages: Count
+    tokens: Count
     cost: dict[Currency, Money] | None = None
-    unpriced: int = 0
-    unknown: int = 0
+    unpriced: Count = 0
+    unknown: Count = 0
+    applied: list[Applied] = Field(default_factory=list[Applied])
+    revision: Count
 
     class Settings:
         """Beanie's settings."""

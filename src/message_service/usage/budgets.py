@@ -15,6 +15,7 @@ from message_service.catalogue.queries.usage_counters import (
     BUDGETS,
     BUDGETS_OF_SUBJECTS,
     UNCOUNTED,
+    UNCOUNTED_MESSAGES,
     USAGE_COUNTERS_OF_SUBJECT,
 )
 from message_service.clock import Clock
@@ -27,7 +28,7 @@ from message_service.documents.usage_counter import Period, UsageBudget
 from message_service.documents.validation import checked
 from message_service.ids import IdKind, check_id
 from message_service.usage.blocks import MOST_TOKENS
-from message_service.usage.counters import ANY, subject_of
+from message_service.usage.counters import ANY, Counter, day_of, subject_of
 from message_service.usage.periods import bounds
 
 TOKENS = "tokens"
@@ -270,21 +271,30 @@ async def _spent(
 ) -> Decimal:
     """Return what a subject spent: what is counted, and what the messages not counted yet add."""
     kind, _, name = subject.partition(":")
-    counters = await scope.find(
-        USAGE_COUNTERS_OF_SUBJECT, subject=subject, since=since, until=until
-    )
-    waiting = await scope.aggregate(
-        UNCOUNTED,
-        user_id=name if kind == "user" else None,
-        character_id=name if kind == "character" else None,
-        since=since,
-        until=until,
-    )
+    whose: dict[str, Any] = {
+        "user_id": name if kind == "user" else None,
+        "character_id": name if kind == "character" else None,
+    }
+    rows = await scope.find(USAGE_COUNTERS_OF_SUBJECT, subject=subject, since=since, until=until)
+    counters = {row["date"]: Counter.of(row) for row in rows}
+    if any(counter.applied for counter in counters.values()):
+        async for message in scope.stream(UNCOUNTED_MESSAGES, since=since, until=until, **whose):
+            day = day_of(message["timestamps"]["created_at"])
+            counter = counters.setdefault(day, Counter((scope.tenant_id, subject, day)))
+            counter.take_in(message)
+        waiting: list[Row] = []
+    else:
+        waiting = await scope.aggregate(UNCOUNTED, since=since, until=until, **whose)
     if unit == TOKENS:
-        return Decimal(sum(row["tokens"] for row in (*counters, *waiting)))
-    counted = (decimal(row.get("cost", {}).get(unit)) for row in counters)
-    added = (decimal(row["cost"]) for row in waiting if row["_id"] == unit)
-    return sum((*counted, *added), Decimal(0))
+        counted = sum(counter.tokens for counter in counters.values())
+        return Decimal(counted + sum(row["tokens"] for row in waiting))
+    return sum(
+        (
+            *(counter.cost.get(unit, Decimal(0)) for counter in counters.values()),
+            *(decimal(row["cost"]) for row in waiting if row["_id"] == unit),
+        ),
+        Decimal(0),
+    )
 
 
 def _verdict(budget: Budget, spent: Decimal, more: Decimal) -> Verdict:

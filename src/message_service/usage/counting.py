@@ -1,9 +1,22 @@
-"""The loop that brings messages into the counters of budgets."""
+"""The loop that brings messages into the counters of budgets; see `usage.counters`.
+
+No transaction writes here: one whose client is killed would hold up every other change of its
+messages for a minute, until the server gives it up.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from message_service import errors
 from message_service.catalogue.followers.usage import USAGE
-from message_service.catalogue.queries.usage_counters import MESSAGE_COUNTED, USAGE_COUNTER
+from message_service.catalogue.queries.messages import MESSAGE_AT_USAGE
+from message_service.catalogue.queries.usage_counters import (
+    MESSAGE_COUNTED,
+    USAGE_COUNTER,
+    USAGE_COUNTER_AT_REVISION,
+    USAGE_COUNTERS,
+)
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
@@ -11,7 +24,7 @@ from message_service.database.wake import WakeUp
 from message_service.documents.row import Row
 from message_service.loops.loop import Loop
 from message_service.stopping import StopSignal
-from message_service.usage.counters import changes, counted_of
+from message_service.usage.counters import Counter, Key, counted_of, keys_of
 
 _BATCH = 512
 _CHANGED = {"operationType": {"$in": ["insert", "update", "replace"]}}
@@ -33,12 +46,18 @@ class UsageCounting(Loop):
         self._counted = 0
 
     async def step(self) -> bool:
-        """Count a batch; False when nothing was due.
-
-        Reading, counting and noting are one transaction: a message whose figures change meanwhile
-        makes the server run it again.
-        """
-        return await self._store.transaction(self._count) > 0
+        """Count a batch; False when nothing was due."""
+        due, counters = await self._store.transaction(self._read)
+        if not due:
+            return False
+        for message in due:
+            for key in keys_of(message):
+                counters[key].take_in(message)
+        if await self._write(counters.values()):
+            noted = await self._note(due)
+            await self._drop(noted)
+            self._counted += len(noted)
+        return True
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
         """Count until nothing is due, without the lease; return how many messages were.
@@ -57,35 +76,110 @@ class UsageCounting(Loop):
         """Return how many messages were counted."""
         return {"counted": self._counted}
 
-    async def _count(self, transaction: Transaction) -> int:
+    async def _read(self, transaction: Transaction) -> tuple[list[Row], dict[Key, Counter]]:
+        """Return what is due and its counters, in one snapshot.
+
+        A message that waits there, and that no counter has applied there, is counted by nobody;
+        that it stays so is ensured by the revisions of the counters.
+        """
         inside = self._store.within(transaction)
         due = await inside.find_everywhere(USAGE.work, limit=_BATCH)
-        if not due:
-            return 0
-        await inside.update_each(
-            USAGE_COUNTER,
-            [
-                TargetedUpdate(tenant_id, {"subject": subject, "date": day}, {"$inc": increments})
-                for (tenant_id, subject, day), sums in changes(due).items()
-                if (increments := sums.increments())
-            ],
-            upsert=True,
+        keys = {key for message in due for key in keys_of(message)}
+        counters = {key: Counter(key) for key in keys}
+        if keys:
+            for row in await inside.find_everywhere(USAGE_COUNTERS, keys=sorted(keys)):
+                counter = Counter.of(row)
+                counters[counter.key] = counter
+        return due, counters
+
+    async def _write(self, counters: Iterable[Counter]) -> bool:
+        """Store counters; False when somebody else has changed one of them meanwhile."""
+        several = list(counters)
+        known = [counter for counter in several if counter.revision]
+        fresh = [counter for counter in several if not counter.revision]
+        found = 0
+        if known:
+            found = await self._store.update_each(
+                USAGE_COUNTER_AT_REVISION,
+                [
+                    _on(counter.key, {"$set": counter.fields()}, revision=counter.revision)
+                    for counter in known
+                ],
+            )
+        refused = 0
+        if fresh:
+            documents = [
+                dict(zip(("tenant_id", "subject", "date"), counter.key, strict=True))
+                | counter.fields()
+                for counter in fresh
+            ]
+            refusals = await self._store.insert(
+                "usage_counters", documents, ordered=False, comment="usage_counters.begin"
+            )
+            for refusal in refusals:
+                if not isinstance(refusal.error, errors.AlreadyExists):
+                    raise refusal.error
+            refused = len(refusals)
+        return found == len(known) and not refused
+
+    async def _note(self, due: Sequence[Row]) -> list[Row]:
+        """Note what messages are counted for; return those that have not changed meanwhile."""
+        updates = [
+            _at(
+                message,
+                {
+                    "$set": {"token_usage.counted": counted_of(message["token_usage"])},
+                    "$unset": USAGE.cleared,
+                },
+            )
+            for message in due
+        ]
+        if await self._store.update_each(MESSAGE_AT_USAGE, updates) == len(due):
+            return [*due]
+        return [message for message in due if await self._is_noted(message)]
+
+    async def _is_noted(self, message: Row) -> bool:
+        found = await self._store.scope(message["tenant_id"]).find_one(
+            MESSAGE_COUNTED,
+            committed=True,
+            conversation_id=message["conversation_id"],
+            message_id=message["message_id"],
         )
-        await inside.update_each(MESSAGE_COUNTED, [_noted(message) for message in due])
-        transaction.after_commit(lambda: self._note(len(due)))
-        return len(due)
+        fields: Row = {} if found is None else found["token_usage"]
+        return fields.get("revision") == message["token_usage"]["revision"] and (
+            fields.get("counted") == counted_of(message["token_usage"])
+        )
 
-    def _note(self, counted: int) -> None:
-        self._counted += counted
+    async def _drop(self, noted: Sequence[Row]) -> None:
+        """Drop the notes of messages from their counters."""
+        notes: dict[Key, list[Row]] = {}
+        for message in noted:
+            note = {
+                "message_id": message["message_id"],
+                "revision": message["token_usage"]["revision"],
+            }
+            for key in keys_of(message):
+                notes.setdefault(key, []).append(note)
+        updates = [
+            _on(key, {"$pull": {"applied": {"$or": several}}, "$inc": {"revision": 1}})
+            for key, several in notes.items()
+        ]
+        if updates:
+            await self._store.update_each(USAGE_COUNTER, updates)
 
 
-def _noted(message: Row) -> TargetedUpdate:
-    """Return the update that notes a message as counted."""
+def _on(key: Key, update: Row, **guard: int) -> TargetedUpdate:
+    tenant_id, subject, day = key
+    return TargetedUpdate(tenant_id, {"subject": subject, "date": day, **guard}, update)
+
+
+def _at(message: Row, update: Row) -> TargetedUpdate:
     return TargetedUpdate(
         message["tenant_id"],
-        {"conversation_id": message["conversation_id"], "message_id": message["message_id"]},
         {
-            "$set": {"token_usage.counted": counted_of(message["token_usage"])},
-            "$unset": USAGE.cleared,
+            "conversation_id": message["conversation_id"],
+            "message_id": message["message_id"],
+            "usage_revision": message["token_usage"]["revision"],
         },
+        update,
     )

@@ -27,6 +27,37 @@ USAGE_COUNTER = Query(
     example={"subject": _SUBJECT, "date": THEN},
 )
 
+USAGE_COUNTER_AT_REVISION = Query(
+    name="usage_counters.at_revision",
+    collection="usage_counters",
+    purpose="The counter of a subject and day, if nobody has changed it since it was read",
+    index="idx_usage_counter_unique",
+    build=equal("subject", "date", "revision"),
+    example={"subject": _SUBJECT, "date": THEN, "revision": 1},
+    examined_slack=1,
+)
+
+
+def _several(keys: Sequence[tuple[str, str, datetime]]) -> Filter:
+    return {
+        "subject": {"$in": sorted({subject for _, subject, _ in keys})},
+        "$or": [
+            {"subject": subject, "tenant_id": tenant_id, "date": date}
+            for tenant_id, subject, date in keys
+        ],
+    }
+
+
+USAGE_COUNTERS = Query(
+    name="usage_counters.several",
+    collection="usage_counters",
+    purpose="The counters of a batch of messages",
+    index="idx_usage_counter_unique",
+    build=_several,
+    example={"keys": [("default", _SUBJECT, THEN)]},
+    all_tenants="the counters are kept for all tenants together",
+)
+
 USAGE_COUNTERS_OF_SUBJECT = Query(
     name="usage_counters.of_subject",
     collection="usage_counters",
@@ -138,8 +169,21 @@ UNCOUNTED = Query(
 MESSAGE_COUNTED = Query(
     name="usage.counted",
     collection="messages",
-    purpose="A message that has been counted, in the transaction that counts it",
+    purpose="What a message is counted for",
     index="idx_message_id_unique",
     build=equal("conversation_id", "message_id"),
     example={"conversation_id": CONVERSATION, "message_id": MESSAGE},
+    projection={"_id": 0, "token_usage.revision": 1, "token_usage.counted": 1},
+)
+
+UNCOUNTED_MESSAGES = Query(
+    name="usage.uncounted_messages",
+    collection="messages",
+    purpose="The messages of a subject that are not counted yet, while some are being counted",
+    index=USAGE.index.name,
+    build=_uncounted,
+    example={"user_id": USER, "character_id": None, "since": THEN, "until": LATER},
+    projection=USAGE.work.projection,
+    examined_ratio=float("inf"),
+    scatter=_SCATTER,
 )
