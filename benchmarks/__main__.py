@@ -9,7 +9,17 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import append, attachments, bulk_import, context, history, peers, plot, search
+from benchmarks import (
+    append,
+    attachments,
+    bulk_import,
+    context,
+    history,
+    peers,
+    plot,
+    search,
+    usage,
+)
 from benchmarks.harness import Figure, fresh_service, machine
 from message_service.local_server.manager import LocalServerManager
 
@@ -21,6 +31,7 @@ FIGURES = {
     "context": context,
     "peers": peers,
     "search": search,
+    "usage": usage,
 }
 RESULTS = Path(__file__).with_name("results")
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 
 USERS = [f"user_{number:012d}" for number in range(7)]
 JAN = datetime(2026, 1, 1, tzinfo=UTC)
-MESSAGES = 30_000
+MESSAGES = 14_000
 PRICE = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = {}\noutput = 0\n'
 
 
