@@ -5,13 +5,14 @@ The driver converts `Decimal` only by hand, and slowly; both directions are on t
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from bson import Decimal128
 
 _BIAS = 6176
 _HIGHEST = 6111
 _DIGITS = 34
+_WIDE = Context(prec=40, Emin=-9_999, Emax=9_999)
 
 
 def exact(value: Decimal) -> Decimal128:
@@ -28,7 +29,7 @@ def exact(value: Decimal) -> Decimal128:
         raise ValueError(f"{value} has no exact form in BSON")
     # IEEE 754-2008 decimal128 with a binary integer significand: below 2^113, the exponent stands
     # in the bits above it.
-    coefficient = int("".join(map(str, digits)))
+    coefficient = abs(int(_WIDE.scaleb(value, -exponent)))
     bits = sign << 127 | (exponent + _BIAS) << 113 | coefficient
     return Decimal128.from_bid(bits.to_bytes(16, "little"))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from message_service import errors
 from message_service.arguments import check_finite
 from message_service.database.encoding import encoded_size
+
+_FEW = 12
+_WITHIN = 2**63
+_SIMPLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 MAX_METADATA_BYTES = 16_384
 """Bound on the BSON size of each such part (custom metadata, request headers)."""
@@ -21,12 +26,38 @@ def check_free_form(field: str, values: object) -> None:
             NUL; the value is nested too deep (or contains itself), is too large, or holds a
             value that BSON cannot store.
     """
+    if _is_small(values):
+        return
     check_shape(field, values)
     size = encoded_size(field, cast("Mapping[str, Any]", values))
     if size > MAX_METADATA_BYTES:
         raise errors.InvalidInput(
             field, f"has {size:,} bytes", f"Use at most {MAX_METADATA_BYTES:,}"
         )
+
+
+def _is_small(values: object) -> bool:
+    """Whether this is a small object of numbers, such as a usage block: right, at a glance."""
+    if type(values) is not dict or len(values) > _FEW:  # pyright: ignore[reportUnknownArgumentType]
+        return False
+    for name, value in cast("dict[object, object]", values).items():
+        if type(name) is not str or _SIMPLE_NAME.fullmatch(name) is None:
+            return False
+        if type(value) is int:
+            if not -_WITHIN < value < _WITHIN:
+                return False
+        elif value is not None and (type(value) is not dict or not _is_flat(value)):  # pyright: ignore[reportUnknownArgumentType]
+            return False
+    return True
+
+
+def _is_flat(values: dict[object, object]) -> bool:
+    return len(values) <= _FEW and all(
+        type(name) is str
+        and _SIMPLE_NAME.fullmatch(name) is not None
+        and (value is None or (type(value) is int and -_WITHIN < value < _WITHIN))
+        for name, value in values.items()
+    )
 
 
 def check_shape(field: str, values: object) -> None:

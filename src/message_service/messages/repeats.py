@@ -53,7 +53,9 @@ def named_fields(message: NewMessage) -> dict[str, str]:
     if _OPTIONAL.isdisjoint(given):
         return {}
     named = {name for name in given & _OPTIONAL if getattr(message, name) is not None}
-    said = message.model_dump(exclude_none=True, include=named)
+    said = message.model_dump(exclude_none=True, include=named - {"usage"})
+    if "usage" in named:  # plain values already
+        said["usage"] = message.usage
     return {
         name: hashlib.sha256(
             json.dumps(value, sort_keys=True, default=_canonical).encode()

@@ -10,50 +10,56 @@ from message_service import errors
 MOST_TOKENS = 1_000_000_000
 """Most tokens of one figure; a thousand times the largest context there is."""
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 class Block:
-    """A usage block as a provider sent it.
+    """A usage block as a provider sent it, or a block inside of one.
 
     Args:
         values: The block.
         provider: The provider's canonical name, if known.
+        path: Where it is, for errors; empty for the outermost.
 
     Attributes:
         provider: The same.
         problems: What does not add up, as far as it was read.
     """
 
-    def __init__(self, values: Mapping[str, Any], provider: str | None = None) -> None:
+    __slots__ = ("_path", "_values", "problems", "provider")
+
+    def __init__(
+        self, values: Mapping[str, Any], provider: str | None = None, path: str = ""
+    ) -> None:
         self._values = values
+        self._path = path
         self.provider = provider
         self.problems: list[str] = []
 
     def has(self, *names: str) -> bool:
         """Whether the block has one of these fields, whatever its value."""
-        return any(name in self._values for name in names)
+        return not self._values.keys().isdisjoint(names)
 
-    def count(self, *path: str) -> int | None:
-        """Return a count, or None when the block does not have it (or has null).
+    def inside(self, name: str) -> Block:
+        """Return the block inside of this one; an empty one when there is none."""
+        found: object = self._values.get(name)
+        if type(found) is not dict and not isinstance(found, Mapping):
+            found = _NOTHING
+        return Block(cast("Mapping[str, Any]", found), self.provider, f"{self._path}{name}.")
 
-        Args:
-            path: Names that lead to it, outermost first.
+    def count(self, *names: str) -> int | None:
+        """Return the first of several counts that the block has; None for none, or null.
 
         Raises:
             InvalidInput: It is no whole number of tokens, or an absurd one.
         """
-        value: object = self._values
-        for name in path:
-            if not isinstance(value, Mapping):
-                return None
-            value = cast("Mapping[str, object]", value).get(name)
-        return None if value is None else checked_count(".".join(path), value)
-
-    def either(self, *paths: tuple[str, ...]) -> int | None:
-        """Return the first of several counts that the block has."""
-        for path in paths:
-            found = self.count(*path)
-            if found is not None:
-                return found
+        for name in names:
+            value = self._values.get(name)
+            if value is None:
+                continue
+            if type(value) is int and 0 <= value <= MOST_TOKENS:  # nearly always
+                return value
+            return checked_count(f"{self._path}{name}", value)
         return None
 
     def text(self, name: str) -> str | None:

@@ -28,13 +28,14 @@ def _read(block: Block) -> Counts | None:
             block.problems.append(f"{name} is missing")
     output = output or 0
     written = block.count("cache_creation_input_tokens")
-    short = block.count("cache_creation", "ephemeral_5m_input_tokens")
-    long = block.count("cache_creation", "ephemeral_1h_input_tokens")
+    by_age = block.inside("cache_creation")
+    short = by_age.count("ephemeral_5m_input_tokens")
+    long = by_age.count("ephemeral_1h_input_tokens")
     if short is None and long is None:
         short = written
     elif written is not None and written != (short or 0) + (long or 0):
         block.differ("cache_creation_input_tokens", written, (short or 0) + (long or 0))
-    thinking = block.count("output_tokens_details", "thinking_tokens") or 0
+    thinking = block.inside("output_tokens_details").count("thinking_tokens") or 0
     thinking = block.within("thinking tokens", thinking, "output_tokens", output)
     return {
         C.INPUT: given or 0,
@@ -43,7 +44,7 @@ def _read(block: Block) -> Counts | None:
         C.CACHE_WRITE_1H: long or 0,
         C.OUTPUT: output - thinking,
         C.REASONING: thinking,
-        C.WEB_SEARCH: block.count("server_tool_use", "web_search_requests") or 0,
+        C.WEB_SEARCH: block.inside("server_tool_use").count("web_search_requests") or 0,
     }
 
 

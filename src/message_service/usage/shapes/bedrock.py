@@ -16,7 +16,7 @@ def _read(block: Block) -> Counts | None:
         return None
     given, output = given or 0, output or 0
     cached, written = (
-        block.either((f"cache{done}InputTokens",), (f"cache{done}InputTokenCount",)) or 0
+        block.count(f"cache{done}InputTokens", f"cache{done}InputTokenCount") or 0
         for done in ("Read", "Write")
     )
     by_age = block.listed("cacheDetails", "ttl", "inputTokens")

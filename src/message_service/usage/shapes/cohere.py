@@ -8,10 +8,10 @@ from message_service.usage.shape import Counts, Shape
 
 
 def _read(block: Block) -> Counts | None:
-    given, output = (
-        block.either(("billed_units", name), ("tokens", name))
-        for name in ("input_tokens", "output_tokens")
-    )
+    billed = block.inside("billed_units")
+    if not billed.has("input_tokens", "output_tokens"):
+        billed = block.inside("tokens")
+    given, output = billed.count("input_tokens"), billed.count("output_tokens")
     if given is None and output is None:
         return None
     given = given or 0

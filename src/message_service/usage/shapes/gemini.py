@@ -13,7 +13,7 @@ from message_service.usage.shape import Counts, Shape
 
 
 def _either(block: Block, name: str) -> int | None:
-    return block.either((name,), (_snake(name),))
+    return block.count(name, _snake(name))
 
 
 def _snake(name: str) -> str:

@@ -36,29 +36,33 @@ def _read(block: Block) -> Counts | None:
 
 
 def _prompt(block: Block, name: str, prompt: int) -> dict[C, int]:
-    # Realtime writes `input_token_details` where the others have `input_tokens_details`.
     details = _details(block, name)
-    cached = block.either(
-        (details, "cached_tokens"),
-        ("prompt_cache_hit_tokens",),
-        ("cached_tokens",),
-        ("cached_prompt_text_tokens",),
-    )
+    cached = details.count("cached_tokens")
+    if cached is None:
+        cached = block.count(
+            "prompt_cache_hit_tokens", "cached_tokens", "cached_prompt_text_tokens"
+        )
     miss = block.count("prompt_cache_miss_tokens")
     if miss is not None:
         block.differ(name, prompt, miss + (cached or 0))
-    audio = block.count(details, "audio_tokens") or 0
-    image = block.count(details, "image_tokens") or 0
-    written = block.either((details, "cache_write_tokens"), (details, "cache_creation_tokens")) or 0
+    audio = details.count("audio_tokens") or 0
+    image = details.count("image_tokens") or 0
+    written = details.count("cache_write_tokens", "cache_creation_tokens") or 0
     cached = block.within("cached tokens", cached or 0, name, prompt)
     written = block.within("cache writes", written, "the rest of the prompt", prompt - cached)
+    if not audio and not image:
+        return {
+            C.INPUT: prompt - cached - written,
+            C.CACHED_INPUT: cached,
+            C.CACHE_WRITE_5M: written,
+        }
+    by_kind = details.inside("cached_tokens_details")
     audio = block.within("audio tokens", audio, name, prompt)
-    cached_audio = block.count(details, "cached_tokens_details", "audio_tokens")
+    cached_audio = by_kind.count("audio_tokens")
     if cached_audio is None:  # then as few as possible
         cached_audio = max(0, cached + audio - prompt)
     cached_audio = block.within("cached audio tokens", cached_audio, "both", min(cached, audio))
-    cached_image = block.count(details, "cached_tokens_details", "image_tokens") or 0
-    fresh_image = max(0, image - cached_image)
+    fresh_image = max(0, image - (by_kind.count("image_tokens") or 0))
     rest = prompt - cached - written - (audio - cached_audio)
     fresh_image = block.within("image tokens", fresh_image, "the rest of the prompt", max(0, rest))
     return {
@@ -73,30 +77,34 @@ def _prompt(block: Block, name: str, prompt: int) -> dict[C, int]:
 
 def _completion(block: Block, name: str, prompt: int, completion: int) -> dict[C, int]:
     details = _details(block, name)
-    reasoning = block.either((details, "reasoning_tokens"), ("reasoning_tokens",)) or 0
+    reasoning = details.count("reasoning_tokens")
+    if reasoning is None:
+        reasoning = block.count("reasoning_tokens") or 0
     total = block.count("total_tokens")
     beside = total == prompt + completion + reasoning
     if reasoning and (beside or (total is None and block.provider in _BESIDE)):
         completion += reasoning
     block.differ("total_tokens", total, prompt + completion)
     reasoning = block.within("reasoning tokens", reasoning, name, completion)
-    audio = block.count(details, "audio_tokens") or 0
+    audio = details.count("audio_tokens") or 0
     audio = block.within("audio tokens", audio, "the rest of the reply", completion - reasoning)
-    image = block.count(details, "image_tokens") or 0
+    image = details.count("image_tokens") or 0
     rest = completion - reasoning - audio
     image = block.within("image tokens", image, "the rest of the reply", rest)
+    searches = block.inside("server_side_tool_usage_details").count("web_search_calls")
     return {
         C.REASONING: reasoning,
         C.AUDIO_OUTPUT: audio,
         C.IMAGE_OUTPUT: image,
         C.OUTPUT: rest - image,
-        C.WEB_SEARCH: block.count("server_side_tool_usage_details", "web_search_calls") or 0,
+        C.WEB_SEARCH: searches or 0,
     }
 
 
-def _details(block: Block, name: str) -> str:
+def _details(block: Block, name: str) -> Block:
+    # Realtime writes `input_token_details` where the others have `input_tokens_details`.
     realtime = f"{name.removesuffix('s')}_details"
-    return realtime if block.has(realtime) else f"{name}_details"
+    return block.inside(realtime if block.has(realtime) else f"{name}_details")
 
 
 OPENAI = Shape(
