@@ -260,6 +260,7 @@ class MessageService:
                 await end_tasks(self._background)
             await self.search_index.close()
             await self._runtime.known.close()
+            await self._runtime.price_book.close()
             await self._connection.close()
 
     async def _finish(self) -> None:

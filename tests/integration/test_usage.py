@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service import MessageService, StoredMessage, errors
+from message_service import MessageService, StoredMessage, TokenClass, errors
 from message_service.database.decimals import decimal
 from message_service.documents.row import Row
 from support.shell import Cli
@@ -396,3 +397,43 @@ def test_wrong_words_are_one_line(cli: Cli, words: tuple[str, ...], code: int, t
     done = cli(*words, code=code)
     assert told in done
     assert len(done.splitlines()) == 1
+
+
+async def test_tenants_have_the_shared_prices_in_common(
+    service: MessageService, conversation: str, tmp_path: Path
+) -> None:
+    book = service.runtime.price_book
+    one, other, own = [await book.of(name, "openai") for name in ("acme", "other", "default")]
+    assert one is other
+    assert own is not one
+    path = tmp_path / "acme.toml"
+    path.write_text(OWN.replace("2.50", "7"))
+    await service.tenant("acme").prices.load(path)
+    priced: list[Decimal] = []
+    for name in ("acme", "other", "default"):
+        found = await service.tenant(name).prices.find("gpt-4o", "openai")
+        row = found.row(TokenClass.INPUT, 1)
+        assert row is not None
+        priced.append(row.unit_price)
+    assert priced == [Decimal(7), Decimal("2.5"), Decimal("2.5")]
+    assert [row.source for row in found.by_class[TokenClass.INPUT]] == ["own"]
+    assert not any([row.source == "own" async for row in service.tenant("other").prices.rows()])
+
+
+async def test_many_first_appends_load_the_library_s_prices_once(
+    service: MessageService, database: AsyncDatabase[Row]
+) -> None:
+    made = await service.conversations.create(USER)
+    llm = {"provider": "mistral", "model": "mistral-large-latest"}
+    await asyncio.gather(
+        *(
+            service.messages.append(
+                made.conversation_id, "assistant", "x", llm_metadata=llm, usage=OPENAI
+            )
+            for _ in range(40)
+        )
+    )
+    rows = await database["price_book"].find({"provider": "mistral"}).to_list()
+    assert len({row["known_from"] for row in rows}) == 1
+    assert {row["tenant_id"] for row in rows} == {"*"}
+    assert await service.prices.missing() == []

@@ -23,16 +23,19 @@ from message_service.database.transaction import Transaction
 from message_service.documents.price import EVERYBODY
 from message_service.documents.row import Row
 from message_service.documents.token_usage import TokenClass
+from message_service.stopping import end_tasks
 from message_service.usage.library_prices import library_prices, library_providers, library_source
 from message_service.usage.price_checks import check_prices
 from message_service.usage.price_file import read_price_file
 from message_service.usage.prices import OWN, PriceRow
-from message_service.usage.provider_prices import ProviderPrices
+from message_service.usage.provider_prices import ProviderPrices, free
 from message_service.usage.tiers import FALLBACKS, LOCAL
 
 STALENESS = 30.0
 """Seconds for which prices loaded by another process may go unnoticed."""
 
+_MOST_READ = 10_000
+_MOST_KEPT = 500
 _ATTEMPTS = 10
 _TICK = timedelta(milliseconds=1)
 
@@ -56,6 +59,25 @@ class Loaded:
     left_out: tuple[str, ...] = ()
 
 
+_Whose = tuple[str, str]
+"""A tenant, or everybody, and a provider."""
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of a tenant, or of everybody, for a provider and those it falls back to.
+
+    Attributes:
+        rows: The rows.
+        stamp: When those of each provider were loaded last.
+        read_at: Loop time when that was looked at.
+    """
+
+    rows: tuple[PriceRow, ...]
+    stamp: tuple[datetime | None, ...]
+    read_at: float
+
+
 class PriceBook:
     """The prices of all tenants, as one process knows them.
 
@@ -67,7 +89,9 @@ class PriceBook:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[tuple[str, str], ProviderPrices] = {}
+        self._read_rows: dict[_Whose, _Rows] = {}
+        self._reading: dict[_Whose, asyncio.Task[_Rows]] = {}
+        self._prices: dict[_Whose, ProviderPrices] = {}
 
     async def of(self, tenant_id: str, provider: str, *, fresh: bool = False) -> ProviderPrices:
         """Return what a tenant pays a provider; the library's prices are stored at first need.
@@ -78,26 +102,72 @@ class PriceBook:
             fresh: Whether to look for newer prices now, and not only every half minute.
         """
         if provider in LOCAL:
-            return ProviderPrices.free(provider)
+            return free(provider)
+        shared = await self._rows(EVERYBODY, provider, fresh=fresh)
+        own = await self._rows(tenant_id, provider, fresh=fresh)
+        # Tenants without prices of their own, which are most, have them all in common.
+        key = (tenant_id if own.rows else EVERYBODY, provider)
+        stamp = (*own.stamp, *shared.stamp) if own.rows else shared.stamp
+        prices = self._prices.get(key)
+        if prices is None or prices.stamp != stamp:
+            prices = ProviderPrices(_chain(provider), (*own.rows, *shared.rows), stamp)
+            if len(self._prices) >= _MOST_KEPT:  # the names come from callers
+                self._prices.clear()
+            self._prices[key] = prices
+        return prices
+
+    async def close(self) -> None:
+        """End reads in flight; their callers get `Unavailable`."""
+        await end_tasks(tuple(self._reading.values()))
+
+    async def _rows(self, whose: str, provider: str, *, fresh: bool) -> _Rows:
+        """Return the rows of a tenant or of everybody, read at most half a minute ago."""
+        key = (whose, provider)
+        known = self._read_rows.get(key)
         now = asyncio.get_running_loop().time()
-        known = self._known.get((tenant_id, provider))
         if known is not None and not fresh and now - known.read_at < STALENESS:
             return known
-        chain = (provider, *FALLBACKS.get(provider, ()))
+        if fresh:
+            return await self._read(key)
+        reading = self._reading.get(key)
+        if reading is None:  # whoever asks at the same time shares the read
+            reading = self._reading[key] = asyncio.create_task(self._read(key))
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            if reading.cancelled():  # not the caller, who must not be told that he was cancelled
+                raise errors.Unavailable("the service was closed") from None
+            raise
+
+    async def _read(self, key: _Whose) -> _Rows:
+        whose, provider = key
+        scope = self._store.scope(whose)
+        chain = _chain(provider)
+        if whose == EVERYBODY:
+            for each in chain:
+                await self._seed(each)
+        now = asyncio.get_running_loop().time()
+        stamp: list[datetime | None] = []
         for each in chain:
-            await self._seed(each)
-        stamp = await self._stamp(tenant_id, chain)
-        if known is not None and known.stamp == stamp:
+            last = await scope.find_one(PRICES_KNOWN_UP_TO, provider=each)
+            stamp.append(None if last is None else last["known_from"])
+        known = self._read_rows.get(key)
+        if known is not None and known.stamp == tuple(stamp):
             known.read_at = now
             return known
         rows = [
             _row(row)
-            for scope in self._scopes(tenant_id)
-            for each in chain
+            for each, last in zip(chain, stamp, strict=True)
+            if last is not None
             for row in await scope.find(PRICES_OF_PROVIDER, provider=each)
         ]
-        known = ProviderPrices(chain, rows, stamp=stamp, read_at=now)
-        self._known[(tenant_id, provider)] = known
+        # Told by the rows, which may be newer than the look before.
+        newest = {each: _newest(row for row in rows if row.provider == each) for each in chain}
+        known = _Rows(tuple(rows), tuple(newest.values()), now)
+        if len(self._read_rows) >= _MOST_READ:
+            self._read_rows.clear()
+        self._read_rows[key] = known
         return known
 
     async def list(self, tenant_id: str) -> AsyncIterator[PriceRow]:
@@ -187,7 +257,7 @@ class PriceBook:
                     raise
                 continue
             break
-        self._known.clear()
+        self._read_rows.clear()
         return Loaded(source, added, tuple(models), unchanged, tuple(left_out))
 
     async def _news(self, scope: Scope, rows: Sequence[PriceRow]) -> tuple[list[PriceRow], int]:
@@ -195,7 +265,7 @@ class PriceBook:
         provider = rows[0].provider
         stored = [_row(row) for row in await scope.find(PRICES_OF_PROVIDER, provider=provider)]
         last = _last_known(stored)
-        newest = max((row.known_from for row in stored), default=None)
+        newest = _newest(stored)
         known_from = self._clock.now()
         if newest is not None and known_from <= newest:
             known_from = newest + _TICK  # an order among loads, even within a millisecond
@@ -213,16 +283,16 @@ class PriceBook:
             for place, row in enumerate(fresh, start=1)
         ], same
 
-    async def _stamp(self, tenant_id: str, chain: Iterable[str]) -> tuple[datetime | None, ...]:
-        found: list[datetime | None] = []
-        for scope in self._scopes(tenant_id):
-            for provider in chain:
-                row = await scope.find_one(PRICES_KNOWN_UP_TO, provider=provider)
-                found.append(None if row is None else row["known_from"])
-        return tuple(found)
-
     def _scopes(self, tenant_id: str) -> tuple[Scope, Scope]:
         return self._store.scope(tenant_id), self._store.scope(EVERYBODY)
+
+
+def _newest(rows: Iterable[PriceRow]) -> datetime | None:
+    return max((row.known_from for row in rows), default=None)
+
+
+def _chain(provider: str) -> tuple[str, ...]:
+    return (provider, *FALLBACKS.get(provider, ()))
 
 
 def _by_model(rows: Iterable[PriceRow]) -> dict[tuple[str, str], list[PriceRow]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 
 from message_service.documents.token_usage import TokenClass
 from message_service.usage.prices import ModelPrices, PriceRow, in_force
@@ -13,14 +14,33 @@ _MOST_REMEMBERED = 10_000
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@cache
+def free(provider: str) -> ProviderPrices:
+    """Return the prices of a provider nobody pays."""
+    return ProviderPrices(
+        (provider,),
+        [
+            PriceRow(
+                price_id=f"{provider}-local",
+                provider=provider,
+                model="*",
+                token_class=kind,
+                unit_price=Decimal(0),
+                known_from=_ALWAYS,
+                source="local",
+            )
+            for kind in (TokenClass.INPUT, TokenClass.OUTPUT)
+        ],
+    )
+
+
 class ProviderPrices:
     """What a tenant pays one provider.
 
     Args:
         chain: The provider, then those whose prices hold for models it does not price itself.
         rows: Their rows, the tenant's own and the shared ones.
-        stamp: By what the rows are known to be current.
-        read_at: Loop time when that was looked at.
+        stamp: When the rows of each provider were loaded last.
 
     Attributes:
         known_at: The moment up to which prices are known: when the last of them were loaded. None
@@ -31,37 +51,15 @@ class ProviderPrices:
         self,
         chain: Sequence[str],
         rows: Iterable[PriceRow],
-        *,
         stamp: tuple[datetime | None, ...] = (),
-        read_at: float = 0.0,
     ) -> None:
         self._rows: dict[str, list[PriceRow]] = {provider: [] for provider in chain}
         for row in rows:
             self._rows[row.provider].append(row)
         self.stamp = stamp
-        self.read_at = read_at
         self.known_at = max((moment for moment in stamp if moment is not None), default=None)
         self._candidates: dict[tuple[str, str], list[PriceRow]] = {}
         self._remembered: dict[tuple[str, str], ModelPrices] = {}
-
-    @classmethod
-    def free(cls, provider: str) -> ProviderPrices:
-        """Return the prices of a provider nobody pays."""
-        return cls(
-            (provider,),
-            [
-                PriceRow(
-                    price_id=f"{provider}-local",
-                    provider=provider,
-                    model="*",
-                    token_class=kind,
-                    unit_price=Decimal(0),
-                    known_from=_ALWAYS,
-                    source="local",
-                )
-                for kind in (TokenClass.INPUT, TokenClass.OUTPUT)
-            ],
-        )
 
     def as_known_at(
         self, model: str, tier: str, moment: datetime, known_at: datetime | None
