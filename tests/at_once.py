@@ -1,7 +1,7 @@
 """The whole suite as two runs at once: tests that mostly wait, and all others.
 
-Tests of faults and of the guards start processes, kill them and wait for the end; meanwhile the
-others use the processor. Each run has its own MongoDB. For single tests call pytest itself.
+Tests of faults, of the guards and of every option start processes and wait for their end; meanwhile
+the others use the processor. Each run has its own MongoDB. For single tests call pytest itself.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import subprocess
 import sys
 import tempfile
 
-WAITING = ("tests/faults", "tests/meta")
+WAITING = (
+    "tests/faults",
+    "tests/meta",
+    "tests/property/test_any_option.py",
+    "tests/property/test_usage.py",
+)
 
 
 def main(arguments: list[str]) -> int:
     """Run both, show one after the other, and return the exit code of the first that failed."""
     pytest = (sys.executable, "-m", "pytest", *arguments)
-    ignored = [f"--ignore={directory}" for directory in WAITING]
+    ignored = [f"--ignore={path}" for path in WAITING]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         # Two runs cannot keep one cache of what failed last.
         waiting = subprocess.Popen(
