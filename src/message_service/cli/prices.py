@@ -27,7 +27,8 @@ from message_service.usage.tiers import STANDARD, provider_of
 
 app = typer.Typer(no_args_is_help=True)
 
-_COLUMNS = ("provider", "model", "tier", "class", "price", "per", "holds", "known from", "source")
+_COLUMNS = ("model", "class", "price", "holds", "known from", "source")
+_PER = {1_000: "1k", 1_000_000: "1M"}
 _MOST_LISTED = 200
 
 
@@ -155,14 +156,11 @@ def _print(rows: Iterable[PriceRow], title: str) -> None:
         _COLUMNS,
         [
             (
-                row.provider,
-                row.model,
-                row.tier,
+                f"{row.provider}/{row.model}" + (f", {row.tier}" if row.tier != STANDARD else ""),
                 row.token_class.value + (f" above {row.above:,}" if row.above else ""),
-                f"{shown(row.unit_price)} {row.currency}",
-                f"{UNIT[row.token_class]:,}",
+                f"{shown(row.unit_price)} {row.currency}/{_PER[UNIT[row.token_class]]}",
                 _holds(row),
-                f"{row.known_from:%Y-%m-%d %H:%M}",
+                f"{row.known_from:%Y-%m-%d}",
                 row.source,
             )
             for row in rows
