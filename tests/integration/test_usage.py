@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service import MessageService, StoredMessage, TokenClass, errors
 from message_service.database.decimals import decimal
 from message_service.documents.row import Row
+from message_service.usage import price_book
+from message_service.usage.library_prices import LibraryPrices, library_prices
 from support.shell import Cli
 
 USER = "user_000000000001"
@@ -437,3 +440,33 @@ async def test_many_first_appends_load_the_library_s_prices_once(
     assert len({row["known_from"] for row in rows}) == 1
     assert {row["tenant_id"] for row in rows} == {"*"}
     assert await service.prices.missing() == []
+
+
+async def test_a_newer_library_changes_what_it_prices_otherwise_and_nothing_else(
+    service: MessageService, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = {"provider": "groq", "model": "llama-3.1-8b-instant"}
+    before = await appended(service, conversation, llm_metadata=llm, usage=OPENAI)
+    monkeypatch.setattr(price_book, "library_providers", lambda: ("groq",))
+    first = await service.prices.load_library()
+    assert (first.added, first.models) == (0, ())
+    known = library_prices("groq")
+    newer = [
+        replace(row, unit_price=2 * row.unit_price, pattern=f"(?:{row.pattern})")
+        if row.model == llm["model"]
+        else row
+        for row in known.rows
+    ]
+    # A model added before it changes no one else's place.
+    newer.insert(0, replace(newer[0], model="a-new-model", pattern=r"\Aa-new-model\Z"))
+    monkeypatch.setattr(price_book, "library_prices", lambda _: LibraryPrices(tuple(newer)))
+    planned = await service.prices.load_library(dry_run=True)
+    loaded = await service.prices.load_library()
+    assert planned == loaded
+    assert set(loaded.models) == {"groq/a-new-model", f"groq/{llm['model']}"}
+    after = await appended(service, conversation, llm_metadata=llm, usage=OPENAI)
+    paid = decimal(figures(before)["total_cost"])
+    assert decimal(figures(after)["total_cost"]) == 2 * paid > 0
+    explained = await service.usage.explain(conversation, before.message_id)
+    assert (explained.agrees, explained.total) == (True, paid)
+    assert (await service.prices.load_library()).added == 0

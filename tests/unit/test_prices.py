@@ -35,7 +35,7 @@ def row(price: str, **fields: Any) -> PriceRow:
 
 
 def found(rows: list[PriceRow], moment: datetime, kind: C = C.INPUT, prompt: int = 1) -> str | None:
-    prices = in_force(rows, moment)
+    prices = in_force(rows, "gpt-x", moment)
     chosen = None if prices is None else prices.row(kind, prompt)
     return None if chosen is None else chosen.price_id
 
@@ -61,9 +61,32 @@ def test_what_is_known_last_replaces_all_classes() -> None:
 
 def test_own_prices_win_over_the_library_s_then_the_longer_pattern() -> None:
     library = {"source": "genai-prices 1", "known_from": MAR}
-    rows = [row("1", **library, rank=0), row("2", model="gpt-*", rank=4)]
+    rows = [row("1", **library), row("2", model="gpt-*")]
     assert found(rows, MAR) == "2"
-    assert found([*rows, row("3", model="gpt-x", rank=5)], MAR) == "3"
+    assert found([*rows, row("3", model="gpt-x"), row("4", model="g*")], MAR) == "3"
+
+
+def test_a_newer_library_replaces_the_older_one() -> None:
+    old = {"source": "genai-prices 1", "known_from": JAN}
+    new = {"source": "genai-prices 2", "known_from": FEB}
+    prices = ProviderPrices(
+        ("openai",),
+        [
+            row("1", **old, pattern="gpt-x|gpt-y"),
+            row("2", **new, pattern="gpt-x"),
+            row("3", **new, model="gpt-y"),
+        ],
+    )
+    for model, expected in (("gpt-x", "2"), ("gpt-y", "3")):
+        rows = prices.find(model, "standard", MAR)
+        assert rows is not None
+        chosen = rows.row(C.INPUT, 1)
+        assert chosen is not None
+        assert chosen.price_id == expected
+    # As known before the newer one, the older one still counts.
+    before = prices.as_known_at("gpt-y", "standard", MAR, JAN)
+    assert before is not None
+    assert before.by_class[C.INPUT][0].price_id == "1"
 
 
 def test_long_prompts_have_their_price_for_all_tokens() -> None:
@@ -121,7 +144,7 @@ def test_remembered_prices_are_those_in_force(rows: list[PriceRow], days: list[i
     prices = ProviderPrices(("openai",), rows)
     for day in days:
         moment = JAN + timedelta(days=day)
-        remembered, anew = prices.find("gpt-x", "standard", moment), in_force(rows, moment)
+        remembered, anew = prices.find("gpt-x", "standard", moment), in_force(rows, "gpt-x", moment)
         assert (remembered and remembered.by_class) == (anew and anew.by_class)
 
 

@@ -23,16 +23,17 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def prices(provider: str, model: str, tier: str) -> ModelPrices | None:
-    key = (provider, model, tier)
+    key = f"{provider}/{model}/{tier}"
     if key not in PRICES:
-        key = (provider, "*", tier)
+        model = "*"
+        key = f"{provider}/*/{tier}"
     above, long = LONG_CONTEXT.get(key, (0, {}))
     return in_force(
         [
             PriceRow(
                 price_id=f"{name}-{start}",
                 provider=provider,
-                model=key[1],
+                model=model,
                 token_class=TokenClass(name),
                 unit_price=Decimal(price),
                 known_from=NOW,
@@ -42,6 +43,7 @@ def prices(provider: str, model: str, tier: str) -> ModelPrices | None:
             for start, rates in ((0, PRICES[key]), (above, long))
             for name, price in rates.items()
         ],
+        model,
         NOW,
     )
 

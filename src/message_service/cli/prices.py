@@ -176,4 +176,4 @@ def _holds(row: PriceRow) -> str:
 
 def _plain(row: PriceRow) -> dict[str, Any]:
     values = asdict(row) | {"unit_price": shown(row.unit_price), "unit": UNIT[row.token_class]}
-    return {name: value for name, value in values.items() if name not in ("pattern", "rank")}
+    return {name: value for name, value in values.items() if name != "pattern"}

@@ -28,7 +28,6 @@ class Price(StoredDocument):
     provider: Name
     model: Name
     pattern: _Pattern | None = None
-    rank: int = 0
     token_class: TokenClass
     tier: Name
     above: Count

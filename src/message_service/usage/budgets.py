@@ -34,8 +34,6 @@ from message_service.usage.periods import bounds
 TOKENS = "tokens"
 """The unit of a budget in tokens; any other is a currency."""
 
-_LEAST_AMOUNT = Decimal(0)
-
 
 class Verdict(StrEnum):
     """Whether something may still be spent."""
@@ -317,12 +315,7 @@ def checked_amount(field: str, value: object) -> Decimal:
         except (ArithmeticError, ValueError):
             amount = None
     exponent: Any = None if amount is None else amount.as_tuple().exponent
-    if (
-        amount is None
-        or not amount.is_finite()
-        or not _LEAST_AMOUNT <= amount <= 10**15
-        or exponent < -12
-    ):
+    if amount is None or not amount.is_finite() or not 0 <= amount <= 10**15 or exponent < -12:
         raise errors.InvalidInput(
             field, "is not an amount", "Give a Decimal, or a text such as '20.50', from 0 to 10^15"
         )

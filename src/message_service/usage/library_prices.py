@@ -83,12 +83,12 @@ def library_prices(provider: str) -> LibraryPrices:
     for known in _providers():
         if known.id != provider:
             continue
-        for place, model in enumerate(known.models):
+        for model in known.models:
             tiers = _tiers(model)
             if tiers is None:
                 left_out.append(model.id)
             else:
-                rows.extend(_rows(provider, model.id, _regex(model.match), -place, tiers))
+                rows.extend(_rows(provider, model.id, _regex(model.match), tiers))
     return LibraryPrices(tuple(rows), tuple(left_out))
 
 
@@ -162,7 +162,7 @@ def _named(prices: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _rows(provider: str, model: str, pattern: str, rank: int, tiers: _Tiers) -> Iterator[PriceRow]:
+def _rows(provider: str, model: str, pattern: str, tiers: _Tiers) -> Iterator[PriceRow]:
     source = library_source()
     for tier, periods in tiers.items():
         for place, period in enumerate(periods):
@@ -179,7 +179,6 @@ def _rows(provider: str, model: str, pattern: str, rank: int, tiers: _Tiers) -> 
                         provider=provider,
                         model=model,
                         pattern=pattern,
-                        rank=rank,
                         token_class=kind,
                         tier=tier,
                         above=above,

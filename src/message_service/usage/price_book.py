@@ -313,7 +313,7 @@ def _last_known(rows: Iterable[PriceRow]) -> dict[tuple[str, str], list[PriceRow
 
 def _said(row: PriceRow) -> PriceRow:
     """Return a row without what a load adds to it, to be compared."""
-    return replace(row, price_id="", known_from=_NEVER, source="", rank=0)
+    return replace(row, price_id="", known_from=_NEVER, source="")
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -332,7 +332,6 @@ def _row(stored: Row) -> PriceRow:
         provider=stored["provider"],
         model=stored["model"],
         pattern=stored.get("pattern"),
-        rank=stored.get("rank", 0),
         token_class=TokenClass(stored["token_class"]),
         tier=stored["tier"],
         above=stored["above"],

@@ -29,7 +29,7 @@ from message_service import errors
 from message_service.clock import why_not_storable
 from message_service.documents.token_usage import CURRENCY, TokenClass
 from message_service.documents.validation import checked
-from message_service.usage.prices import PriceRow, literal_length
+from message_service.usage.prices import PriceRow
 from message_service.usage.tiers import STANDARD, provider_of, tier_of
 
 MOST_LINES = 20_000
@@ -98,7 +98,6 @@ class PriceLine(BaseModel):
                 price_id="",
                 provider=provider_of(self.provider) or self.provider,
                 model=self.model.lower(),
-                rank=literal_length(self.model),
                 token_class=kind,
                 tier=tier_of(self.tier) or STANDARD,
                 above=self.above,

@@ -29,7 +29,6 @@ class PriceRow:
         provider: The provider's canonical name.
         model: A model, or a pattern of models with `*` and `?`.
         pattern: The regular expression that finds the model's names; None for `model` itself.
-        rank: Of several patterns of one source that find a model, the highest rank counts.
         token_class: What is priced.
         tier: The tier of service.
         above: It holds for prompts of more tokens than this, and then for all of their tokens.
@@ -51,7 +50,6 @@ class PriceRow:
     unit_price: Decimal
     known_from: datetime
     pattern: str | None = None
-    rank: int = 0
     tier: str = STANDARD
     above: int = 0
     currency: str = "USD"
@@ -62,8 +60,13 @@ class PriceRow:
 
     @property
     def group(self) -> tuple[bool, int, str]:
-        """What must price all classes of a message together: source and pattern, best last."""
-        return (self.source == OWN, self.rank, self.model)
+        """What must price all classes of a message together: source and pattern, best first.
+
+        A tenant's own come before the library's; of its own, the pattern with the most letters. Of
+        the library's, which are in the order of their names, the first.
+        """
+        own = self.source == OWN
+        return (not own, -literal_length(self.model) if own else 0, self.model)
 
     def holds(self, moment: datetime) -> bool:
         """Whether it is in force at a moment."""
@@ -91,7 +94,7 @@ def glob(model: str) -> str:
 
 
 def literal_length(model: str) -> int:
-    """Return how much of a pattern is literal: the rank of a row of a tenant's own."""
+    """Return how many characters of a pattern stand for themselves."""
     return len(model) - model.count("*") - model.count("?")
 
 
@@ -141,23 +144,30 @@ class ModelPrices:
         return None
 
 
-def in_force(rows: Iterable[PriceRow], moment: datetime) -> ModelPrices | None:
-    """Return the prices in force at a moment, or None when nothing is priced.
+def in_force(rows: Iterable[PriceRow], model: str, moment: datetime) -> ModelPrices | None:
+    """Return the prices of a model in force at a moment, or None when there are none.
 
     Args:
-        rows: The rows that find the model in one tier, of any source and pattern.
+        rows: The rows of one tier that may price the model.
+        model: The model's name.
         moment: The moment.
     """
     several = list(rows)
-    holding = [row for row in several if row.holds(moment)]
-    if not holding:
+    last: dict[tuple[bool, int, str], list[PriceRow]] = {}
+    for row in several:
+        if row.holds(moment):
+            known = last.setdefault(row.group, [])
+            if known and known[0].known_from < row.known_from:
+                known.clear()
+            if not known or known[0].known_from == row.known_from:
+                known.append(row)
+    # What is known last may mean other names than what was known before.
+    finding = [group for group, known in last.items() if known[0].finds(model)]
+    if not finding:
         return None
-    best = max(row.group for row in holding)
-    known = max(row.known_from for row in holding if row.group == best)
     chosen: dict[TokenClass, list[PriceRow]] = {}
-    for row in holding:
-        if row.group == best and row.known_from == known:
-            chosen.setdefault(row.token_class, []).append(row)
+    for row in last[min(finding)]:
+        chosen.setdefault(row.token_class, []).append(row)
     for priced in chosen.values():
         priced.sort(key=lambda row: (row.hours is not None, row.above), reverse=True)
     if any(row.hours for row in several):

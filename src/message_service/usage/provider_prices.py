@@ -74,7 +74,7 @@ class ProviderPrices:
         """
         known = known_at or _ALWAYS
         rows = [row for row in self.candidates(model, tier) if row.known_from <= known]
-        return in_force(rows, moment)
+        return in_force(rows, model, moment)
 
     def find(self, model: str, tier: str, moment: datetime) -> ModelPrices | None:
         """Return the prices of a model in force at a moment, or None when there are none."""
@@ -86,7 +86,7 @@ class ProviderPrices:
             and (prices.until is None or moment < prices.until)
         ):
             return prices
-        prices = in_force(self.candidates(model, tier), moment)
+        prices = in_force(self.candidates(model, tier), model, moment)
         if prices is not None:
             if len(self._remembered) >= _MOST_REMEMBERED:  # the names come from callers
                 self._remembered.clear()
@@ -94,18 +94,21 @@ class ProviderPrices:
         return prices
 
     def candidates(self, model: str, tier: str) -> list[PriceRow]:
-        """Return every row of a model and tier, of the first provider of the chain that has any."""
+        """Return every row that may price a model, of the first provider of the chain with any.
+
+        A pattern that finds the model brings its rows of all times, also those of a time when it
+        was another pattern.
+        """
         key = (model, tier)
         found = self._candidates.get(key)
         if found is None:
-            found = next(
-                (
-                    several
-                    for rows in self._rows.values()
-                    if (several := [row for row in rows if row.tier == tier and row.finds(model)])
-                ),
-                list[PriceRow](),
-            )
+            found = list[PriceRow]()
+            for rows in self._rows.values():
+                of_tier = [row for row in rows if row.tier == tier]
+                groups = {row.group for row in of_tier if row.finds(model)}
+                if groups:
+                    found = [row for row in of_tier if row.group in groups]
+                    break
             if len(self._candidates) >= _MOST_REMEMBERED:
                 self._candidates.clear()
             self._candidates[key] = found
