@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,8 @@ from message_service.database.decimals import decimal
 from message_service.documents.row import Row
 from message_service.documents.usage_counter import Period
 from message_service.interchange.report import ImportReport
+from message_service.usage.counters import Counter
+from message_service.usage.counting import UsageCounting
 from message_service.usage.periods import bounds
 from support.shell import Cli
 
@@ -264,3 +266,52 @@ def test_the_commands(mongo_uri: str, database: AsyncDatabase[Row], tmp_path: Pa
     assert "--amount" in cli("usage", "budgets", "set", code=2)
     assert "--near" in cli("usage", "budgets", "set", "--amount", "1", "--near", "x", code=2)
     assert "budget" in cli("usage", "budgets", "remove", "--user", OTHER, code=3)
+
+
+class Overtaken(UsageCounting):
+    """Counts, and is overtaken by another process before it writes."""
+
+    async def _write(self, counters: Iterable[Counter]) -> bool:
+        await UsageCounting(self._store, poll=1).drain()
+        return await super()._write(counters)
+
+
+class Killed(Exception):
+    """The process that counts ends here."""
+
+
+class CutShort(UsageCounting):
+    """Counts, and is killed before the messages say so."""
+
+    async def _note(self, due: Sequence[Row]) -> list[Row]:
+        raise Killed
+
+
+async def test_who_is_overtaken_counts_nothing(
+    service: MessageService, conversation: str, database: AsyncDatabase[Row]
+) -> None:
+    await service.usage.budgets.set(10)
+    for known in (False, True):  # the counters are new, then they are there
+        await used(service, conversation)
+        counting = Overtaken(service.store, poll=1)
+        assert await counting.step()
+        assert counting.figures() == {"counted": 0}
+        assert (await the_one(service)).spent == (Decimal("0.5") if known else Decimal("0.25"))
+    rows = await database["usage_counters"].find({"subject": "tenant:default"}).to_list()
+    assert [(row["messages"], row["applied"]) for row in rows] == [(2, [])]
+
+
+async def test_what_comes_while_others_are_half_counted_counts(
+    service: MessageService, conversation: str
+) -> None:
+    await service.usage.budgets.set(10)
+    first = await used(service, conversation)
+    with pytest.raises(Killed):
+        await CutShort(service.store, poll=1).step()
+    assert (await the_one(service)).spent == Decimal("0.25")
+    await used(service, conversation)
+    assert (await the_one(service)).spent == Decimal("0.5")
+    await service.messages.record_usage(conversation, first, {"input": 1_000_000})
+    assert (await the_one(service)).spent == Decimal("1.25")
+    assert await service.usage_counters.drain() == 2
+    assert (await the_one(service)).spent == Decimal("1.25")

@@ -470,3 +470,23 @@ async def test_a_newer_library_changes_what_it_prices_otherwise_and_nothing_else
     explained = await service.usage.explain(conversation, before.message_id)
     assert (explained.agrees, explained.total) == (True, paid)
     assert (await service.prices.load_library()).added == 0
+
+
+async def test_a_price_file_is_loaded_as_a_whole_or_not_at_all(
+    service: MessageService, database: AsyncDatabase[Row], tmp_path: Path
+) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(
+        "".join(
+            f'[[price]]\nprovider = "{name}"\nmodel = "m"\ninput = 1\noutput = 2\n'
+            for name in ("alpha", "zeta")
+        )
+    )
+    await service.prices.load(path)
+    [taken] = await database["price_book"].find({"price_id": "zeta-1-1"}).to_list()
+    await database["price_book"].delete_many({"tenant_id": "default"})
+    # What the second provider's rows will be called is taken already.
+    await database["price_book"].insert_one(taken | {"provider": "other"})
+    with pytest.raises(errors.AlreadyExists):
+        await service.prices.load(path)
+    assert await database["price_book"].count_documents({"provider": "alpha"}) == 0
