@@ -51,6 +51,7 @@ from message_service.usage.explaining import Explanation
 from message_service.usage.price_book import Loaded
 from message_service.usage.prices import ModelPrices, PriceRow
 from message_service.usage.recost import ModelChange, Recosted
+from message_service.usage.report_rows import Spent, UsageRow
 from message_service.usage.reports import MissingPrice
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
@@ -107,6 +108,7 @@ __all__ = [
     "Role",
     "SearchPage",
     "Settings",
+    "Spent",
     "StopSignal",
     "StoredFile",
     "StoredMessage",
@@ -120,6 +122,7 @@ __all__ = [
     "Transaction",
     "Usage",
     "UsageCounters",
+    "UsageRow",
     "UsageState",
     "Verdict",
     "joined",

@@ -1,7 +1,7 @@
 """No call of one tenant reaches another, or tells that the other's things exist."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ USER = "user_000000000001"
 CONVERSATION = "conv_000000000001"
 MESSAGE = "msg_000000000001"
 SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+TODAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
 
 # Every public call of a tenant with another tenant's ids: what must come back.
 NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
@@ -53,6 +54,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.daily_stats": lambda t: t.messages.daily_stats(since=SINCE, until=UNTIL),
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
     "usage.recost": lambda t: _recosted(t.usage.recost(SINCE, UNTIL)),
+    "usage.report": lambda t: _listed(t.usage.report(*TODAY, ["user"])),
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
 }
@@ -65,6 +67,10 @@ OTHERWISE = {
 
 async def _length(page: Awaitable[object]) -> list[object]:
     return list(await page)  # type: ignore[call-overload]
+
+
+async def _listed(rows: AsyncIterator[object]) -> list[object]:
+    return [row async for row in rows]
 
 
 async def _recosted(done: Awaitable[Recosted]) -> int:

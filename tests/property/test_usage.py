@@ -193,8 +193,42 @@ async def summed(database: AsyncDatabase[Row], tenant_id: str) -> dict[tuple[str
     return found
 
 
+async def states_of(database: AsyncDatabase[Row], tenant_id: str) -> tuple[int, int, int]:
+    """Return how many messages of this month are unknown, inconsistent and unpriced."""
+    since, until = bounds(Period.MONTH, datetime.now(UTC))
+    period = {"tenant_id": tenant_id, "timestamps.created_at": {"$gte": since, "$lt": until}}
+    fields = [row["token_usage"] async for row in database["messages"].find(period)]
+    return (
+        sum(each["usage_state"] == "unknown" for each in fields),
+        sum(each["usage_state"] == "inconsistent" for each in fields),
+        sum(each.get("cost_state") == "unpriced" for each in fields),
+    )
+
+
+async def reported(run: Run, by: str) -> dict[tuple[str, str], Decimal]:
+    """Return what a report of this month says, by subject and unit."""
+    since, until = bounds(Period.MONTH, datetime.now(UTC))
+    found: dict[tuple[str, str], Decimal] = {}
+    async for row in run.tenant.usage.report(since, until, [by, "provider", "model"]):
+        assert row.unknown + row.unpriced <= row.with_usage == row.messages
+        amounts = {"tokens": Decimal(row.total_tokens)}
+        amounts |= {currency: spent.total for currency, spent in row.costs.items()}
+        for unit, amount in amounts.items():
+            key = (f"{by}:{row.key[by]}", unit)
+            found[key] = found.get(key, Decimal(0)) + amount
+    return found
+
+
 async def compare(run: Run, database: AsyncDatabase[Row]) -> None:
     expected = await summed(database, run.tenant.tenant_id)
+    for by in ("user", "character"):
+        own = {key: amount for key, amount in expected.items() if key[0].startswith(by)}
+        found = await reported(run, by)
+        assert {key: amount for key, amount in found.items() if key[0] != "character:None"} == own
+    states = await states_of(database, run.tenant.tenant_id)
+    since, until = bounds(Period.MONTH, datetime.now(UTC))
+    async for row in run.tenant.usage.report(since, until):
+        assert (row.unknown, row.inconsistent, row.unpriced) == states
     for user in USERS:
         for status in await run.tenant.usage.budgets.status(user_id=user, character_id=LUNA):
             key = (status.subject, status.budget.unit)

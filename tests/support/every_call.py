@@ -25,7 +25,9 @@ BUSY = 2.0
 OPEN = {"fields": NewMessage, "overrides": Settings}
 """Parameters that stand for the fields of a model."""
 
-TOGETHER = {"admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "wait"}
+TOGETHER = {
+    *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "top", "wait")
+}
 """Optional parameters without which another one means nothing."""
 
 PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
@@ -108,6 +110,7 @@ class Target:
             "backlog": False,
             "before": 100,
             "branch": "main",
+            "by": ["day", "user"],
             "character_id": "char_000000000001",
             "clock": SystemClock(),
             "collection": "nowhere.nothing",
@@ -119,6 +122,7 @@ class Target:
             "cursor": None,
             "custom_metadata": {"topics": ["a"], "own": {"deep": 1}},
             "data": b"bytes",
+            "detailed": True,
             "direction": "forward",
             "dry_run": True,
             "edited_by": "me",
@@ -152,6 +156,7 @@ class Target:
             "most": 10,
             "name": "jsonl",
             "near": 0.5,
+            "order_by": "USD",
             "parts": [
                 {"type": "text", "text": "some text"},
                 {"type": "tool_call", "id": "call_1", "name": "weather", "arguments": "{}"},
@@ -186,11 +191,13 @@ class Target:
             "tenant_id": "default",
             "text": "some text",
             "tier": "standard",
+            "time_zone": "Asia/Tokyo",
             "title": "a title",
             "token_budget": 1_000,
             "token_count": 5,
             "token_usage": {"billing_tier": "batch", "total_cost": "0.5"},
             "tokenizer": "mine",
+            "top": 5,
             "unit": "USD",
             "until": NOW,
             "usage": {"input": 12, "output": 3},

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, cast
 
 from message_service import errors
 
 
-def moment(field: str, text: str) -> datetime:
-    """Return a moment from an ISO date or time, UTC unless it says otherwise.
+def moment(field: str, text: str, zone: tzinfo = UTC) -> datetime:
+    """Return a moment from an ISO date or time, of this zone unless it says otherwise.
 
     Raises:
         InvalidInput: It is neither.
@@ -21,7 +21,7 @@ def moment(field: str, text: str) -> datetime:
         raise errors.InvalidInput(
             field, "is not a date", "Use 2026-01-31 or 2026-01-31T15:00:00+01:00"
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=zone)
 
 
 def json_object(field: str, text: str) -> dict[str, Any]:

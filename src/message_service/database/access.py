@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -67,16 +67,22 @@ class Access:
             session=self.session,
         )
 
-    async def aggregate(self, query: Query, chosen: Row) -> list[Row]:
-        """Return the rows of a declared aggregation with a finished filter."""
+    async def aggregate(
+        self,
+        query: Query,
+        chosen: Row,
+        further: Sequence[Mapping[str, Any]] = (),
+        *,
+        committed: bool = False,
+    ) -> Any:
+        """Return the cursor of a declared aggregation with a finished filter."""
         options: dict[str, Any] = {"comment": query.name, "allowDiskUse": True}
         if query.hinted:
             options["hint"] = query.index
         with translated():
-            cursor = await self.collection(query.collection).aggregate(
-                [{"$match": chosen}, *query.stages], session=self.session, **options
+            return await self.collection(query.collection, committed=committed).aggregate(
+                [{"$match": chosen}, *query.stages, *further], session=self.session, **options
             )
-            return await cursor.to_list()
 
 
 def hint_of(query: Query) -> str | None:

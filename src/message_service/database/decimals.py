@@ -13,6 +13,7 @@ _BIAS = 6176
 _HIGHEST = 6111
 _DIGITS = 34
 _WIDE = Context(prec=40, Emin=-9_999, Emax=9_999)
+_SUMS = Context(prec=100, Emin=-9_999, Emax=9_999)
 
 
 def exact(value: Decimal) -> Decimal128:
@@ -32,6 +33,11 @@ def exact(value: Decimal) -> Decimal128:
     coefficient = abs(int(_WIDE.scaleb(value, -exponent)))
     bits = sign << 127 | (exponent + _BIAS) << 113 | coefficient
     return Decimal128.from_bid(bits.to_bytes(16, "little"))
+
+
+def plus(first: Decimal, second: Decimal) -> Decimal:
+    """Return a sum, digit for digit; Python's own has 28 digits only."""
+    return _SUMS.add(first, second)
 
 
 def decimal(value: Decimal128 | float | None) -> Decimal:

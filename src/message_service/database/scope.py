@@ -10,10 +10,14 @@ from pymongo import ReturnDocument
 from message_service import errors
 from message_service.database.access import Access, each_row, hint_of, tenant_filter
 from message_service.database.bulk import Refused, TargetedUpdate, insert, update_each
+from message_service.database.commands import unhurried
 from message_service.database.query import Query
 from message_service.database.transaction import Transaction
 from message_service.database.translate import translated
 from message_service.documents.row import Row
+
+_BATCH = 1_000
+"""Rows of a summary in memory."""
 
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -69,7 +73,34 @@ class Scope:
 
     async def aggregate(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of an aggregating query (one with stages)."""
-        return await self._access.aggregate(query, self.filter(query, values))
+        chosen = self.filter(query, values)
+        cursor = await self._access.aggregate(query, chosen)
+        with translated():
+            return await cursor.to_list()
+
+    async def summarise(
+        self, query: Query, stages: Sequence[Mapping[str, Any]], **values: Any
+    ) -> AsyncIterator[Row]:
+        """Yield what further stages make of a query's documents, majority-committed ones.
+
+        Args:
+            query: A declared query.
+            stages: What is done with its documents. Callers' values must not be operators in it.
+            values: The values for the query's `build`.
+        """
+        chosen = self.filter(query, values)
+        with unhurried():
+            cursor = await self._access.aggregate(query, chosen, stages, committed=True)
+        try:
+            while True:
+                with translated():
+                    rows = await cursor.to_list(_BATCH)
+                for row in rows:
+                    yield row
+                if not rows:
+                    break
+        finally:
+            await cursor.close()
 
     async def explain(self, query: Query, *, limit: int = 0, **values: Any) -> Row:
         """Run a query under the server's `explain` and return its execution statistics."""

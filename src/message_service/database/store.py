@@ -107,7 +107,9 @@ class Store:
 
     async def aggregate_everywhere(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of an aggregating query declared for all tenants."""
-        return await self._access.aggregate(query, _everywhere(query, values))
+        cursor = await self._access.aggregate(query, _everywhere(query, values))
+        with translated():
+            return await cursor.to_list()
 
     async def estimated_count(self, collection: str) -> int:
         """Return the approximate number of documents of a collection, from its metadata."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 STANDARD = "standard"
 """The tier of a call that names none."""
 
-_PROVIDERS = {
+PROVIDERS = {
     "claude": "anthropic",
     "gemini": "google",
     "google-gla": "google",
@@ -29,7 +29,7 @@ _PROVIDERS = {
     "openai-responses": "openai",
 }
 
-_TIERS = {
+TIERS = {
     "default": STANDARD,
     "auto": STANDARD,
     "standard_only": STANDARD,
@@ -53,7 +53,7 @@ def provider_of(name: str | None) -> str | None:
     if not name:
         return None
     plain = name.strip().lower()
-    return _PROVIDERS.get(plain, plain)
+    return PROVIDERS.get(plain, plain)
 
 
 def tier_of(name: str | None) -> str | None:
@@ -61,4 +61,4 @@ def tier_of(name: str | None) -> str | None:
     if not name:
         return None
     plain = name.strip().lower()
-    return _TIERS.get(plain, plain)
+    return TIERS.get(plain, plain)

@@ -19,6 +19,7 @@ from message_service.usage.explaining import Explanation, explain
 from message_service.usage.periods import check_period
 from message_service.usage.price_book import PriceBook
 from message_service.usage.recost import Recost, Recosted
+from message_service.usage.reporting import Reporting
 from message_service.usage.tiers import provider_of
 
 
@@ -34,6 +35,7 @@ class Usage:
     Attributes:
         budgets: What may be spent.
         check: Whether a call may still be made; see `Budgets.check`.
+        report: Tokens and cost by anything; see `Reporting.report`.
     """
 
     def __init__(self, store: Store, scope: Scope, book: PriceBook, clock: Clock) -> None:
@@ -42,6 +44,7 @@ class Usage:
         self._recost = Recost(scope, book, clock)
         self.budgets = Budgets(store, scope, clock)
         self.check = self.budgets.check
+        self.report = Reporting(scope).report
 
     async def recost(
         self,
