@@ -50,6 +50,12 @@ from message_service.usage.costing import Line
 from message_service.usage.explaining import Explanation
 from message_service.usage.price_book import Loaded
 from message_service.usage.prices import ModelPrices, PriceRow
+from message_service.usage.reconciling import (
+    Agreement,
+    ComparedUsage,
+    Reconciliation,
+    Suspect,
+)
 from message_service.usage.recost import ModelChange, Recosted
 from message_service.usage.report_rows import Spent, UsageRow
 from message_service.usage.reports import MissingPrice
@@ -58,6 +64,7 @@ from message_service.usage.usage import Usage
 from message_service.usage.usage_counters import UsageCounters
 
 __all__ = [
+    "Agreement",
     "Appended",
     "Attachment",
     "AttachmentKind",
@@ -69,6 +76,7 @@ __all__ = [
     "Budgets",
     "Citation",
     "Clock",
+    "ComparedUsage",
     "Completeness",
     "ContextWindow",
     "Conversation",
@@ -103,6 +111,7 @@ __all__ = [
     "PriceRow",
     "Prices",
     "Reasoning",
+    "Reconciliation",
     "Recosted",
     "Refusal",
     "Role",
@@ -112,6 +121,7 @@ __all__ = [
     "StopSignal",
     "StoredFile",
     "StoredMessage",
+    "Suspect",
     "Tenant",
     "TextPart",
     "TokenClass",

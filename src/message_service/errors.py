@@ -28,6 +28,7 @@
     ├── DocumentRefused         the server's validator refused a document
     ├── AttachmentDamaged       the bytes of a stored file are missing or changed
     ├── ImportIncomplete        part of an import could not be read or stored
+    ├── UsageDiffers            a provider's usage export and the messages do not match
     ├── LocalServerError        the local mongod could not be found, started or stopped
     └── Internal                an unexpected driver error
 
@@ -262,6 +263,14 @@ class ImportIncomplete(MessageServiceError):
 
     code = "import_incomplete"
     exit_code = 11
+
+
+class UsageDiffers(MessageServiceError):
+    """A provider's usage export and the messages do not match."""
+
+    code = "usage_differs"
+    http_status = 409
+    exit_code = 12
 
 
 class LocalServerError(MessageServiceError):

@@ -32,6 +32,8 @@ TOGETHER = {
 
 PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
 
+USAGE = "start_time,model,input_tokens,output_tokens\n1735603200,gpt-4o,1,2\n"
+
 NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
 """They end what the others need, or take a coroutine of the caller's."""
 
@@ -87,6 +89,7 @@ class Target:
         self.message = done.message_id
         self.attachment = await self.service.attachments.put(b"bytes")
         (self.home / "prices.toml").write_text(PRICES)
+        (self.home / "usage.csv").write_text(USAGE)
 
     def settings(self) -> Settings:
         # Whoever leaves out the address is to start no server beside the one of the tests.
@@ -138,6 +141,7 @@ class Target:
             "full": True,
             "given_by": "me",
             "history_key": "History",
+            "ignore": ["new_column"],
             "include_hidden": True,
             "include_pinned": True,
             "include_reasoning": True,
@@ -154,6 +158,7 @@ class Target:
             "min_sequence": 1,
             "model": "gpt-4o",
             "most": 10,
+            "most_suspects": 5,
             "name": "jsonl",
             "near": 0.5,
             "order_by": "USD",
@@ -225,6 +230,8 @@ class Target:
                 chosen[name] = valid[name]
         if method == "service.connect":
             chosen |= {"uri": self.uri, "settings": self.settings()} | chosen
+        if method == "tenant.usage.reconcile":
+            chosen["file"] = str(self.home / "usage.csv")
         if method == "tenant.search.find":
             chosen["whole_tenant"] = True
         return chosen

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from message_service.cli import budgets, usage_report
+from message_service.cli import budgets, usage_reconcile, usage_report
 from message_service.cli.context import (
     JsonOption,
     connected_service,
@@ -28,6 +28,7 @@ from message_service.usage.recost import Recosted
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(budgets.app, name="budgets", help="What may be spent: set, list, status, remove.")
 app.command("report")(usage_report.report)
+app.command("reconcile")(usage_reconcile.reconcile)
 
 
 @app.command("explain")

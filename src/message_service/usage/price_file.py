@@ -14,8 +14,6 @@ A CSV file has the same names in its first line, and a price per line.
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -29,6 +27,7 @@ from message_service import errors
 from message_service.clock import why_not_storable
 from message_service.documents.token_usage import CURRENCY, TokenClass
 from message_service.documents.validation import checked
+from message_service.usage.files import csv_lines, text_of
 from message_service.usage.prices import PriceRow
 from message_service.usage.tiers import STANDARD, provider_of, tier_of
 
@@ -138,37 +137,8 @@ def read_price_file(path: Path) -> list[tuple[str, PriceLine]]:
 
 
 def _lines(path: Path) -> Sequence[tuple[str, Mapping[str, Any]]]:
-    try:
-        with path.open("rb") as file:
-            read = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise errors.InvalidInput("file", f"cannot be read ({reason})", "Name a file") from None
-    if len(read) > _MOST_BYTES:
-        raise errors.InvalidInput("file", "is too large", f"Use at most {_MOST_BYTES:,} bytes")
-    try:
-        text = read.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise errors.InvalidInput("file", "is not UTF-8", "Save it as UTF-8") from None
-    return _csv(text) if path.suffix.lower() == ".csv" else _toml(text)
-
-
-def _csv(text: str) -> list[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="more values than names")
-    try:
-        return [
-            (
-                f"line {reader.line_num}",
-                {
-                    (name or "").strip(): value
-                    for name, value in values.items()
-                    if value is not None and value != ""
-                },
-            )
-            for values in reader
-        ]
-    except csv.Error as error:
-        raise errors.InvalidInput("file", f"is not CSV ({error})", "Correct it") from None
+    text = text_of(path, _MOST_BYTES)
+    return csv_lines(text) if path.suffix.lower() == ".csv" else _toml(text)
 
 
 def _toml(text: str) -> list[tuple[str, Mapping[str, Any]]]:

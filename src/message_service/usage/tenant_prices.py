@@ -12,6 +12,7 @@ from message_service.catalogue.queries.usage import UNPRICED_MODELS
 from message_service.clock import Clock, check_datetime
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
+from message_service.usage.files import path_of
 from message_service.usage.price_book import Loaded, PriceBook
 from message_service.usage.prices import ModelPrices, PriceRow
 from message_service.usage.reports import MissingPrice
@@ -46,9 +47,8 @@ class Prices:
                 or leave gaps. Nothing was added.
         """
         check_flag("dry_run", dry_run)
-        if not isinstance(file, (str, Path)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput("file", "is not a path", "Give a str or Path")
-        return await self._book.load_file(self._scope.tenant_id, Path(file), dry_run=dry_run)
+        path = path_of("file", file)
+        return await self._book.load_file(self._scope.tenant_id, path, dry_run=dry_run)
 
     async def load_library(self, *, dry_run: bool = False) -> Loaded:
         """Add the prices of the installed library that are new or changed, for all tenants."""

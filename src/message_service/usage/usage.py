@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from message_service import errors
-from message_service.arguments import check_flag, check_instance, check_text_argument
+from message_service.arguments import (
+    check_flag,
+    check_instance,
+    check_sequence,
+    check_text_argument,
+    check_whole_number,
+)
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
-from message_service.clock import Clock
+from message_service.clock import Clock, check_datetime
 from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.fields import MAX_NAME
@@ -16,11 +24,16 @@ from message_service.ids import IdKind, check_id
 from message_service.stopping import StopSignal
 from message_service.usage.budgets import Budgets
 from message_service.usage.explaining import Explanation, explain
+from message_service.usage.files import path_of
 from message_service.usage.periods import check_period
 from message_service.usage.price_book import PriceBook
+from message_service.usage.reconcile import Reconcile
+from message_service.usage.reconciling import Reconciliation
 from message_service.usage.recost import Recost, Recosted
 from message_service.usage.reporting import Reporting
 from message_service.usage.tiers import provider_of
+
+MOST_SUSPECTS = 1_000
 
 
 class Usage:
@@ -44,7 +57,9 @@ class Usage:
         self._recost = Recost(scope, book, clock)
         self.budgets = Budgets(store, scope, clock)
         self.check = self.budgets.check
-        self.report = Reporting(scope).report
+        reporting = Reporting(scope)
+        self._reconcile = Reconcile(scope, reporting)
+        self.report = reporting.report
 
     async def recost(
         self,
@@ -83,6 +98,42 @@ class Usage:
         return await self._recost.run(
             since, until, provider, model, dry_run=dry_run, stop=stop or StopSignal()
         )
+
+    async def reconcile(
+        self,
+        file: Path | str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ignore: Sequence[str] = (),
+        most_suspects: int = 20,
+    ) -> Reconciliation:
+        """Compare a provider's usage export with the messages, by UTC day and model.
+
+        Nothing is written.
+
+        Args:
+            file: OpenAI's usage of completions, or Anthropic's of messages, as CSV or JSON.
+            since: A moment of the first day to compare; None for the first day in the file.
+            until: The first moment after the last day; None for the last day in the file.
+            ignore: Columns of the file that are unknown and not wanted.
+            most_suspects: Messages to name for each day and model that does not match.
+
+        Raises:
+            InvalidInput: An argument is wrong, the file cannot be read, is no such export, has
+                unknown columns, or a line is wrong.
+        """
+        path = path_of("file", file)
+        since = None if since is None else check_datetime("since", since)
+        until = None if until is None else check_datetime("until", until)
+        if since is not None and until is not None:
+            check_period(since, until)
+        ignored = [
+            check_text_argument("ignore", name, most=MAX_NAME)
+            for name in check_sequence("ignore", ignore)
+        ]
+        check_whole_number("most_suspects", most_suspects, 0, MOST_SUSPECTS)
+        return await self._reconcile.run(path, since, until, ignored, most_suspects)
 
     async def explain(self, conversation_id: str, message_id: str) -> Explanation:
         """Return the arithmetic behind the cost of a message.

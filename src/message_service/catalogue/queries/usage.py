@@ -17,6 +17,13 @@ def _unpriced() -> Filter:
     return {"token_usage.cost_state": "unpriced"}
 
 
+def _said_with_usage(since: datetime, until: datetime) -> Filter:
+    return {
+        "timestamps.created_at": {"$gte": since, "$lt": until},
+        "token_usage": {"$exists": True},
+    }
+
+
 def _with_usage(since: datetime, until: datetime, after: tuple[datetime, Any] | None) -> Filter:
     chosen: Filter = {
         "timestamps.created_at": {"$gte": since, "$lt": until},
@@ -53,6 +60,19 @@ USAGE_OF_PERIOD = Query(
         },
     },
     # Messages without usage, such as those of users, lie between those with it.
+    examined_ratio=float("inf"),
+    scatter=_ALL_SHARDS,
+)
+
+USAGE_OF_DAY = Query(
+    name="usage.of_day",
+    collection="messages",
+    purpose="A day's messages with usage, those whose tokens are unknown too, oldest first",
+    index="idx_temporal_pagination",
+    build=_said_with_usage,
+    example={"since": THEN, "until": LATER},
+    sort=((CREATED, 1), ("_id", 1)),
+    projection=USAGE_OF_PERIOD.projection,
     examined_ratio=float("inf"),
     scatter=_ALL_SHARDS,
 )
