@@ -19,6 +19,7 @@ from benchmarks import (
     plot,
     search,
     usage,
+    usage_report,
 )
 from benchmarks.harness import Figure, fresh_service, machine
 from message_service.local_server.manager import LocalServerManager
@@ -32,6 +33,7 @@ FIGURES = {
     "peers": peers,
     "search": search,
     "usage": usage,
+    "usage_report": usage_report,
 }
 RESULTS = Path(__file__).with_name("results")
 

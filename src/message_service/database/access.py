@@ -74,9 +74,12 @@ class Access:
         further: Sequence[Mapping[str, Any]] = (),
         *,
         committed: bool = False,
+        batch: int | None = None,
     ) -> Any:
         """Return the cursor of a declared aggregation with a finished filter."""
         options: dict[str, Any] = {"comment": query.name, "allowDiskUse": True}
+        if batch is not None:  # the driver's own are of 16 MB
+            options["batchSize"] = batch
         if query.hinted:
             options["hint"] = query.index
         with translated():

@@ -16,7 +16,7 @@ from message_service.database.transaction import Transaction
 from message_service.database.translate import translated
 from message_service.documents.row import Row
 
-_BATCH = 1_000
+_BATCH = 5_000
 """Rows of a summary in memory."""
 
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -80,8 +80,10 @@ class Scope:
 
     async def summarise(
         self, query: Query, stages: Sequence[Mapping[str, Any]], **values: Any
-    ) -> AsyncIterator[Row]:
-        """Yield what further stages make of a query's documents, majority-committed ones.
+    ) -> AsyncIterator[list[Row]]:
+        """Yield what further stages make of a query's documents, in batches.
+
+        Only majority-committed data is read.
 
         Args:
             query: A declared query.
@@ -90,15 +92,16 @@ class Scope:
         """
         chosen = self.filter(query, values)
         with unhurried():
-            cursor = await self._access.aggregate(query, chosen, stages, committed=True)
+            cursor = await self._access.aggregate(
+                query, chosen, stages, committed=True, batch=_BATCH
+            )
         try:
             while True:
                 with translated():
                     rows = await cursor.to_list(_BATCH)
-                for row in rows:
-                    yield row
                 if not rows:
                     break
+                yield rows
         finally:
             await cursor.close()
 

@@ -63,7 +63,8 @@ def stages_of(wanted: Wanted) -> list[Mapping[str, Any]]:
             "$project": {
                 "_id": {**names, **{name: {"$ifNull": [f"$_id.{name}", None]} for name in _STATE}},
                 "messages": 1,
-                **dict.fromkeys(added, 1),
+                # As text: the driver makes decimals of BSON's slowly.
+                **{n: {"$toString": f"${n}"} if n in COSTS else 1 for n in added},
             }
         },
         {"$sort": {"_id": 1}},

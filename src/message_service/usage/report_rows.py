@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from message_service.database.decimals import decimal, plus
+from message_service.database.decimals import plus
 from message_service.documents.row import Row
 from message_service.documents.token_usage import TokenClass, UsageState
 from message_service.usage.report_pipeline import COSTS, COUNTS
@@ -22,10 +22,6 @@ MESSAGE_COUNTS = ("messages", "with_usage", "unknown", "inconsistent", "estimate
 
 TOKEN_COUNTS = COUNTS
 """Those that count tokens."""
-
-_SUMMED = (MESSAGES, *COUNTS)
-_FLAGGED = (UsageState.UNKNOWN, UsageState.INCONSISTENT, UsageState.ESTIMATED)
-_UNPRICED = "unpriced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,7 @@ def added(first: UsageRow, second: UsageRow) -> UsageRow:
             for kind in TokenClass
             if kind in first.classes or kind in second.classes
         }
-    return UsageRow(first.key, **counts, costs=costs, classes=classes)
+    return UsageRow(first.key, **counts, costs=dict(sorted(costs.items())), classes=classes)
 
 
 def _together(first: Spent, second: Spent) -> Spent:
@@ -110,106 +106,79 @@ def _together(first: Spent, second: Spent) -> Spent:
     )
 
 
-class _Group:
-    """The sums of one group, while the server's rows of it come."""
+async def all_rows(
+    batches: AsyncIterator[Sequence[Row]], names: Sequence[str], *, detailed: bool
+) -> AsyncIterator[UsageRow]:
+    """Yield the rows of a report as they come, ordered by what tells them apart.
 
-    __slots__ = ("_classes", "_costs", "_counts", "_states", "key")
-
-    def __init__(self, key: tuple[Any, ...], *, detailed: bool) -> None:
-        self.key = key
-        self._states: dict[str, int] = {}
-        self._counts = [0] * len(_SUMMED)
-        self._costs: dict[str, list[Decimal]] = {}
-        self._classes = dict.fromkeys(TokenClass, 0) if detailed else None
-
-    def add(self, row: Row) -> None:
-        counts, found, states = self._counts, row["_id"], self._states
-        for place, name in enumerate(_SUMMED):
-            counts[place] += row[name]
-        state, currency = found["usage_state"], found["currency"]
-        if state is not None:
-            states[state] = states.get(state, 0) + row[MESSAGES]
-            # Tokens that are known and have a price have it in some currency.
-            if currency is None and state != UsageState.UNKNOWN:
-                states[_UNPRICED] = states.get(_UNPRICED, 0) + row[MESSAGES]
-        if currency is not None:
-            costs = [decimal(row.get(name)) for name in COSTS]
-            known = self._costs.get(currency)
-            self._costs[currency] = costs if known is None else [*map(plus, known, costs)]
-        if self._classes is not None:
-            for kind in TokenClass:
-                self._classes[kind] += row[kind.value]
-
-    def size(self, order_by: str) -> Decimal:
-        """Return how much it is of what rows are ordered by."""
-        if order_by in _SUMMED:
-            return Decimal(self._counts[_SUMMED.index(order_by)])
-        costs = self._costs.get(order_by)
-        return Decimal(-1) if costs is None else costs[0]
-
-    def row(self, names: tuple[str, ...]) -> UsageRow:
-        messages, prompt, completion, total = self._counts
-        values = (v.date() if isinstance(v, datetime) else v for v in self.key)
-        several = self._states
-        unknown, inconsistent, estimated = (several.get(state, 0) for state in _FLAGGED)
-        detailed = self._classes is not None
-        return UsageRow(
-            key=dict(zip(names, values, strict=True)),
-            messages=messages,
-            with_usage=sum(several.get(state, 0) for state in UsageState),
-            unknown=unknown,
-            inconsistent=inconsistent,
-            estimated=estimated,
-            unpriced=several.get(_UNPRICED, 0),
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            total_tokens=total,
-            costs={
-                currency: Spent(*amounts) if detailed else Spent(amounts[0])
-                for currency, amounts in sorted(self._costs.items())
-            },
-            classes=None
-            if self._classes is None
-            else {kind: count for kind, count in self._classes.items() if count},
-        )
-
-
-async def _groups(
-    rows: AsyncIterator[Row], names: tuple[str, ...], *, detailed: bool
-) -> AsyncIterator[_Group]:
-    """Yield groups from rows in which those of each follow one another."""
-    group: _Group | None = None
-    async for row in rows:
-        key = tuple(row["_id"][name] for name in names)
-        if group is None or group.key != key:
-            if group is not None:
+    Args:
+        batches: The server's rows; those of one group follow one another.
+        names: The dimensions.
+        detailed: Whether they are detailed.
+    """
+    group: UsageRow | None = None
+    async for batch in batches:
+        for part in batch:
+            row = _row(part, names, detailed=detailed)
+            if group is None:
+                group = row
+            elif group.key == row.key:
+                group = added(group, row)
+            else:
                 yield group
-            group = _Group(key, detailed=detailed)
-        group.add(row)
+                group = row
     if group is not None:
         yield group
 
 
-async def all_rows(
-    rows: AsyncIterator[Row], names: tuple[str, ...], *, detailed: bool
-) -> AsyncIterator[UsageRow]:
-    """Yield the rows of a report as they come, ordered by what tells them apart."""
-    async for group in _groups(rows, names, detailed=detailed):
-        yield group.row(names)
-
-
 async def top_rows(
-    rows: AsyncIterator[Row], names: tuple[str, ...], top: int, order_by: str, *, detailed: bool
+    rows: AsyncIterator[UsageRow], top: int, order_by: str
 ) -> AsyncIterator[UsageRow]:
     """Yield the rows with the most of something; of equal ones, those that came first."""
-    kept: list[tuple[Decimal, int, _Group]] = []
+    kept: list[tuple[Decimal, int, UsageRow]] = []
     place = 0
-    async for group in _groups(rows, names, detailed=detailed):
-        place -= 1  # unique, so that groups are never compared
-        item = (group.size(order_by), place, group)
+    async for row in rows:
+        place -= 1  # unique, so that rows are never compared
+        item = (_size(row, order_by), place, row)
         if len(kept) < top:
             heapq.heappush(kept, item)
         elif item > kept[0]:
             heapq.heapreplace(kept, item)
-    for _, _, group in sorted(kept, reverse=True):
-        yield group.row(names)
+    for _, _, row in sorted(kept, reverse=True):
+        yield row
+
+
+def _size(row: UsageRow, order_by: str) -> Decimal:
+    if order_by in (MESSAGES, TOKENS):
+        return Decimal(getattr(row, order_by))
+    spent = row.costs.get(order_by)
+    return Decimal(-1) if spent is None else spent.total
+
+
+def _row(part: Row, names: Sequence[str], *, detailed: bool) -> UsageRow:
+    """Return a row of what the server added up: of one state of usage and one currency."""
+    found: Row = part["_id"]
+    state, currency, messages = found["usage_state"], found["currency"], part[MESSAGES]
+    key: dict[str, Any] = {name: found[name] for name in names}
+    for name, value in key.items():
+        if isinstance(value, datetime):
+            key[name] = value.date()
+    costs: dict[str, Spent] = {}
+    if currency is not None:
+        amounts = [Decimal(part[name]) for name in (COSTS if detailed else COSTS[:1])]
+        costs[currency] = Spent(*amounts)
+    return UsageRow(
+        key,
+        messages,
+        messages if state is not None else 0,
+        messages if state == UsageState.UNKNOWN else 0,
+        messages if state == UsageState.INCONSISTENT else 0,
+        messages if state == UsageState.ESTIMATED else 0,
+        # Tokens that are known and have a price have it in some currency.
+        messages if currency is None and state not in (None, UsageState.UNKNOWN) else 0,
+        part["prompt_tokens"],
+        part["completion_tokens"],
+        part["total_tokens"],
+        costs,
+        {kind: part[kind.value] for kind in TokenClass if part[kind.value]} if detailed else None,
+    )

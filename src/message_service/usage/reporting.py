@@ -91,10 +91,9 @@ class Reporting:
         names = tuple(each.name for each in wanted.by)
         order = _order(top, order_by)
         query, values = _chosen(user_id, character_id, conversation_id)
-        rows = self._scope.summarise(query, stages_of(wanted), since=since, until=until, **values)
-        if top is None:
-            return all_rows(rows, names, detailed=detailed)
-        return top_rows(rows, names, top, order, detailed=detailed)
+        parts = self._scope.summarise(query, stages_of(wanted), since=since, until=until, **values)
+        rows = all_rows(parts, names, detailed=detailed)
+        return rows if top is None else top_rows(rows, top, order)
 
 
 def check_measure(field: str, measure: str) -> str:
