@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from message_service import errors
 from message_service.database.decimals import decimal, exact
 from message_service.documents.token_usage import TokenClass as C
-from message_service.usage.classes import Usage
+from message_service.usage.classes import TokenCounts
 from message_service.usage.costing import cost_of
 from message_service.usage.library_prices import library_prices, library_providers
 from message_service.usage.money import shown
@@ -333,7 +333,7 @@ def test_the_library_is_understood() -> None:
                         usage, provider, genai_request_timestamp=moment, price_context=context
                     )
                     ours = cost_of(
-                        Usage(
+                        TokenCounts(
                             {C.INPUT: inputs, C.CACHED_INPUT: 500, C.OUTPUT: 700, C.REASONING: 50}
                         ),
                         found,

@@ -12,6 +12,7 @@ import typer
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.demo_usage import show_usage
 from message_service.cli.running import run_loop
 from message_service.cli.transfer import check_complete, print_report, run_import
 from message_service.documents.conversation import Conversation
@@ -53,6 +54,7 @@ def demo(
         f"message-service --tenant demo context {longest.conversation_id} --budget 500",
         "message-service search index --once          # the rest of the demo: some minutes",
         "message-service --tenant demo search 'coffee -tea' --all --explain",
+        "message-service --tenant demo usage report --by day,model --chart usage.png",
         "message-service --tenant demo export demo.jsonl",
         "message-service db status          # and: db plan, db drift",
         "message-service server stop",
@@ -70,6 +72,7 @@ async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
             lambda: _idempotency(tenant),
             lambda: _around_and_branch(tenant, longest),
             lambda: _search(service, tenant, stop),
+            lambda: show_usage(tenant),
             lambda: _statistics(tenant, longest),
             lambda: _plans(service, tenant, longest),
         ):

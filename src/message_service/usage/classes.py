@@ -41,7 +41,7 @@ INSTEAD: Mapping[TokenClass, TokenClass] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenCounts:
     """The tokens of one call of a model, in classes that share no token.
 
     Attributes:
@@ -71,5 +71,5 @@ class Usage:
         )
 
 
-UNKNOWN = Usage(state=UsageState.UNKNOWN)
+UNKNOWN = TokenCounts(state=UsageState.UNKNOWN)
 """Nothing was reported. That is not the same as nothing used."""

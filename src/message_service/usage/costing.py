@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from message_service.documents.token_usage import TokenClass
-from message_service.usage.classes import PROMPT, UNIT, Usage
+from message_service.usage.classes import PROMPT, UNIT, TokenCounts
 from message_service.usage.prices import ModelPrices, PriceRow
 
 _EXPONENT = {1_000: -3, 1_000_000: -6}
@@ -55,7 +55,7 @@ class Cost:
         return self.prompt + self.completion
 
 
-def cost_of(usage: Usage, prices: ModelPrices | None) -> Cost | None:
+def cost_of(usage: TokenCounts, prices: ModelPrices | None) -> Cost | None:
     """Return what a usage costs, or None when one of its classes has no price.
 
     Args:

@@ -16,7 +16,7 @@ from message_service.catalogue.discovery import declared_in
 from message_service.documents.token_usage import UsageState
 from message_service.usage import shapes
 from message_service.usage.blocks import Block
-from message_service.usage.classes import UNKNOWN, Usage
+from message_service.usage.classes import UNKNOWN, TokenCounts
 from message_service.usage.shape import Shape
 from message_service.usage.tiers import tier_of
 
@@ -24,7 +24,7 @@ SHAPES = tuple(sorted(declared_in(shapes, Shape), key=lambda shape: shape.order)
 """Every known shape, those with the clearest marks first."""
 
 
-def normalise(provider: str | None, block: Mapping[str, Any] | None) -> Usage:
+def normalise(provider: str | None, block: Mapping[str, Any] | None) -> TokenCounts:
     """Return a provider's usage block in our classes.
 
     Args:
@@ -46,7 +46,7 @@ def normalise(provider: str | None, block: Mapping[str, Any] | None) -> Usage:
         state = UsageState.INCONSISTENT
     elif read.flag("estimated"):
         state = UsageState.ESTIMATED
-    return Usage(
+    return TokenCounts(
         counts={kind: count for kind, count in counts.items() if count},
         state=state,
         problems=tuple(read.problems),

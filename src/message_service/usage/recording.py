@@ -16,7 +16,7 @@ from message_service.documents.token_usage import (
     TokenClass,
     UsageState,
 )
-from message_service.usage.classes import UNKNOWN, Usage
+from message_service.usage.classes import UNKNOWN, TokenCounts
 from message_service.usage.costing import Cost, cost_of
 from message_service.usage.normaliser import normalise
 from message_service.usage.provider_prices import ProviderPrices
@@ -101,7 +101,7 @@ def token_usage_of(said: Said, created_at: datetime, prices: ProviderPrices | No
 
 
 def cost_fields(
-    usage: Usage,
+    usage: TokenCounts,
     model: str | None,
     tier: str,
     created_at: datetime,
@@ -134,13 +134,13 @@ def cost_fields(
     }
 
 
-def stored_usage(fields: Mapping[str, Any]) -> Usage:
+def stored_usage(fields: Mapping[str, Any]) -> TokenCounts:
     """Return the usage of a stored `token_usage`, of those stored before there were classes too."""
     state = fields.get("usage_state")
     if state is None:
         return _of_caller(GivenUsage(**{name: fields.get(name) for name in _COUNTS}))
     classes: Mapping[str, int] = fields.get("classes", {})
-    return Usage(
+    return TokenCounts(
         counts={TokenClass(name): count for name, count in classes.items()},
         state=UsageState(state),
         problems=tuple(fields.get("usage_problems", ())),
@@ -191,7 +191,7 @@ def _differ(stored: Mapping[str, Any], fields: Row) -> bool:
     )
 
 
-def _of_block(said: Said, given: GivenUsage) -> Usage:
+def _of_block(said: Said, given: GivenUsage) -> TokenCounts:
     for name in _COUNTS:
         if getattr(given, name) is not None:
             raise errors.InvalidInput(
@@ -202,16 +202,16 @@ def _of_block(said: Said, given: GivenUsage) -> Usage:
     return normalise(provider_of(said.provider), said.block)
 
 
-def _of_caller(given: GivenUsage) -> Usage:
+def _of_caller(given: GivenUsage) -> TokenCounts:
     """Return a caller's own figures: the prompt counts as input, the completion as output."""
     sides = {TokenClass.INPUT: given.prompt_tokens, TokenClass.OUTPUT: given.completion_tokens}
     counts = {kind: count for kind, count in sides.items() if count}
     missing = [kind for kind, count in sides.items() if count is None]
     if not missing:
-        return Usage(counts)
+        return TokenCounts(counts)
     if len(missing) == 2 and given.total_tokens is None:
         return UNKNOWN
-    return Usage(counts, UsageState.INCONSISTENT, (ONE_SIDED,))
+    return TokenCounts(counts, UsageState.INCONSISTENT, (ONE_SIDED,))
 
 
 def checked_totals(usage: GivenUsage) -> GivenUsage:
