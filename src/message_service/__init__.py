@@ -48,17 +48,17 @@ from message_service.stopping import StopSignal
 from message_service.usage.budgets import Budget, BudgetCheck, Budgets, BudgetStatus, Verdict
 from message_service.usage.costing import Line
 from message_service.usage.explaining import Explanation
+from message_service.usage.missing_prices import MissingPrice
 from message_service.usage.price_book import Loaded
 from message_service.usage.prices import ModelPrices, PriceRow
-from message_service.usage.reconciling import (
+from message_service.usage.reconciling.comparing import (
     Agreement,
     ComparedUsage,
     Reconciliation,
     Suspect,
 )
 from message_service.usage.recost import ModelChange, Recosted
-from message_service.usage.report_rows import Spent, UsageRow
-from message_service.usage.reports import MissingPrice
+from message_service.usage.reporting.rows import Spent, UsageRow
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
 from message_service.usage.usage_counters import UsageCounters

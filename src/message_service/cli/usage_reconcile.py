@@ -20,7 +20,7 @@ from message_service.cli.context import (
 from message_service.cli.numbers import number
 from message_service.cli.running import run_once
 from message_service.cli.values import moment
-from message_service.usage.reconciling import Agreement, ComparedUsage, Reconciliation
+from message_service.usage.reconciling.comparing import Agreement, ComparedUsage, Reconciliation
 from message_service.usage.usage import MOST_SUSPECTS
 
 

@@ -21,11 +21,11 @@ from message_service.reports.charts import draw, kind_of_chart
 from message_service.reports.formats import FORMATS
 from message_service.reports.zones import zone_of
 from message_service.stopping import StopSignal
-from message_service.usage.dimensions import DIMENSIONS, dimensions
-from message_service.usage.report_chart import MOST_POINTS, points_of
-from message_service.usage.report_lines import columns_of, lines_of
-from message_service.usage.report_rows import UsageRow
-from message_service.usage.reporting import MOST_TOP, check_measure
+from message_service.usage.reporting.chart import MOST_POINTS, points_of
+from message_service.usage.reporting.dimensions import DIMENSIONS, dimensions
+from message_service.usage.reporting.lines import columns_of, lines_of
+from message_service.usage.reporting.report import MOST_TOP, check_measure
+from message_service.usage.reporting.rows import UsageRow
 
 TABLE = "table"
 
@@ -78,7 +78,11 @@ def report(
     kind = None if chart is None else kind_of_chart(chart)
     check_measure("chart_of", chart_of)
     title = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, {time_zone}"
-    table = UsageTable([each.name for each in chosen], title, detailed=detailed)
+    table = UsageTable(
+        [each.name for each in chosen],
+        title if top is None else f"{title}, the top {top:,}",
+        detailed=detailed,
+    )
     kept: list[UsageRow] = []
 
     async def run(stop: StopSignal) -> int | None:
@@ -95,10 +99,9 @@ def report(
                 conversation_id=conversation,
                 detailed=detailed,
             )
-            rows = _until_stopped(found if chart is None else _kept(found, kept), stop)
+            rows = found if chart is None else _kept(found, kept)
             if name == TABLE:
-                await table.take(rows)
-                return None if stop.requested else 0
+                return 0 if await table.take(rows, stop) else None
             lines = lines_of(rows, detailed=detailed)
             pieces = FORMATS[name](columns_of(chosen, detailed=detailed), lines)
             return await write_lines(pieces, output, stop)
@@ -109,6 +112,10 @@ def report(
     if name == TABLE:
         table.print()
     if chart is not None and kind is not None:
+        if name != TABLE and not ended.result:
+            raise errors.InvalidInput(
+                "chart", "needs all rows, but the output's reader left", "Use --output FILE"
+            )
         points = points_of(kept, chart_of)
         data = draw(points, kind, title=f"{chart_of}, {title}", unit=chart_of)
         run_loop(lambda stop: write_lines(_one(data), chart, stop))
@@ -132,15 +139,6 @@ async def _kept(rows: AsyncIterator[UsageRow], kept: list[UsageRow]) -> AsyncIte
     async for row in rows:
         if len(kept) <= MOST_POINTS:
             kept.append(row)
-        yield row
-
-
-async def _until_stopped(
-    rows: AsyncIterator[UsageRow], stop: StopSignal
-) -> AsyncIterator[UsageRow]:
-    async for row in rows:
-        if stop.requested:
-            return
         yield row
 
 

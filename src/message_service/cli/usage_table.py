@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from message_service.cli.context import console, print_table
+from message_service.stopping import StopSignal
 from message_service.usage.money import shown
-from message_service.usage.report_rows import UsageRow, added
+from message_service.usage.reporting.rows import UsageRow, added
 
 _MOST_SHOWN = 1_000
 _PLACES = 6
@@ -30,13 +31,16 @@ class UsageTable:
         self._count = 0
         self._total: UsageRow | None = None
 
-    async def take(self, rows: AsyncIterator[UsageRow]) -> None:
-        """Take all rows in; the first 1,000 are shown."""
+    async def take(self, rows: AsyncIterator[UsageRow], stop: StopSignal) -> bool:
+        """Take all rows in, of which the first 1,000 are shown; False when asked to stop."""
         async for row in rows:
+            if stop.requested:
+                return False
             self._count += 1
             if self._count <= _MOST_SHOWN:
                 self._rows.append(row)
             self._total = row if self._total is None else added(self._total, row)
+        return True
 
     def print(self) -> None:
         """Print the table."""

@@ -13,9 +13,9 @@ from message_service.clock import Clock, check_datetime
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.usage.files import path_of
+from message_service.usage.missing_prices import MissingPrice
 from message_service.usage.price_book import Loaded, PriceBook
 from message_service.usage.prices import ModelPrices, PriceRow
-from message_service.usage.reports import MissingPrice
 from message_service.usage.tiers import STANDARD, provider_of, tier_of
 
 

@@ -27,10 +27,10 @@ from message_service.usage.explaining import Explanation, explain
 from message_service.usage.files import path_of
 from message_service.usage.periods import check_period
 from message_service.usage.price_book import PriceBook
-from message_service.usage.reconcile import Reconcile
-from message_service.usage.reconciling import Reconciliation
+from message_service.usage.reconciling.comparing import Reconciliation
+from message_service.usage.reconciling.reconcile import Reconcile
 from message_service.usage.recost import Recost, Recosted
-from message_service.usage.reporting import Reporting
+from message_service.usage.reporting.report import Reporting
 from message_service.usage.tiers import provider_of
 
 MOST_SUSPECTS = 1_000

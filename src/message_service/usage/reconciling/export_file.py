@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from message_service import errors
 from message_service.catalogue.discovery import declared_in
-from message_service.usage import exports
-from message_service.usage.export import Export, ExportShape, Told
 from message_service.usage.files import csv_lines, text_of
+from message_service.usage.reconciling import exports
+from message_service.usage.reconciling.export import Export, ExportShape, Told
 
 SHAPES: tuple[ExportShape, ...] = tuple(declared_in(exports, ExportShape))
 """Every known shape."""

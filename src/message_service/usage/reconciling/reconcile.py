@@ -11,9 +11,7 @@ from message_service import errors
 from message_service.catalogue.queries.usage import USAGE_OF_DAY
 from message_service.database.scope import Scope
 from message_service.documents.row import Row
-from message_service.usage.export import Export
-from message_service.usage.export_file import read_export
-from message_service.usage.reconciling import (
+from message_service.usage.reconciling.comparing import (
     Agreement,
     ComparedUsage,
     Place,
@@ -22,8 +20,10 @@ from message_service.usage.reconciling import (
     measured,
     names_of,
 )
-from message_service.usage.reporting import Reporting
-from message_service.usage.suspects import Suspects
+from message_service.usage.reconciling.export import Export
+from message_service.usage.reconciling.export_file import read_export
+from message_service.usage.reconciling.suspects import Suspects
+from message_service.usage.reporting.report import Reporting
 from message_service.usage.tiers import provider_of
 
 _DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 It groups by all that tells messages apart, the state of their usage and the currency among it, so
 that it does nothing but add up. Its rows are ordered, so that those of one group of the report
-follow one another; `report_rows` puts them together. A second grouping by the server would take
+follow one another; `rows` puts them together. A second grouping by the server would take
 twice as long where there are many groups.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from message_service.documents.token_usage import TokenClass
-from message_service.usage.dimensions import Dimension
+from message_service.usage.reporting.dimensions import Dimension
 
 COSTS = ("total_cost", "prompt_cost", "completion_cost")
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")

@@ -6,7 +6,7 @@ Their names differ; what they count is the same: cached tokens stand beside the 
 
 from __future__ import annotations
 
-from message_service.usage.export import ExportShape, Figures
+from message_service.usage.reconciling.export import ExportShape, Figures
 
 
 def _measures(found: Figures, names: tuple[str, str, str, str]) -> dict[str, int]:

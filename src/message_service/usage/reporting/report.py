@@ -20,10 +20,10 @@ from message_service.documents.fields import MAX_NAME
 from message_service.documents.token_usage import CURRENCY
 from message_service.ids import IdKind, check_id
 from message_service.reports.zones import zone_of
-from message_service.usage.dimensions import dimensions
 from message_service.usage.periods import check_period
-from message_service.usage.report_pipeline import Wanted, stages_of
-from message_service.usage.report_rows import MESSAGES, TOKENS, UsageRow, all_rows, top_rows
+from message_service.usage.reporting.dimensions import dimensions
+from message_service.usage.reporting.pipeline import Wanted, stages_of
+from message_service.usage.reporting.rows import MESSAGES, TOKENS, UsageRow, all_rows, top_rows
 
 MOST_DAYS = 3_653
 """The longest period of a report: ten years."""

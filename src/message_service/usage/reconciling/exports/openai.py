@@ -7,7 +7,7 @@ images too; before, audio stood beside it.
 
 from __future__ import annotations
 
-from message_service.usage.export import ExportShape, Figures
+from message_service.usage.reconciling.export import ExportShape, Figures
 
 _NEEDED = frozenset({"input_tokens", "output_tokens"})
 _KINDS = ("text", "audio", "image")

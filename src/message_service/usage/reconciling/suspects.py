@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 
 from message_service.documents.row import Row
 from message_service.documents.token_usage import CostState, UsageState
-from message_service.usage.reconciling import Agreement, ComparedUsage, Suspect
+from message_service.usage.reconciling.comparing import Agreement, ComparedUsage, Suspect
 
 _EDGE = timedelta(minutes=5)
 """How far from midnight a message may have been billed on the other day."""
@@ -57,7 +55,7 @@ class Suspects:
     row: ComparedUsage
     most: int
     _kept: list[tuple[_Rank, Row]] = field(default_factory=list[tuple[_Rank, Row]])
-    _seen: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
+    _seen: set[int] = field(default_factory=set[int])
     _count: int = 0
 
     def look_at(self, message: Row) -> None:
@@ -75,7 +73,8 @@ class Suspects:
     def _reason(self, message: Row) -> int | None:
         fields: Row = message["token_usage"]
         moment: datetime = message["timestamps"]["created_at"]
-        figures = (message["conversation_id"], *_figures(fields))
+        # Hashes, as there may be as many as the day has messages.
+        figures = hash((message["conversation_id"], *sorted(fields.get("classes", {}).items())))
         twice = figures in self._seen
         self._seen.add(figures)
         if self._is_difference(fields):
@@ -118,7 +117,3 @@ class Suspects:
             ),
             more=self._count - len(self._kept),
         )
-
-
-def _figures(fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(sorted(fields.get("classes", {}).items()))

@@ -12,7 +12,7 @@ from typing import Any
 from message_service.database.decimals import plus
 from message_service.documents.row import Row
 from message_service.documents.token_usage import TokenClass, UsageState
-from message_service.usage.report_pipeline import COSTS, COUNTS
+from message_service.usage.reporting.pipeline import COSTS, COUNTS
 
 MESSAGES = "messages"
 TOKENS = "total_tokens"

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from message_service import errors
 from message_service.reports.charts import Point
-from message_service.usage.report_rows import MESSAGES, UsageRow
+from message_service.usage.reporting.rows import MESSAGES, UsageRow
 
 MOST_POINTS = 20_000
 """Rows that are held in memory for a chart; more could not be told apart in it."""

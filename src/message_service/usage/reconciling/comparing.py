@@ -14,8 +14,8 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from message_service.documents.token_usage import TokenClass
-from message_service.usage.export import MEASURES, Told
-from message_service.usage.report_rows import UsageRow
+from message_service.usage.reconciling.export import MEASURES, Told
+from message_service.usage.reporting.rows import UsageRow
 
 Place = tuple[date, str]
 """A day and a model."""

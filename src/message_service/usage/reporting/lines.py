@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from message_service.documents.token_usage import TokenClass
 from message_service.reports.columns import Column, Kind, Line
-from message_service.usage.dimensions import Dimension
-from message_service.usage.report_rows import MESSAGE_COUNTS, TOKEN_COUNTS, Spent, UsageRow
+from message_service.usage.reporting.dimensions import Dimension
+from message_service.usage.reporting.rows import MESSAGE_COUNTS, TOKEN_COUNTS, Spent, UsageRow
 
 _COUNTS = (*MESSAGE_COUNTS, *TOKEN_COUNTS)
 

@@ -1,0 +1,1 @@
+"""Providers' usage exports compared with the messages."""

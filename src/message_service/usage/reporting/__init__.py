@@ -1,0 +1,1 @@
+"""Usage reports, made from the messages themselves."""
