@@ -189,7 +189,12 @@ async def test_days_are_those_of_the_file_or_given(books: Books) -> None:
         (B, GPT): "match",
         (C, GPT): "missing_there",
     }
-    for options, field in (({"since": noon(C)}, "since"), ({"until": noon(A)}, "until")):
+    bad: list[tuple[dict[str, Any], str]] = [
+        ({"since": noon(C)}, "since"),
+        ({"until": noon(A)}, "until"),
+        ({"since": noon(A).replace(year=2020), "until": noon(A)}, "since"),
+    ]
+    for options, field in bad:
         with pytest.raises(errors.InvalidInput, match=f"{field}: leaves nothing"):
             await books.compared(export, **options)
     empty = openai_json((A, "", 0, 0, 0, 0), (C, "", 0, 0, 0, 0))

@@ -225,6 +225,7 @@ async def test_the_table_and_the_chart(cli: Cli, ids: dict[str, str], tmp_path: 
         (("--format", "xml"), "--format"),
         (("--chart", "x.pdf"), "--chart: is neither .png nor .svg"),
         (("--chart", "x.png", "--chart-of", "CHF"), "--chart: has nothing to show"),
+        (("--chart", "/no/such/x.png"), "--chart: cannot be written"),
         (("--output", "x.csv"), "--output: is for files"),
         (("--from", "2027-01-02"), "--to: is not after the beginning"),
     ):

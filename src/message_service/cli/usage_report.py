@@ -118,7 +118,10 @@ def report(
             )
         points = points_of(kept, chart_of)
         data = draw(points, kind, title=f"{chart_of}, {title}", unit=chart_of)
-        run_loop(lambda stop: write_lines(_one(data), chart, stop))
+        try:
+            run_loop(lambda stop: write_lines(_one(data), chart, stop))
+        except errors.InvalidInput as error:
+            raise errors.InvalidInput("chart", error.problem, error.fix) from None
         progress_console.print(f"chart written to {chart}", markup=False)
 
 

@@ -54,9 +54,9 @@ class Reconcile:
         export = await asyncio.to_thread(read_export, file, ignored)
         first = export.since if since is None else since.date()
         after = export.until if until is None else (until - timedelta(milliseconds=1)).date() + _DAY
-        if after <= first:
+        if max(first, export.since) >= min(after, export.until):
             raise errors.InvalidInput(
-                "until" if until is not None else "since",
+                "until" if since is None else "since",
                 f"leaves nothing to compare: the file is from {export.since} to {export.until}",
                 "Choose days of the file",
             )
