@@ -90,6 +90,7 @@ async def test_openai_matches(books: Books, export: Callable[..., str]) -> None:
     await books.said(noon(A), GPT, openai(1000, 400, 60))
     await books.said(noon(A, 1), GPT, openai(500, 0, 40))
     await books.said(noon(B), "gpt-5", openai(7, 0, 3))
+    await books.said(noon(B), "gpt-5", openai(9, 0, 9), provider="azure")  # Azure bills it
     found = await books.compared(export((A, GPT, 1500, 400, 100, 2), (B, "gpt-5", 7, 0, 3, 1)))
     assert found.matches
     assert agreements(found) == {(A, GPT): "match", (B, "gpt-5"): "match"}
@@ -115,6 +116,24 @@ async def test_anthropic_matches(books: Books, export: Callable[..., str]) -> No
     wrong = await books.compared(export((A, CLAUDE, 11, 30, 20, 40, 55)))
     assert wrong.rows[0].difference["cache_write_5m"] == -10
     assert wrong.rows[0].agreement is Agreement.DIFFERENT
+
+
+async def test_audio_beside_or_inside_the_prompt(books: Books) -> None:
+    block = openai(100, 0, 10)
+    block["prompt_tokens_details"]["audio_tokens"] = 30
+    block["completion_tokens_details"] = {"audio_tokens": 4}
+    await books.said(noon(A), GPT, block)
+    beside = json.loads(openai_json((A, GPT, 70, 0, 6, 1)))
+    beside["data"][0]["results"][0] |= {"input_audio_tokens": 30, "output_audio_tokens": 4}
+    assert (await books.compared(json.dumps(beside))).matches
+    inside = json.loads(openai_json((A, GPT, 100, 0, 10, 1)))
+    inside["data"][0]["results"][0] |= {
+        "input_audio_tokens": 30,
+        "output_audio_tokens": 4,
+        "input_text_tokens": 70,
+        "output_text_tokens": 6,
+    }
+    assert (await books.compared(json.dumps(inside))).matches
 
 
 async def test_every_kind_of_disagreement(books: Books) -> None:

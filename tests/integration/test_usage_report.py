@@ -174,6 +174,18 @@ async def test_what_was_paid_stays(service: MessageService, ids: dict[str, str])
     assert await report(service) == [before]
 
 
+async def test_a_closed_hole_is_no_message(
+    service: MessageService, database: AsyncDatabase[Row], ids: dict[str, str]
+) -> None:
+    await database["messages"].delete_one(
+        {"conversation_id": ids["ann"], "message_id": ids["first"]}
+    )
+    assert await service.messages.close_holes(ids["ann"], reason="lost")
+    now = datetime.now(UTC)
+    [row] = await report(service, since=SINCE, until=now + timedelta(days=1))
+    assert row.messages == 6
+
+
 async def test_bad_input(service: MessageService) -> None:
     for problem, options in {
         "Swap the two dates": {"since": UNTIL, "until": SINCE},
