@@ -148,15 +148,17 @@ def names_of(here: Iterable[str], there: Iterable[str]) -> dict[str, str]:
 
 
 def compare(
-    here: Mapping[Place, tuple[Mapping[str, int], int]], there: Mapping[Place, Told]
+    here: Mapping[Place, tuple[Mapping[str, int], int]],
+    there: Mapping[Place, Told],
+    names: Mapping[str, str],
 ) -> list[ComparedUsage]:
     """Compare days and models.
 
     Args:
         here: What the messages say: the counts, and how many messages with usage they are.
         there: What the provider says.
+        names: The name under which each model is compared (`names_of`).
     """
-    names = names_of((model for _, model in here), (model for _, model in there))
     ours: dict[Place, tuple[dict[str, int], int]] = {}
     for (day, model), (counts, messages) in here.items():
         known, before = ours.get((day, names[model]), ({}, 0))

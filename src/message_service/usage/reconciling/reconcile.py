@@ -62,8 +62,8 @@ class Reconcile:
             )
         told = {place: known for place, known in export.told.items() if first <= place[0] < after}
         here = await self._here(export, first, after)
-        rows = compare(here, told)
         names = names_of((model for _, model in here), (model for _, model in told))
+        rows = compare(here, told, names)
         rows = await self._explained(export, rows, names, most)
         return Reconciliation(export.shape.provider, export.shape.name, first, after, tuple(rows))
 
