@@ -29,6 +29,14 @@ START = (
     "print(asyncio.run(LocalServerManager(Path(sys.argv[1]), None).start()).pid)"
 )
 
+DYING = """
+import ctypes, os, socket, sys, threading, time
+port = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+threading.Thread(target=lambda: (time.sleep(2), os._exit(0))).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""A process whose main thread has ended: it keeps the port for another two seconds."""
+
 
 @pytest.fixture
 async def directory(tmp_path: Path) -> AsyncIterator[Path]:
@@ -96,6 +104,21 @@ async def test_started_twice_in_the_moment_of_death(manager: LocalServerManager)
     os.kill(server.pid, signal.SIGKILL)
     first, second = await asyncio.gather(manager.start(), manager.start())
     assert first.pid == second.pid != server.pid
+
+
+async def test_a_server_that_takes_long_to_die_leaves_its_port_to_the_next(
+    manager: LocalServerManager,
+) -> None:
+    """Its clients look for the new server where the old one was."""
+    server = await manager.start()
+    await kill(server)
+    # As the kernel leaves a killed server for a moment: no command line, a thread with the port.
+    with subprocess.Popen([sys.executable, "-c", DYING, str(server.port)]) as dying:
+        command = Path(f"/proc/{dying.pid}/cmdline")
+        await until("the main thread to end", lambda: not command.read_bytes())
+        (server.data_dir / "mongod.lock").write_text(f"{dying.pid}\n")
+        again = await manager.start()
+    assert again.uri == server.uri
 
 
 async def test_stale_files_that_name_a_stranger(

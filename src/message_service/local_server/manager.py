@@ -27,6 +27,7 @@ from message_service.local_server.process import (
     MongodProcess,
     find_process,
     is_alive,
+    is_ending,
     launch,
     usable_ports,
 )
@@ -210,6 +211,11 @@ class LocalServerManager:
         """Start mongod on the first port that it can bind."""
         mongod = await find_mongod(self._mongod)
         again_until = min(deadline, time.monotonic() + _LAUNCH_AGAIN)
+        # Otherwise its port looked taken, and its clients would look for the new server in vain.
+        while await asyncio.to_thread(is_ending, self._layout):
+            if time.monotonic() > again_until:
+                break
+            await asyncio.sleep(_POLL)
         ports = usable_ports(self._layout, wanted)
         port = next(ports, None)
         while port is not None:

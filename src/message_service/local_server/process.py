@@ -56,12 +56,10 @@ def find_process(layout: Layout) -> MongodProcess | None:
     A process id alone is not enough (the kernel reuses it), so the command line of the process must
     name our data directory; a dead process that was not yet reaped has no command line.
     """
-    lock = layout.data / "mongod.lock"
-    try:
-        pid = int(lock.read_text())
-        started = lock.stat().st_mtime
-    except (OSError, ValueError):
+    lock = _lock(layout)
+    if lock is None:
         return None
+    pid, started = lock
     words = _command_line(pid)
     port = _option(words, "--port") or ""
     if _option(words, "--dbpath") != str(layout.data) or not port.isdecimal():
@@ -73,6 +71,18 @@ def find_process(layout: Layout) -> MongodProcess | None:
 def is_alive(process: MongodProcess, layout: Layout) -> bool:
     """Tell whether this process still runs; mongod empties its lock file before it ends."""
     return _option(_command_line(process.pid), "--dbpath") == str(layout.data)
+
+
+def is_ending(layout: Layout) -> bool:
+    """Tell whether a killed mongod of this directory still holds its port and its files.
+
+    The kernel takes a process's command line from it first, and closes its sockets and files when
+    the last of its threads has ended, which takes a while on a busy machine.
+    """
+    lock = _lock(layout)
+    if lock is None or any(_command_line(lock[0])):
+        return False
+    return any(_state(thread) not in "ZX" for thread in Path(f"/proc/{lock[0]}/task").glob("*"))
 
 
 async def launch(binary: Path, layout: Layout, port: int, seconds: float) -> Finished:
@@ -116,6 +126,23 @@ def usable_ports(layout: Layout, wanted: range | None) -> Iterator[int]:
     if last is not None and (wanted is None or last in wanted):
         order = [last, *(port for port in order if port != last)]
     return (port for port in order if _is_free(port))
+
+
+def _lock(layout: Layout) -> tuple[int, float] | None:
+    """Return the process id in mongod's lock file and the time when it was written."""
+    lock = layout.data / "mongod.lock"
+    try:
+        return int(lock.read_text()), lock.stat().st_mtime
+    except (OSError, ValueError):
+        return None
+
+
+def _state(thread: Path) -> str:
+    """Return the letter of a thread's state; X, dead, when it is gone (see proc(5))."""
+    try:
+        return (thread / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"
 
 
 def _command_line(pid: int) -> list[str]:
