@@ -6,6 +6,7 @@ the others use the processor. Each run has its own MongoDB. For single tests cal
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ WAITING = (
 
 def main(arguments: list[str]) -> int:
     """Run both, show one after the other, and return the exit code of the first that failed."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends both runs
     pytest = (sys.executable, "-m", "pytest", *arguments)
     ignored = [f"--ignore={path}" for path in WAITING]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from message_service import MessageService
+from message_service.catalogue.queries.usage_reports import USAGE_REPORT
 from message_service.stopping import STOP_GRACE
 from support.commands import COMMAND, Command
 from support.datasets import chitchat
-from support.servers import OwnServer
+from support.servers import OwnServer, mongod_that_fails_to_order
 from support.waiting import until
 
 pytestmark = pytest.mark.faults
@@ -179,6 +180,43 @@ async def test_a_command_that_does_not_loop_is_cancelled(work: Work) -> None:
     assert await command.ended(seconds=LONGEST) == 143
     work.own.thaw()
     assert command.err == "interrupted\n"
+
+
+async def test_a_report_stops_while_the_server_adds_up(tmp_path: Path) -> None:
+    own = OwnServer(tmp_path / "server", await mongod_that_fails_to_order(tmp_path))
+    await own.start()
+    try:
+        async with await MessageService.connect(own.uri) as service:
+            made = await service.conversations.create(USER)
+            await service.messages.append(made.conversation_id, "user", "hello")
+            admin = service.store.database.client.admin
+            await admin.command(
+                "configureFailPoint",
+                "failCommand",
+                mode="alwaysOn",
+                data={
+                    "failCommands": ["aggregate"],
+                    "blockConnection": True,
+                    "blockTimeMS": 600_000,
+                },
+            )
+            output = tmp_path / "report.csv"
+            command = await Command.start(
+                own.uri, tmp_path / "run", "usage", "report", "--format", "csv", "--output", output
+            )
+
+            async def asked() -> bool:
+                found = await admin.command("currentOp")
+                comments = [each["command"].get("comment") for each in found["inprog"]]
+                return USAGE_REPORT.name in comments
+
+            await until("the server to be asked", asked)
+            command.signal(signal.SIGINT)
+            assert await command.ended(seconds=LONGEST) == 130
+            assert command.err == "interrupted\n"
+            assert list(tmp_path.glob("report*")) == []
+    finally:
+        await own.remove()
 
 
 async def test_a_command_whose_event_loop_is_stuck_ends_all_the_same(

@@ -217,8 +217,10 @@ async def test_days_are_those_of_the_file_or_given(books: Books) -> None:
         with pytest.raises(errors.InvalidInput, match=f"{field}: leaves nothing"):
             await books.compared(export, **options)
     empty = openai_json((A, "", 0, 0, 0, 0), (C, "", 0, 0, 0, 0))
-    with pytest.raises(errors.InvalidInput, match="no usage export we know"):
-        await books.compared(empty)
+    assert agreements(await books.compared(empty)) == {
+        (A, GPT): "missing_there",
+        (C, GPT): "missing_there",
+    }
 
 
 async def test_exports_of_finer_buckets_and_tabs(books: Books) -> None:
@@ -237,7 +239,9 @@ BAD = {
         "input_video_tokens",
     ),
     "costs": ("start_time,amount_value,amount_currency,line_item\n1772323200,0.5,usd,x\n", "costs"),
-    "empty": ("", "no usage export we know"),
+    "empty": ("", "no lines"),
+    "only names": (openai_csv(), "no lines"),
+    "no buckets": ('{"object": "page", "data": [], "has_more": false}', "no lines"),
     "a price list": ('[[price]]\nprovider = "mine"\n', "is not JSON"),
     "not json": ('{"data": [', "is not JSON"),
     "another json": ('{"hello": 1}', "bucket 1"),

@@ -13,7 +13,7 @@ from message_service import errors
 from message_service.cli.context import connected_tenant, progress_console
 from message_service.cli.exporting import write_lines
 from message_service.cli.numbers import number
-from message_service.cli.running import run_loop
+from message_service.cli.running import run_once
 from message_service.cli.usage_table import UsageTable
 from message_service.cli.values import moment
 from message_service.clock import SystemClock
@@ -66,7 +66,7 @@ def report(
 ) -> None:
     """Show tokens and cost, from the messages themselves.
 
-    A file appears, or is replaced, only when it is complete. Ctrl-C or SIGTERM stops.
+    A file appears, or is replaced, only when it is complete. Ctrl-C or SIGTERM stops at once.
     """
     zone = zone_of(time_zone)
     now = SystemClock().now()
@@ -85,7 +85,7 @@ def report(
     )
     kept: list[UsageRow] = []
 
-    async def run(stop: StopSignal) -> int | None:
+    async def run() -> int | None:
         async with connected_tenant(ctx) as tenant:
             found = tenant.usage.report(
                 begin,
@@ -101,25 +101,23 @@ def report(
             )
             rows = found if chart is None else _kept(found, kept)
             if name == TABLE:
-                return 0 if await table.take(rows, stop) else None
+                return await table.take(rows)
             lines = lines_of(rows, detailed=detailed)
             pieces = FORMATS[name](columns_of(chosen, detailed=detailed), lines)
-            return await write_lines(pieces, output, stop)
+            return await write_lines(pieces, output, StopSignal())
 
-    ended = run_loop(run)
-    if ended.result is None:
-        ended.check("stopped before everything was read; run the report again")
+    written = run_once(run())
     if name == TABLE:
         table.print()
     if chart is not None and kind is not None:
-        if name != TABLE and not ended.result:
+        if name != TABLE and not written:
             raise errors.InvalidInput(
                 "chart", "needs all rows, but the output's reader left", "Use --output FILE"
             )
         points = points_of(kept, chart_of)
         data = draw(points, kind, title=f"{chart_of}, {title}", unit=chart_of)
         try:
-            run_loop(lambda stop: write_lines(_one(data), chart, stop))
+            run_once(write_lines(_one(data), chart, StopSignal()))
         except errors.InvalidInput as error:
             raise errors.InvalidInput("chart", error.problem, error.fix) from None
         progress_console.print(f"chart written to {chart}", markup=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from message_service.cli.context import console, print_table
-from message_service.stopping import StopSignal
 from message_service.usage.money import shown
 from message_service.usage.reporting.rows import UsageRow, added
 
@@ -31,16 +30,14 @@ class UsageTable:
         self._count = 0
         self._total: UsageRow | None = None
 
-    async def take(self, rows: AsyncIterator[UsageRow], stop: StopSignal) -> bool:
-        """Take all rows in, of which the first 1,000 are shown; False when asked to stop."""
+    async def take(self, rows: AsyncIterator[UsageRow]) -> int:
+        """Take all rows in, of which the first 1,000 are shown, and return how many they are."""
         async for row in rows:
-            if stop.requested:
-                return False
             self._count += 1
             if self._count <= _MOST_SHOWN:
                 self._rows.append(row)
             self._total = row if self._total is None else added(self._total, row)
-        return True
+        return self._count
 
     def print(self) -> None:
         """Print the table."""

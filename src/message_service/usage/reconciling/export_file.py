@@ -41,6 +41,8 @@ def read_export(path: Path, ignored: Iterable[str] = ()) -> Export:
     """
     text = text_of(path, _MOST_BYTES)
     lines = _json_lines(text) if text.lstrip()[:1] in ("{", "[") else csv_lines(text)
+    if not lines:
+        raise errors.InvalidInput("file", "has no lines", "Export a period with usage")
     columns = dict.fromkeys(name for _, values in lines for name in values)
     shape = _shape(columns)
     unknown = [name for name in columns if name not in shape.columns and name not in {*ignored}]
@@ -76,10 +78,12 @@ def read_export(path: Path, ignored: Iterable[str] = ()) -> Export:
 
 def _shape(columns: Iterable[str]) -> ExportShape:
     found = set(columns)
+    # Days without any usage have nothing but their times.
     fitting = [
         shape
         for shape in SHAPES
-        if shape.needed <= found and any(name in found for name in shape.begin)
+        if (shape.needed <= found or found <= {*shape.begin, *shape.end})
+        and any(name in found for name in shape.begin)
     ]
     if not fitting:
         raise errors.InvalidInput(
