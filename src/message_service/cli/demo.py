@@ -72,7 +72,7 @@ async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
             lambda: _idempotency(tenant),
             lambda: _around_and_branch(tenant, longest),
             lambda: _search(service, tenant, stop),
-            lambda: show_usage(tenant, stop),
+            lambda: show_usage(tenant),
             lambda: _statistics(tenant, longest),
             lambda: _plans(service, tenant, longest),
         ):

@@ -10,7 +10,6 @@ from message_service.cli.usage_table import UsageTable
 from message_service.clock import SystemClock
 from message_service.ids import IdKind, derived_id
 from message_service.service import Tenant
-from message_service.stopping import StopSignal
 
 _REPLIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
@@ -49,7 +48,7 @@ _REPLIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 """Replies with the usage blocks of four providers; the last one's stream broke off."""
 
 
-async def show_usage(tenant: Tenant, stop: StopSignal) -> None:
+async def show_usage(tenant: Tenant) -> None:
     """Store replies with their usage, explain a cost, and report all of them."""
     console.rule("What replies cost")
     conversation = await tenant.conversations.create(
@@ -79,7 +78,6 @@ async def show_usage(tenant: Tenant, stop: StopSignal) -> None:
     await table.take(
         tenant.usage.report(
             conversation.created_at - timedelta(minutes=1), until, by, conversation_id=place
-        ),
-        stop,
+        )
     )
     table.print()
