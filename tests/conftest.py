@@ -9,6 +9,7 @@ shard of a cluster without being declared to.
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import subprocess
@@ -88,6 +89,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     give_fault_tests_longer(items)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported by now stays: no use in looking for garbage in it
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 LIMIT = 3.0
 BUSY = 2.0
 
-OPEN = {"fields": NewMessage, "overrides": Settings}
-"""Parameters that stand for the fields of a model."""
+OPEN = {"fields": fields_of(NewMessage), "overrides": fields_of(Settings)}
+"""Parameters that stand for the fields of a model, and places for these."""
 
 TOGETHER = {
     *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "top", "wait")
@@ -91,6 +92,7 @@ class Target:
         (self.home / "prices.toml").write_text(PRICES)
         (self.home / "usage.csv").write_text(USAGE)
 
+    @cached_property
     def settings(self) -> Settings:
         # Whoever leaves out the address is to start no server beside the one of the tests.
         return Settings(
@@ -185,7 +187,7 @@ class Target:
             "role": "user",
             "seconds": 0.0,
             "session_key": "SessionId",
-            "settings": self.settings(),
+            "settings": self.settings,
             "since": NOW - timedelta(days=1),
             "source": [],
             "state": "active",
@@ -225,11 +227,11 @@ class Target:
             if parameter.kind is parameter.VAR_KEYWORD:
                 chosen[name] = {}
                 if path[:1] == (name,):
-                    chosen[name] = _branch(fields_of(OPEN[name]), path[1:])
+                    chosen[name] = _branch(OPEN[name], path[1:])
             elif parameter.default is parameter.empty or name in TOGETHER or path[:1] == (name,):
                 chosen[name] = valid[name]
         if method == "service.connect":
-            chosen |= {"uri": self.uri, "settings": self.settings()} | chosen
+            chosen |= {"uri": self.uri, "settings": self.settings} | chosen
         if method == "tenant.usage.reconcile":
             chosen["file"] = str(self.home / "usage.csv")
         if method == "tenant.search.find":
@@ -242,7 +244,7 @@ class Target:
         for parameter in inspect.signature(self.methods[method]).parameters.values():
             name = parameter.name
             if parameter.kind is parameter.VAR_KEYWORD:
-                found += list(slots_within(fields_of(OPEN[name]), (name,)))[1:]
+                found += list(slots_within(OPEN[name], (name,)))[1:]
             else:
                 found += slots_within(self.valid()[name], (name,))
         return found
