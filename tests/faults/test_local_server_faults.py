@@ -31,7 +31,12 @@ START = (
 
 DYING = """
 import ctypes, os, socket, sys, threading, time
-port = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    try:
+        port = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+        break
+    except OSError:  # the server itself is not quite dead
+        time.sleep(0.01)
 threading.Thread(target=lambda: (time.sleep(2), os._exit(0))).start()
 ctypes.CDLL(None).pthread_exit(None)
 """
@@ -116,6 +121,7 @@ async def test_a_server_that_takes_long_to_die_leaves_its_port_to_the_next(
     with subprocess.Popen([sys.executable, "-c", DYING, str(server.port)]) as dying:
         command = Path(f"/proc/{dying.pid}/cmdline")
         await until("the main thread to end", lambda: not command.read_bytes())
+        assert dying.poll() is None
         (server.data_dir / "mongod.lock").write_text(f"{dying.pid}\n")
         again = await manager.start()
     assert again.uri == server.uri

@@ -59,6 +59,8 @@ class PreparedDatabases:
     async def give_back(self, database: AsyncDatabase[Row]) -> None:
         """Empty a database for the next test, or drop it."""
         if await self._describe(database) != self._catalogue or await self._holds_much(database):
+            # A transaction of a process that was killed would hold this up for a minute.
+            await self._client.admin.command("killAllSessions", [])
             await self._client.drop_database(database.name)
             return
         await asyncio.gather(
