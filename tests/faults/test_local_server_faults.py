@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -119,8 +120,8 @@ async def test_a_server_that_takes_long_to_die_leaves_its_port_to_the_next(
     await kill(server)
     # As the kernel leaves a killed server for a moment: no command line, a thread with the port.
     with subprocess.Popen([sys.executable, "-c", DYING, str(server.port)]) as dying:
-        command = Path(f"/proc/{dying.pid}/cmdline")
-        await until("the main thread to end", lambda: not command.read_bytes())
+        stat = Path(f"/proc/{dying.pid}/stat")
+        await until("the main thread to end", lambda: ") Z " in stat.read_text())
         assert dying.poll() is None
         (server.data_dir / "mongod.lock").write_text(f"{dying.pid}\n")
         again = await manager.start()
@@ -250,6 +251,24 @@ async def test_another_local_server_took_the_port(
         ]
     finally:
         await other.stop()
+
+
+async def test_another_takes_the_port_while_mongod_starts(
+    manager: LocalServerManager, directory: Path
+) -> None:
+    """Two that start at once can both bind a port; whoever listens first has it."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        starting = asyncio.create_task(manager.start(port=range(port, port + 50)))
+        log = directory / "mongod.log"
+        await until(
+            "mongod to open its data",
+            lambda: log.exists() and "Opening WiredTiger" in log.read_text(),
+        )
+        other.listen()
+        assert port < (await starting).port < port + 50
 
 
 async def test_a_full_disk_is_named(small_disk: Path) -> None:

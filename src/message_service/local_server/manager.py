@@ -7,6 +7,7 @@ server continues to run after the command that started it has ended.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -20,7 +21,6 @@ from message_service.local_server import log as mongod_log
 from message_service.local_server.binary import find_mongod, require_linux
 from message_service.local_server.directory import Layout
 from message_service.local_server.process import (
-    EXIT_ADDRESS_IN_USE,
     LOOPBACK,
     PORTS,
     REPLICA_SET,
@@ -233,16 +233,15 @@ class LocalServerManager:
             process = await self._find()
             if process is not None:
                 return process, mongod.notes
-            if finished.code == EXIT_ADDRESS_IN_USE:
-                since = mongod_log.length(self._layout.log)
-                port = next(ports, None)
-                continue
-            reason = mongod_log.failure(self._layout.log, since)
-            if reason is None or "DBPathInUse" not in reason or time.monotonic() > again_until:
-                raise self._gave_up(reason or finished.reason)
-            # A killed server keeps its files locked until the kernel has cleaned up the process.
+            reason = mongod_log.failure(self._layout.log, since) or finished.reason
             since = mongod_log.length(self._layout.log)
-            await asyncio.sleep(_POLL)
+            if os.strerror(errno.EADDRINUSE) in reason:
+                port = next(ports, None)
+            elif "DBPathInUse" in reason and time.monotonic() < again_until:
+                # A killed server keeps its files locked until the kernel has cleaned it up.
+                await asyncio.sleep(_POLL)
+            else:
+                raise self._gave_up(reason)
         raise errors.LocalServerError(_no_port(wanted))
 
     async def _stop(self, process: MongodProcess, wait: float) -> Stopped:

@@ -25,9 +25,6 @@ PORTS = range(27500, 28000)
 """Ports tried by default: outside the range that the kernel gives to clients, so that a server's
 port is still free after a restart."""
 
-# Exit codes of mongod: https://www.mongodb.com/docs/manual/reference/exit-codes/
-EXIT_ADDRESS_IN_USE = 48
-
 _OPLOG_MEGABYTES = 990  # the least mongod takes
 _LARGEST_CACHE_GIGABYTES = 1.0
 _SMALLEST_CACHE_GIGABYTES = 0.25
