@@ -1,6 +1,7 @@
 """House rules no reviewer should have to remember."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 from types import ModuleType
@@ -97,6 +98,22 @@ def test_settings_and_errors_are_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert f"MESSAGE_SERVICE_{name.upper()}" in settings, name
         assert field.description, name
+
+
+def test_what_the_pages_import_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    found = [
+        (page.name, module, name.strip())
+        for page in pages
+        for module, names in re.findall(
+            r"^ *from (message_service[\w.]*) import (.+)$", page.read_text(), re.MULTILINE
+        )
+        for name in names.split(",")
+    ]
+    assert found
+    for page, module, name in found:
+        there = importlib.import_module(module)
+        assert hasattr(there, name) or importlib.import_module(f"{module}.{name}"), page
 
 
 def test_every_correction_is_in_the_deviations() -> None:
