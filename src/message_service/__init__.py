@@ -1,9 +1,11 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
 from message_service.attachments.attachments import Attachments, StoredFile
+from message_service.background import BackgroundWorker
 from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation, ConversationState
+from message_service.documents.job import Job, JobStatus, JobType, OnFailedDependency, Priority
 from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
 from message_service.documents.parts import (
     Attachment,
@@ -38,6 +40,12 @@ from message_service.messages.outcomes import Appended
 from message_service.messages.rows import StoredMessage
 from message_service.messages.window_view import ContextWindow, Omission
 from message_service.paging.page import Page
+from message_service.queue.enqueuing import Enqueued, EnqueueOutcome
+from message_service.queue.jobs import Jobs
+from message_service.queue.new_job import NewJob, OnDuplicate
+from message_service.queue.registry import JobKind, JobRegistry, jobs
+from message_service.queue.running_job import GiveUp, RetryIn, RunningJob
+from message_service.queue.worker import WorkerFigures
 from message_service.search.index import IndexStatus
 from message_service.search.indexer import IndexingProgress
 from message_service.search.reconciler import IndexCheck
@@ -69,6 +77,7 @@ __all__ = [
     "Attachment",
     "AttachmentKind",
     "Attachments",
+    "BackgroundWorker",
     "BranchInfo",
     "Budget",
     "BudgetCheck",
@@ -82,8 +91,11 @@ __all__ = [
     "Conversation",
     "ConversationState",
     "CostState",
+    "EnqueueOutcome",
+    "Enqueued",
     "Explanation",
     "Freshness",
+    "GiveUp",
     "GivenUsage",
     "Hit",
     "ImportReport",
@@ -91,6 +103,12 @@ __all__ = [
     "IndexCheck",
     "IndexStatus",
     "IndexingProgress",
+    "Job",
+    "JobKind",
+    "JobRegistry",
+    "JobStatus",
+    "JobType",
+    "Jobs",
     "Line",
     "Loaded",
     "LoopStatus",
@@ -102,19 +120,25 @@ __all__ = [
     "MissingPrice",
     "ModelChange",
     "ModelPrices",
+    "NewJob",
     "NewMessage",
     "Omission",
+    "OnDuplicate",
+    "OnFailedDependency",
     "OtherPart",
     "Page",
     "Part",
     "Period",
     "PriceRow",
     "Prices",
+    "Priority",
     "Reasoning",
     "Reconciliation",
     "Recosted",
     "Refusal",
+    "RetryIn",
     "Role",
+    "RunningJob",
     "SearchPage",
     "Settings",
     "Spent",
@@ -135,5 +159,7 @@ __all__ = [
     "UsageRow",
     "UsageState",
     "Verdict",
+    "WorkerFigures",
+    "jobs",
     "joined",
 ]

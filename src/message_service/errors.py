@@ -12,7 +12,9 @@
     │   ├── IdempotencyConflict same client message id with different content
     │   ├── AlreadyExists
     │   ├── VersionConflict     changed by another writer since it was read
-    │   └── ConversationClosed
+    │   ├── ConversationClosed
+    │   └── LeaseLost           a job's handler writes after another worker has taken over
+    ├── JobFailed               the job whose result was asked for did not complete
     ├── ContextBudgetTooSmall
     ├── CatalogueError          the database does not match the declared catalogue
     │   ├── IllegalManifest
@@ -155,6 +157,22 @@ class ConversationClosed(Conflict):
     """The conversation does not accept messages in its present state."""
 
     code = "conversation_closed"
+
+
+class LeaseLost(Conflict):
+    """A job is not this worker's any longer: it was cancelled, or another worker has it."""
+
+    code = "lease_lost"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id!r} is not this worker's any longer", job_id=job_id)
+
+
+class JobFailed(MessageServiceError):
+    """The job whose result was asked for did not complete."""
+
+    code = "job_failed"
+    exit_code = 13
 
 
 class ContextBudgetTooSmall(MessageServiceError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from message_service import connection, errors
-from message_service.arguments import check_instance
+from message_service.arguments import check_flag, check_instance
 from message_service.attachments.attachments import Attachments
+from message_service.background import BackgroundWorker, make_worker
 from message_service.clock import Clock, SystemClock
 from message_service.connection import Connection
 from message_service.database.client import CommandListener
@@ -24,6 +25,11 @@ from message_service.loops.control import LoopControl
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
 from message_service.messages.runtime import Runtime
+from message_service.queue.jobs import Jobs
+from message_service.queue.registry import JobRegistry, jobs
+from message_service.queue.runtime import QueueRuntime
+from message_service.queue.settling import Settler
+from message_service.queue.sweep import QueueSweep
 from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
 from message_service.search.indexer import Indexer
@@ -37,7 +43,7 @@ from message_service.usage.usage_counters import UsageCounters
 
 DEFAULT_TENANT = "default"
 
-LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name)
+LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name, QueueSweep.name)
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
@@ -48,6 +54,7 @@ class Tenant:
 
     Args:
         runtime: What the process shares.
+        queue: What the process shares of the queue.
         tenant_id: The tenant's name, checked.
 
     Attributes:
@@ -58,10 +65,11 @@ class Tenant:
         attachments: The files its messages refer to.
         usage: What its messages used and cost.
         prices: What it pays for tokens.
+        jobs: Its jobs.
         transfer: Import and export.
     """
 
-    def __init__(self, runtime: Runtime, tenant_id: str) -> None:
+    def __init__(self, runtime: Runtime, queue: QueueRuntime, tenant_id: str) -> None:
         scope = runtime.scope(tenant_id)
         self.tenant_id = tenant_id
         self.conversations = Conversations(runtime, scope)
@@ -70,6 +78,7 @@ class Tenant:
         self.attachments = runtime.attachments(scope)
         self.usage = Usage(runtime.store, scope, runtime.price_book, runtime.clock)
         self.prices = Prices(scope, runtime.price_book, runtime.clock)
+        self.jobs = Jobs(queue, scope)
         self.transfer = Transfer(runtime, scope)
 
 
@@ -88,13 +97,27 @@ class MessageService:
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
-    def __init__(self, connected: Connection, runtime: Runtime) -> None:
+    def __init__(
+        self, connected: Connection, runtime: Runtime, registry: JobRegistry = jobs
+    ) -> None:
         self.settings = runtime.settings
         self.server = connected.server
         self._connection = connected
         self._runtime = runtime
         self._tenants: dict[str, Tenant] = {}
-        holder = f"{socket.gethostname()}:{os.getpid()}:{runtime.ids.new(IdKind.JOB)[-8:]}"
+        self._queue = QueueRuntime(
+            runtime.store,
+            registry,
+            Settler(runtime.store, self.settings.queue_ageing, runtime.random),
+            runtime.clock,
+            runtime.ids,
+            runtime.random,
+            self.settings.queue_ageing,
+            self.settings.write_deadline,
+        )
+        self._holder = holder = (
+            f"{socket.gethostname()}:{os.getpid()}:{runtime.ids.new(IdKind.JOB)[-8:]}"
+        )
         self.search_index = SearchIndex(runtime, holder)
         self.usage_counters = UsageCounters(
             runtime.store, runtime.clock, holder, self.settings.index_poll
@@ -115,6 +138,7 @@ class MessageService:
         settings: Settings | None = None,
         clock: Clock | None = None,
         random: Callable[[int], bytes] = os.urandom,
+        registry: JobRegistry = jobs,
         listeners: list[CommandListener] | None = None,
         **overrides: Any,
     ) -> Self:
@@ -126,6 +150,7 @@ class MessageService:
             settings: Settings; None reads them from `MESSAGE_SERVICE_*` variables.
             clock: Source of the present moment.
             random: Source of random bytes.
+            registry: The job types that are known; by default those of `@jobs.handler`.
             listeners: Driver command listeners.
             **overrides: Single settings, for example `database="chat"`.
 
@@ -141,12 +166,14 @@ class MessageService:
         if not callable(getattr(moment, "now", None)):
             raise errors.InvalidInput("clock", "is not a clock", "Give an object with now()")
         random = _random_bytes(random)
+        check_instance("registry", registry, JobRegistry)
         connected = await connection.connect(chosen, uri, listeners)
         try:
             await apply.ensure(connected.database, moment)
             secret = await schema_state.cursor_secret(connected.database, random)
             ids = IdFactory(moment, random)
-            return cls(connected, Runtime.make(chosen, connected.database, moment, ids, secret))
+            runtime = Runtime.make(chosen, connected.database, moment, ids, secret, random)
+            return cls(connected, runtime, registry)
         except BaseException:
             await connected.close()
             raise
@@ -191,6 +218,11 @@ class MessageService:
         """What the tenant `default` pays for tokens."""
         return self.tenant(DEFAULT_TENANT).prices
 
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).jobs
+
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant's view.
 
@@ -200,7 +232,7 @@ class MessageService:
         known = self._tenants.get(tenant_id) if isinstance(tenant_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if known is not None:
             return known
-        tenant = Tenant(self._runtime, check_tenant(tenant_id))
+        tenant = Tenant(self._runtime, self._queue, check_tenant(tenant_id))
         self._tenants[tenant_id] = tenant
         return tenant
 
@@ -224,6 +256,38 @@ class MessageService:
         if not callable(work) or isinstance(work, type):
             raise errors.InvalidInput("work", "is not a function", "Give an async function")
         return await self.store.transaction(work, seconds=self.settings.write_deadline)
+
+    def worker(
+        self,
+        queues: Sequence[str] = (),
+        *,
+        concurrency: int = 10,
+        grace: float = 20.0,
+        loops: bool = True,
+    ) -> BackgroundWorker:
+        """Return a worker that runs jobs of all tenants in this process; call its `run`.
+
+        Args:
+            queues: The queues it listens on; empty for those of all job types with a handler here.
+            concurrency: Most jobs it runs at once.
+            grace: Seconds running jobs have to end, once the worker is asked to stop.
+            loops: Whether the other background work is done too: the search index and the counters
+                of budgets. The sweep of the queue runs in any case.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        others = (self.search_index.run, self.usage_counters.run)
+        return make_worker(
+            self._queue,
+            self.settings,
+            self.tenant,
+            self._holder,
+            queues=queues,
+            concurrency=concurrency,
+            grace=grace,
+            loops=others if check_flag("loops", loops) else (),
+        )
 
     async def drain(self) -> None:
         """Wait until all appends are written and their conversations updated."""

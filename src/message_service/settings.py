@@ -159,6 +159,26 @@ class Settings(BaseSettings):
         "wakes them",
     )
 
+    queue_lease: float = Field(
+        default=30,
+        ge=0.5,
+        le=3_600,
+        description="how long a worker that says nothing keeps its jobs; it renews six times in "
+        "between",
+    )
+    queue_ageing: float = Field(
+        default=3_600,
+        ge=0,
+        le=_LONGEST,
+        description="how many seconds of waiting one step of a job's priority is worth",
+    )
+    queue_poll: float = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="pause between looks at the queue when no change wakes a worker",
+    )
+
     attachment_store: SecretStr | None = Field(
         default=None,
         description="where the bytes of attachments go, as an fsspec URL; unset keeps them in "

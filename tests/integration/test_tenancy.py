@@ -11,6 +11,7 @@ from message_service.interchange.report import ImportReport
 USER = "user_000000000001"
 CONVERSATION = "conv_000000000001"
 MESSAGE = "msg_000000000001"
+JOB = "job_000000000001"
 SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 TODAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
 
@@ -39,6 +40,15 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.branches": lambda t: t.messages.branches(CONVERSATION),
     "messages.check": lambda t: t.messages.check(CONVERSATION),
     "messages.close_holes": lambda t: t.messages.close_holes(CONVERSATION, reason="x"),
+    "jobs.get": lambda t: t.jobs.get(JOB),
+    "jobs.cancel": lambda t: t.jobs.cancel(JOB),
+    "jobs.retry": lambda t: t.jobs.retry(JOB),
+    "jobs.wait": lambda t: t.jobs.wait(JOB, 0),
+    "jobs.result": lambda t: t.jobs.result(JOB, 0),
+    "jobs.enqueue": lambda t: t.jobs.enqueue("message_processing", depends_on=[JOB]),
+    "jobs.enqueue_many": lambda t: t.jobs.enqueue_many(
+        [{"job_type": "message_processing", "depends_on": [JOB]}]
+    ),
     "search.freshness": lambda t: t.search.freshness(CONVERSATION),
     "conversations.get": lambda t: t.conversations.get(CONVERSATION),
     "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
@@ -92,13 +102,14 @@ async def _fill(tenant: Tenant, text: str) -> None:
         client_msg_id="k",
         token_usage={"total_tokens": 5},
     )
+    await tenant.jobs.enqueue("message_processing", job_id=JOB)
 
 
 async def test_every_public_call_is_walked(service: MessageService) -> None:
     tenant = service.tenant("acme")
     public = {
         f"{prefix}.{name}"
-        for prefix in ("messages", "conversations", "search", "usage", "prices")
+        for prefix in ("messages", "conversations", "search", "usage", "prices", "jobs")
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))
     }
@@ -116,6 +127,7 @@ async def test_anothers_ids_are_not_found(service: MessageService, name: str) ->
     assert str(caught.value) == str(unknown.value)
     kept = await service.tenant("acme").messages.get(CONVERSATION, MESSAGE)
     assert (kept.text, kept.status, kept.revision) == ("secret", "active", 1)
+    assert (await service.tenant("acme").jobs.get(JOB)).status == "pending"
 
 
 @pytest.mark.parametrize("name", sorted(NOTHING))

@@ -9,9 +9,9 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from message_service.database.free_form import MAX_METADATA_BYTES, check_free_form
 from message_service.interchange.reading.fitting import MAX_CUSTOM_BYTES, fitted
 from message_service.interchange.reading.records import ImportedConversation
-from message_service.messages.free_form import MAX_METADATA_BYTES, check_free_form
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats()

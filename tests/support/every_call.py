@@ -11,7 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from message_service import Attachment, MessageService, NewMessage, Settings, StopSignal, errors
+from message_service import (
+    Attachment,
+    JobRegistry,
+    MessageService,
+    NewJob,
+    NewMessage,
+    Settings,
+    StopSignal,
+    errors,
+)
 from message_service.clock import SystemClock
 from message_service.ids import IdKind, derived_id
 from message_service.interchange.report import ImportReport
@@ -26,8 +35,12 @@ BUSY = 2.0
 OPEN = {"fields": fields_of(NewMessage), "overrides": fields_of(Settings)}
 """Parameters that stand for the fields of a model, and places for these."""
 
+OPEN_OF = {"tenant.jobs.enqueue": {"fields": fields_of(NewJob)}}
+"""The same, where a name stands for another model in one call."""
+
 TOGETHER = {
-    *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "token_count", "top", "wait")
+    *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "timeout", "token_count"),
+    *("top", "wait"),
 }
 """Optional parameters without which another one means nothing."""
 
@@ -37,6 +50,14 @@ USAGE = "start_time,model,input_tokens,output_tokens\n1735603200,gpt-4o,1,2\n"
 
 NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
 """They end what the others need, or take a coroutine of the caller's."""
+
+
+ENDED = {
+    "tenant.jobs.retry": "failed",
+    "tenant.jobs.wait": "completed",
+    "tenant.jobs.result": "completed",
+}
+"""Calls that need a job that has ended."""
 
 
 class Busy(Exception):
@@ -64,6 +85,7 @@ class Target:
     home: Path
     conversation: str = ""
     message: str = ""
+    job: str = ""
     attachment: Attachment = field(default_factory=Attachment)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
@@ -88,6 +110,12 @@ class Target:
         for text in ("first", "second"):
             done = await self.service.messages.append(self.conversation, "user", text)
         self.message = done.message_id
+        self.job = (await self.service.jobs.enqueue("message_processing")).job_id
+        if method in ENDED:
+            await self.service.store.collection("processing_queue").update_one(
+                {"tenant_id": "default", "job_id": self.job},
+                {"$set": {"status": ENDED[method]}, "$unset": {"claim_order": ""}},
+            )
         self.attachment = await self.service.attachments.put(b"bytes")
         (self.home / "prices.toml").write_text(PRICES)
         (self.home / "usage.csv").write_text(USAGE)
@@ -119,6 +147,8 @@ class Target:
             "character_id": "char_000000000001",
             "clock": SystemClock(),
             "collection": "nowhere.nothing",
+            "concurrency": 2,
+            "config": {"topics": ["a"], "own": {"deep": 1}},
             "comment": "well said",
             "content_hash": "sha256:00",
             "conversation_id": self.conversation,
@@ -142,17 +172,22 @@ class Target:
             "from_message_id": self.message,
             "full": True,
             "given_by": "me",
+            "grace": 1.0,
             "history_key": "History",
             "ignore": ["new_column"],
             "include_hidden": True,
             "include_pinned": True,
             "include_reasoning": True,
             "include_summary": True,
+            "job_id": self.job,
+            "job_type": "message_processing",
+            "jobs": [{"job_type": "message_processing", "config": {"own": 1}}],
             "kind": "file",
             "language": "en",
             "limit": 2,
             "listeners": [],
             "loop": "search_indexer",
+            "loops": False,
             "max_messages": 10,
             "message_id": self.message,
             "messages": [{"role": "user", "text": "one of many"}],
@@ -178,9 +213,11 @@ class Target:
             "provider": "lmstudio",
             "period": "month",
             "query": "first",
+            "queues": ["mine"],
             "random": lambda count: bytes(count),
             "rating": "up",
             "reason": "a test",
+            "registry": JobRegistry(),
             "removed": ["gone"],
             "repair": False,
             "report": ImportReport(),
@@ -199,6 +236,7 @@ class Target:
             "text": "some text",
             "tier": "standard",
             "time_zone": "Asia/Tokyo",
+            "timeout": 0.05,
             "title": "a title",
             "token_budget": 1_000,
             "token_count": 5,
@@ -227,7 +265,7 @@ class Target:
             if parameter.kind is parameter.VAR_KEYWORD:
                 chosen[name] = {}
                 if path[:1] == (name,):
-                    chosen[name] = _branch(OPEN[name], path[1:])
+                    chosen[name] = _branch(_open(method, name), path[1:])
             elif parameter.default is parameter.empty or name in TOGETHER or path[:1] == (name,):
                 chosen[name] = valid[name]
         if method == "service.connect":
@@ -244,7 +282,7 @@ class Target:
         for parameter in inspect.signature(self.methods[method]).parameters.values():
             name = parameter.name
             if parameter.kind is parameter.VAR_KEYWORD:
-                found += list(slots_within(OPEN[name], (name,)))[1:]
+                found += list(slots_within(_open(method, name), (name,)))[1:]
             else:
                 found += slots_within(self.valid()[name], (name,))
         return found
@@ -304,6 +342,10 @@ class Target:
             if (cursor := page.next) is None:
                 break
         await self.service.conversations.get(self.conversation)
+
+
+def _open(method: str, name: str) -> Any:
+    return OPEN_OF.get(method, {}).get(name, OPEN[name])
 
 
 def _branch(template: Any, path: tuple[str | int, ...]) -> Any:

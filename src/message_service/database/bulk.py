@@ -16,6 +16,7 @@ from message_service.database.query import Query
 from message_service.database.translate import server_error, translate, translated
 from message_service.documents.row import Row
 
+Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
 
 
@@ -41,12 +42,12 @@ class TargetedUpdate:
     Attributes:
         tenant_id: The tenant.
         values: The values for the query's `build`.
-        update: The update.
+        update: The update, or an update pipeline.
     """
 
     tenant_id: str
     values: Mapping[str, Any]
-    update: Mapping[str, Any]
+    update: Update
 
 
 async def insert(

@@ -31,3 +31,8 @@ def encoded_size(field: str, values: Mapping[str, Any]) -> int:
 def object_id(text: str) -> ObjectId:
     """Return the `_id` for 24 hexadecimal digits, taken from a signed cursor."""
     return ObjectId(text)
+
+
+def new_object_id() -> ObjectId:
+    """Return a new `_id`."""
+    return ObjectId()

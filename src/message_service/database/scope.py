@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
 from message_service.database.access import Access, each_row, hint_of, tenant_filter
-from message_service.database.bulk import Refused, TargetedUpdate, insert, update_each
+from message_service.database.bulk import Refused, TargetedUpdate, Update, insert, update_each
 from message_service.database.commands import unhurried
 from message_service.database.query import Query
-from message_service.database.transaction import Transaction
+from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
 from message_service.database.translate import translated
 from message_service.documents.row import Row
 
 _BATCH = 5_000
 """Rows of a summary in memory."""
 
-Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+T = TypeVar("T")
 
 
 class Scope:
@@ -29,9 +30,18 @@ class Scope:
         self._access = access
         self.tenant_id = tenant_id
 
+    @property
+    def database(self) -> AsyncDatabase[Row]:
+        """The database itself, for change streams."""
+        return self._access.database
+
     def within(self, transaction: Transaction) -> Scope:
         """Return this tenant's scope inside a transaction."""
         return Scope(transaction.access, self.tenant_id)
+
+    async def transaction(self, work: Work[T], *, seconds: float = SECONDS) -> T:
+        """Run work in a transaction; see `Store.transaction`."""
+        return await run_transaction(self._access, work, seconds)
 
     def filter(self, query: Query, values: Mapping[str, Any]) -> Row:
         """Return the query's filter for these values, inside this tenant."""

@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.database import bulk
 from message_service.database.access import Access, each_row
-from message_service.database.bulk import Refused, TargetedUpdate
+from message_service.database.bulk import Refused, TargetedUpdate, Update
 from message_service.database.query import Query
 from message_service.database.scope import Scope
 from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
@@ -126,9 +126,7 @@ class Store:
         async for row in each_row(cursor):
             yield row
 
-    async def update_everywhere(
-        self, query: Query, update: Mapping[str, Any], **values: Any
-    ) -> int:
+    async def update_everywhere(self, query: Query, update: Update, **values: Any) -> int:
         """Update every document of a query declared for all tenants; return how many."""
         with translated():
             result = await self.collection(query.collection).update_many(

@@ -24,6 +24,7 @@ from message_service.catalogue.queries.conversations import (
 )
 from message_service.catalogue.queries.messages import CONVERSATION_LAST
 from message_service.clock import check_datetime, epoch_milliseconds, from_epoch_milliseconds
+from message_service.database.free_form import check_free_form
 from message_service.database.scope import Scope
 from message_service.documents.conversation import (
     MAIN_BRANCH,
@@ -35,7 +36,6 @@ from message_service.documents.fields import MAX_TEXT_CODE_POINTS
 from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages.free_form import check_free_form
 from message_service.messages.incoming import Prepared
 from message_service.messages.numbering import tombstone
 from message_service.messages.runtime import Runtime

@@ -14,6 +14,7 @@ from message_service import errors
 from message_service.catalogue.follower import BACKLOG, LIVE
 from message_service.catalogue.marks import mark
 from message_service.clock import EARLIEST
+from message_service.database.free_form import check_free_form, check_shape
 from message_service.documents.message import (
     SCHEMA_VERSION,
     MessageStatus,
@@ -22,7 +23,6 @@ from message_service.documents.message import (
 from message_service.documents.row import Row
 from message_service.messages import integrity
 from message_service.messages.content import LANGUAGE_PATH, content_of
-from message_service.messages.free_form import check_free_form, check_shape
 from message_service.messages.new_message import NewMessage, check_new_message
 from message_service.messages.parts import assemble
 from message_service.messages.repeats import named_fields, request_fingerprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from message_service.attachments.attachments import Attachments
@@ -34,6 +35,7 @@ class Runtime:
         appender: Writes messages.
         price_book: What tokens cost.
         external_files: The store of attachments outside of MongoDB; None keeps them inside.
+        random: Source of random bytes.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Runtime:
     appender: Appender
     price_book: PriceBook
     external_files: ExternalStore | None
+    random: Callable[[int], bytes]
 
     @classmethod
     def make(
@@ -55,6 +58,7 @@ class Runtime:
         clock: Clock,
         ids: IdFactory,
         cursor_secret: bytes,
+        random: Callable[[int], bytes],
     ) -> Runtime:
         """Put the parts together."""
         store = Store(database)
@@ -81,6 +85,7 @@ class Runtime:
             None
             if settings.attachment_store is None
             else ExternalStore(settings.attachment_store.get_secret_value()),
+            random,
         )
 
     def attachments(self, scope: Scope) -> Attachments:

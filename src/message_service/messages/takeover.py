@@ -14,6 +14,7 @@ from message_service.arguments import (
     check_text_argument,
 )
 from message_service.clock import Clock
+from message_service.database.free_form import check_free_form
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.message import CustomMetadata
@@ -22,7 +23,6 @@ from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.messages.content import given_paths, new_content
 from message_service.messages.feedback import satisfaction
-from message_service.messages.free_form import check_free_form
 from message_service.messages.guarded_change import GuardedChange
 from message_service.messages.parts import check_parts
 from message_service.messages.rows import StoredMessage

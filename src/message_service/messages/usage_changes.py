@@ -15,12 +15,12 @@ from message_service.catalogue.follower import USAGE_REVISION
 from message_service.catalogue.marks import marked
 from message_service.catalogue.queries.messages import MESSAGE_AT_USAGE
 from message_service.clock import Clock
+from message_service.database.free_form import check_free_form
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.row import Row
 from message_service.documents.token_usage import GivenUsage
 from message_service.documents.validation import checked
-from message_service.messages.free_form import check_free_form
 from message_service.messages.new_message import plain_block
 from message_service.messages.read_message import read_message
 from message_service.messages.rows import StoredMessage

@@ -18,8 +18,13 @@ MAX_METADATA_BYTES = 16_384
 """Bound on the BSON size of each such part (custom metadata, request headers)."""
 
 
-def check_free_form(field: str, values: object) -> None:
+def check_free_form(field: str, values: object, *, most: int = MAX_METADATA_BYTES) -> None:
     """Check free-form metadata: shape first, then size.
+
+    Args:
+        field: Name used in the error.
+        values: Anything.
+        most: Most bytes of its BSON.
 
     Raises:
         InvalidInput: The value is not a mapping; a name starts with `$` or `_`, or holds a dot or
@@ -30,10 +35,8 @@ def check_free_form(field: str, values: object) -> None:
         return
     check_shape(field, values)
     size = encoded_size(field, cast("Mapping[str, Any]", values))
-    if size > MAX_METADATA_BYTES:
-        raise errors.InvalidInput(
-            field, f"has {size:,} bytes", f"Use at most {MAX_METADATA_BYTES:,}"
-        )
+    if size > most:
+        raise errors.InvalidInput(field, f"has {size:,} bytes", f"Use at most {most:,}")
 
 
 def _is_small(values: object) -> bool:

@@ -1,0 +1,1 @@
+"""The job queue: enqueue, claim, retry, lanes, dependencies, and the workers that run jobs."""

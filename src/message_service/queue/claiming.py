@@ -1,0 +1,95 @@
+"""Claims jobs in batches.
+
+A claim reads the ids of the next jobs from the index, takes those that are still free with one
+update, and reads what it got. Several workers would read the same ids; so each takes a random part
+of a longer stretch, as long as others are in its way. Alone, it takes jobs in their exact order.
+"""
+
+from __future__ import annotations
+
+import random as pseudo
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue.queries.processing_queue import (
+    QUEUE_CLAIM,
+    QUEUE_CLAIMABLE,
+    QUEUE_CLAIMED,
+)
+from message_service.database.store import Store
+from message_service.documents.row import Row
+from message_service.queue import job_updates
+
+_WIDEST = 64
+
+
+class Claiming:
+    """Claims jobs for one worker.
+
+    Args:
+        store: The database.
+        worker_id: The worker's name, unique.
+        node: The machine's name.
+        lease: Seconds a claim holds without renewal.
+        random: Source of random bytes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        node: str,
+        lease: float,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._node = node
+        self._lease_ms = int(lease * 1000)
+        self._choice = pseudo.Random(int.from_bytes(random(8)))  # noqa: S311 - only spreads load
+        self._width = 1
+        self._claims = 0
+        self._unanswered: tuple[list[Any], str] | None = None
+
+    async def claim(self, queues: Sequence[str], most: int) -> list[Row]:
+        """Claim up to `most` jobs of these queues; return them as they are now.
+
+        Raises:
+            Unavailable: The database cannot be reached. What was claimed nevertheless is returned
+                by the next call.
+        """
+        if self._unanswered is not None:
+            return await self._claimed(*self._unanswered)
+        rows = await self._store.find_everywhere(
+            QUEUE_CLAIMABLE, limit=most * self._width, queues=queues
+        )
+        if not rows:
+            self._width = 1
+            return []
+        ids = [row["_id"] for row in rows]
+        if len(ids) > most:
+            ids = self._choice.sample(ids, most)
+        self._claims += 1
+        claim_id = f"{self._worker_id}#{self._claims}"
+        try:
+            taken = await self._store.update_everywhere(
+                QUEUE_CLAIM,
+                job_updates.claimed(claim_id, self._worker_id, self._node, self._lease_ms),
+                ids=ids,
+            )
+        except errors.Unavailable:
+            self._unanswered = (ids, claim_id)
+            raise
+        if taken < len(ids) / 2:
+            self._width = min(self._width * 2, _WIDEST)
+        elif taken == len(ids):
+            self._width = max(self._width // 2, 1)
+        return await self._claimed(ids, claim_id) if taken else []
+
+    async def _claimed(self, ids: list[Any], claim_id: str) -> list[Row]:
+        self._unanswered = (ids, claim_id)
+        rows = await self._store.find_everywhere(QUEUE_CLAIMED, ids=ids, claim_id=claim_id)
+        self._unanswered = None
+        place = {job_id: number for number, job_id in enumerate(ids)}
+        return sorted(rows, key=lambda row: place[row["_id"]])

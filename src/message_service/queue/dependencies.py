@@ -1,0 +1,121 @@
+"""Dependencies: jobs that wait until other jobs have ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from message_service.catalogue.queries.processing_queue import (
+    JOB_BLOCKED,
+    JOB_DEPENDENTS,
+    JOB_IN_STATUS,
+    JOBS_BY_IDS,
+)
+from message_service.database.scope import Scope
+from message_service.database.store import Store
+from message_service.documents.job import LIVE, JobStatus, OnFailedDependency
+from message_service.documents.row import Row
+from message_service.queue import job_updates
+from message_service.queue.job_updates import Pipeline
+
+DEPENDENCY_FAILED = "dependency_failed"
+DEPENDENCY_MISSING = "dependency_missing"
+DEPENDENCY_CYCLE = "dependency_cycle"
+
+_MOST_WALKED = 1_000
+
+
+class Dependencies:
+    """The dependencies between jobs of one tenant, for all tenants.
+
+    Args:
+        store: The database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def look(self, job: Row) -> bool:
+        """Free a job from those of its dependencies that have ended, and mark the others.
+
+        A job that others wait for is marked so; from then on its end frees them.
+
+        Returns:
+            Whether the job waits for less than before, or has ended.
+        """
+        scope = self._store.scope(job["tenant_id"])
+        if await _is_in_a_circle(scope, job):
+            first: str = job["blocked_by"][0]
+            await self._end(scope, job["job_id"], JobStatus.FAILED, DEPENDENCY_CYCLE, first)
+            return True
+        freed = False
+        waits_for: list[str] = job["blocked_by"]
+        found = {row["job_id"]: row for row in await scope.find(JOBS_BY_IDS, job_ids=waits_for)}
+        for job_id in waits_for:
+            other = found.get(job_id)
+            if other is None:
+                missing = {"job_id": job_id, "tenant_id": job["tenant_id"], "status": "missing"}
+                await self.release(missing)
+                freed = True
+                continue
+            marked = other["status"] in LIVE and await scope.update_one(
+                JOB_IN_STATUS,
+                {"$set": {"has_dependents": True}},
+                job_id=job_id,
+                statuses=[*LIVE],
+            )
+            if not marked:
+                await self.release(await scope.find_one(JOBS_BY_IDS, job_ids=[job_id]) or other)
+                freed = True
+        return freed
+
+    async def release(self, ended: Row) -> list[Any]:
+        """Free the jobs that wait for one that has ended; return their `_id`s."""
+        scope = self._store.scope(ended["tenant_id"])
+        job_id: str = ended["job_id"]
+        waiting = await scope.find(JOB_DEPENDENTS, job_id=job_id)
+        for job in waiting:
+            policy = job["queue_metadata"].get("on_failed_dependency", OnFailedDependency.FAIL)
+            if ended["status"] == JobStatus.COMPLETED or policy == OnFailedDependency.RUN:
+                await self._update(scope, job["job_id"], job_id, job_updates.unblocked(job_id))
+                continue
+            missing = ended["status"] == "missing"
+            await self._end(
+                scope,
+                job["job_id"],
+                JobStatus.FAILED if policy == OnFailedDependency.FAIL else JobStatus.CANCELLED,
+                DEPENDENCY_MISSING if missing else DEPENDENCY_FAILED,
+                job_id,
+            )
+        return [job["_id"] for job in waiting]
+
+    async def _end(
+        self, scope: Scope, job_id: str, status: JobStatus, reason: str, other: str
+    ) -> None:
+        message = {
+            DEPENDENCY_CYCLE: "it waits for a job that waits for it",
+            DEPENDENCY_MISSING: f"it waits for {other}, which does not exist",
+            DEPENDENCY_FAILED: f"it waits for {other}, which did not complete",
+        }[reason]
+        await self._update(scope, job_id, other, job_updates.ended(status, reason, message))
+
+    async def _update(self, scope: Scope, job_id: str, blocked_by: str, update: Pipeline) -> None:
+        await scope.update_one(JOB_BLOCKED, update, job_id=job_id, blocked_by=blocked_by)
+
+
+async def _is_in_a_circle(scope: Scope, job: Row) -> bool:
+    """Whether a job waits, through others, for itself; looks at a thousand jobs at most."""
+    seen: set[str] = set()
+    ahead = [*job["blocked_by"]]
+    while ahead and len(seen) < _MOST_WALKED:
+        if job["job_id"] in ahead:
+            return True
+        seen.update(ahead)
+        rows = await scope.find(JOBS_BY_IDS, job_ids=ahead)
+        ahead = [
+            other
+            for row in rows
+            if row["status"] == JobStatus.PENDING
+            for other in row.get("blocked_by", ())
+            if other not in seen
+        ]
+    return job["job_id"] in ahead

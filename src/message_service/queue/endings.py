@@ -1,0 +1,141 @@
+"""Writes the outcomes of jobs, many in one round trip, each behind its fence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue.queries.processing_queue import JOB_OF_CLAIM, QUEUE_BY_OBJECT_IDS
+from message_service.database.bulk import TargetedUpdate
+from message_service.database.store import Store
+from message_service.documents.job import JobStatus
+from message_service.documents.row import Row
+from message_service.queue.job_updates import Pipeline
+from message_service.stopping import end_tasks
+
+_LOG = logging.getLogger(__name__)
+_MOST = 500
+_RETRY_PAUSE = 0.2
+
+
+@dataclass(slots=True)
+class _Ending:
+    job: Row
+    update: Pipeline
+    written: asyncio.Future[bool]
+
+
+class Endings:
+    """Gathers the outcomes that come while a round trip is in flight, and sends them together.
+
+    Args:
+        store: The database.
+        patience: Seconds an outcome is tried again while the database cannot be reached; then the
+            job is left to the end of its lease.
+    """
+
+    def __init__(self, store: Store, patience: float) -> None:
+        self._store = store
+        self._patience = patience
+        self._waiting: list[_Ending] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether outcomes are not written yet."""
+        return self._sending is not None
+
+    def write(self, job: Row, update: Pipeline) -> asyncio.Future[bool]:
+        """Write an outcome; the result says whether the claim was still good.
+
+        Args:
+            job: The job as claimed.
+            update: The outcome.
+
+        Raises:
+            Unavailable: It could not be written in time.
+            MessageServiceError: The server refuses it.
+        """
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Ending(job, update, written))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        return written
+
+    async def close(self) -> None:
+        """Give up what is not written; the leases end by themselves."""
+        if self._sending is not None:
+            await end_tasks((self._sending,))
+        _settle(self._waiting, errors.Unavailable("the worker ended before it was written"))
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                await self._send(batch)
+        finally:
+            self._sending = None
+
+    async def _send(self, batch: list[_Ending]) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                written = await self._write(batch)
+            except errors.Unavailable as error:
+                if loop.time() >= deadline:
+                    _settle(batch, error)
+                    return
+                await asyncio.sleep(_RETRY_PAUSE)
+            except errors.MessageServiceError as error:
+                if len(batch) == 1:
+                    _settle(batch, error)
+                    return
+                for ending in batch:  # one that the server refuses must not hold up the others
+                    await self._send([ending])
+                return
+            except BaseException:
+                _settle(batch, errors.Unavailable("writing the outcome was interrupted"))
+                raise
+            else:
+                for ending in batch:
+                    if not ending.written.done():
+                        ending.written.set_result(ending.job["_id"] in written)
+                return
+
+    async def _write(self, batch: list[_Ending]) -> set[Any]:
+        """Write outcomes; return the `_id`s of the jobs whose claim was still good."""
+        ids = [ending.job["_id"] for ending in batch]
+        found = await self._store.update_each(
+            JOB_OF_CLAIM,
+            [
+                TargetedUpdate(
+                    ending.job["tenant_id"],
+                    {"id": ending.job["_id"], "claim_id": ending.job["lease"]["claim_id"]},
+                    ending.update,
+                )
+                for ending in batch
+            ],
+        )
+        if found == len(batch):
+            return set(ids)
+        # Some are not ours any longer, or were written by a try whose answer was lost.
+        rows = await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=ids)
+        now = {row["_id"]: row for row in rows}
+        return {
+            ending.job["_id"]
+            for ending in batch
+            if (row := now.get(ending.job["_id"])) is not None
+            and row.get("lease", {}).get("claim_id") == ending.job["lease"]["claim_id"]
+            and row["status"] != JobStatus.PROCESSING
+        }
+
+
+def _settle(batch: list[_Ending], error: errors.MessageServiceError) -> None:
+    for ending in batch:
+        if not ending.written.done():
+            ending.written.set_exception(error)
+            ending.written.exception()  # whoever waited may be gone

@@ -1,0 +1,259 @@
+"""One tenant's jobs: the calls callers make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from message_service import errors
+from message_service.arguments import check_instance, check_number, check_sequence
+from message_service.catalogue.queries.processing_queue import (
+    JOB_BY_ID,
+    JOB_IN_STATUS,
+)
+from message_service.clock import Clock
+from message_service.database.scope import Scope
+from message_service.database.transaction import Transaction
+from message_service.database.wake import WakeUp
+from message_service.documents.job import ENDED, LIVE, Job, JobStatus
+from message_service.documents.row import Row
+from message_service.ids import IdKind, check_id
+from message_service.queue import job_updates
+from message_service.queue.enqueuing import Enqueued, Enqueuing
+from message_service.queue.lanes import next_number
+from message_service.queue.new_job import NewJob, check_new_job
+from message_service.queue.ordering import AT_ONCE
+from message_service.queue.registry import MOST_SECONDS, JobKind
+from message_service.queue.runtime import QueueRuntime
+from message_service.queue.settling import CANCELLED
+from message_service.stopping import end_tasks
+
+MOST_AT_ONCE = 10_000
+"""Most jobs of one `enqueue_many`."""
+
+_LOOK_AGAIN = 0.5
+
+
+class Jobs:
+    """The jobs of one tenant.
+
+    Args:
+        queue: What the process shares of the queue.
+        scope: The tenant's scope.
+    """
+
+    def __init__(self, queue: QueueRuntime, scope: Scope) -> None:
+        self._queue = queue
+        self._scope = scope
+        self._clock: Clock = queue.clock
+        self._enqueuing = Enqueuing(
+            scope, queue.settler, queue.clock, queue.ids, queue.ageing, queue.deadline
+        )
+
+    async def enqueue(
+        self,
+        job_type: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        within: Transaction | None = None,
+        **fields: Any,
+    ) -> Enqueued:
+        """Store one job.
+
+        Args:
+            job_type: A type that has a handler, here or in a running worker, or is declared here.
+            config: The parameters for the handler, up to 1 MB.
+            within: The transaction this takes part in (`MessageService.transaction`): a job is
+                stored together with the message it belongs to.
+            **fields: Any other field of `NewJob`, for example `priority`, `scheduled_for`,
+                `lane`, `dedupe_key`, `depends_on`.
+
+        Raises:
+            InvalidInput: A field is wrong, or the job type is not known.
+            NotFound: A job it depends on does not exist.
+            AlreadyExists: The `job_id` is taken.
+            Unavailable: No answer in time (`OutcomeUnknown`: it may be stored).
+        """
+        values = {**fields, "job_type": job_type}
+        if config is not None:
+            values["config"] = config
+        [outcome] = await self.enqueue_many([values], within=within)
+        if isinstance(outcome, errors.MessageServiceError):
+            raise outcome
+        return outcome
+
+    async def enqueue_many(
+        self,
+        jobs: Sequence[Mapping[str, Any] | NewJob],
+        *,
+        within: Transaction | None = None,
+    ) -> list[Enqueued | errors.MessageServiceError]:
+        """Store jobs; all of them are checked before any is stored.
+
+        Args:
+            jobs: `NewJob` fields. Jobs may depend on others of the list by `job_id`; then all are
+                stored, or none.
+            within: The transaction this takes part in; the first refusal ends it.
+
+        Returns:
+            What has become of each, in order: an `Enqueued`, or the error it met.
+
+        Raises:
+            InvalidInput: A job is wrong; the field begins with its place (`jobs.3.lane`).
+            NotFound: A job that one of them depends on does not exist.
+        """
+        if within is not None:
+            check_instance("within", within, Transaction)
+        given = check_sequence("jobs", jobs)
+        if len(given) > MOST_AT_ONCE:
+            raise errors.InvalidInput(
+                "jobs", f"are more than {MOST_AT_ONCE:,}", "Enqueue them in several calls"
+            )
+        now = self._clock.now()
+        checked: list[tuple[NewJob, JobKind]] = []
+        for place, values in enumerate(given):
+            try:
+                job = check_new_job(values, now)
+                checked.append((job, await self._queue.kind_of(job.job_type)))
+            except errors.InvalidInput as error:
+                if len(given) == 1:
+                    raise
+                field = f"jobs.{place}.{error.field}"
+                raise type(error)(field, error.problem, error.fix) from None
+        return await self._enqueuing.enqueue(checked, within) if checked else []
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            NotFound: No such job; ended jobs are deleted after seven days.
+        """
+        return Job.model_validate(await self._row(job_id))
+
+    async def cancel(self, job_id: str) -> JobStatus:
+        """Cancel a job; a running one is asked to stop, which its worker sees within seconds.
+
+        Returns:
+            The state it is in now: `processing` until its worker has stopped it.
+
+        Raises:
+            NotFound: No such job.
+            Conflict: It has ended already.
+        """
+        while True:
+            row = await self._row(job_id)
+            if row["status"] in ENDED:
+                raise errors.Conflict(f"job {job_id!r} has ended: it is {row['status']}")
+            waits = row["status"] == JobStatus.PENDING
+            update = (
+                job_updates.ended(JobStatus.CANCELLED, CANCELLED)
+                if waits
+                else job_updates.asked_to_stop()
+            )
+            changed = await self._scope.update_one(
+                JOB_IN_STATUS, update, job_id=job_id, statuses=[row["status"]]
+            )
+            if changed:
+                if waits:
+                    await self._queue.settler.settle_ids([row["_id"]])
+                return JobStatus.CANCELLED if waits else JobStatus.PROCESSING
+
+    async def retry(self, job_id: str) -> None:
+        """Let an ended job wait again, with all its attempts, at the end of its lane.
+
+        Raises:
+            NotFound: No such job.
+            Conflict: It has not ended, has completed, or a live job has its dedupe key.
+        """
+        row = await self._row(job_id)
+        if row["status"] not in (JobStatus.FAILED, JobStatus.CANCELLED):
+            raise errors.Conflict(f"job {job_id!r} is {row['status']}; only what failed is retried")
+        lane: str | None = row["queue_metadata"].get("lane")
+        number = None if lane is None else await next_number(self._scope, lane)
+        try:
+            changed = await self._scope.update_one(
+                JOB_IN_STATUS,
+                job_updates.begun_again(AT_ONCE, number),
+                job_id=job_id,
+                statuses=[row["status"]],
+            )
+        except errors.AlreadyExists:
+            raise errors.Conflict(
+                f"job {job_id!r} cannot wait again: another live job has its dedupe key or place"
+            ) from None
+        if not changed:
+            raise errors.Conflict(f"job {job_id!r} was changed by someone else meanwhile")
+        await self._queue.settler.settle_ids([row["_id"]])
+
+    async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109
+        """Return a job once it has ended.
+
+        Args:
+            job_id: The job.
+            timeout: Most seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            NotFound: No such job.
+            Unavailable: It has not ended in time; or the database cannot be reached.
+        """
+        if timeout is not None:
+            check_number("timeout", timeout, 0, MOST_SECONDS)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        row = await self._row(job_id)
+        match = {
+            "documentKey._id": row["_id"],
+            "updateDescription.updatedFields.status": {"$in": [*ENDED]},
+        }
+        wake = WakeUp(self._scope.database, "processing_queue", match, _LOOK_AGAIN)
+        try:
+            while row["status"] in LIVE:
+                await wake.arm()
+                row = await self._row(job_id)
+                if row["status"] in ENDED:
+                    break
+                left = None if deadline is None else deadline - loop.time()
+                if left is not None and left <= 0:
+                    raise errors.Unavailable(
+                        f"job {job_id!r} has not ended in {timeout:g} s: it is {row['status']}"
+                    )
+                waiting = asyncio.create_task(wake.wait())
+                try:
+                    await asyncio.wait((waiting,), timeout=left)
+                finally:
+                    await end_tasks((waiting,))
+        finally:
+            await wake.disarm()
+        return Job.model_validate(row)
+
+    async def result(
+        self,
+        job_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> dict[str, Any] | None:
+        """Return the result of a job, once it has completed.
+
+        Args:
+            job_id: The job.
+            timeout: As for `wait`.
+
+        Raises:
+            NotFound: No such job.
+            JobFailed: It failed or was cancelled.
+            Unavailable: As for `wait`.
+        """
+        job = await self.wait(job_id, timeout)
+        if job.status is not JobStatus.COMPLETED:
+            reason = job.execution.reason or "unknown"
+            raise errors.JobFailed(
+                f"job {job_id!r} is {job.status.value}: {reason}", job_id=job_id, reason=reason
+            )
+        return job.execution.result
+
+    async def _row(self, job_id: str) -> Row:
+        check_id(IdKind.JOB, "job_id", job_id)
+        row = await self._scope.find_one(JOB_BY_ID, committed=True, job_id=job_id)
+        if row is None:
+            raise errors.NotFound("job", job_id)
+        return row

@@ -1,0 +1,164 @@
+"""Moves jobs on that no worker can move: what waits, what has ended, whose worker is lost.
+
+Every job that somebody has to look at says so in `attention_at`, in the same write that made it
+necessary: a schedule, a retry, an expiry, the end of a lease, a lane or dependencies to look at, an
+end that others wait for. So whoever dies leaves nothing behind that would not be found. Settling is
+idempotent and guarded by the state as read; any number of processes may settle the same job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from message_service.catalogue.queries.processing_queue import (
+    JOB_AS_SEEN,
+    QUEUE_BY_OBJECT_IDS,
+)
+from message_service.database.bulk import TargetedUpdate
+from message_service.database.store import Store
+from message_service.documents.job import ENDED, JobStatus
+from message_service.documents.row import Row
+from message_service.queue import job_updates
+from message_service.queue.dependencies import Dependencies
+from message_service.queue.job_updates import Pipeline
+from message_service.queue.lanes import Lanes
+from message_service.queue.ordering import DEFAULT_DELAY, claim_order, due_at, retry_delay
+
+WORKER_LOST = "worker_lost"
+EXPIRED = "expired"
+CANCELLED = "cancelled"
+
+_ROUNDS = 8
+"""How far what a job frees is followed at once; the sweep goes on from there."""
+
+_LOST = "the worker that ran it did not renew its lease: it was killed, frozen or cut off"
+_TOO_LATE = "it did not begin before expires_at"
+
+
+class Settler:
+    """Settles jobs of all tenants.
+
+    Args:
+        store: The database.
+        ageing: Seconds of waiting that one rank of priority is worth.
+        random: Source of random bytes, for the delays between attempts.
+    """
+
+    def __init__(self, store: Store, ageing: float, random: Callable[[int], bytes]) -> None:
+        self._store = store
+        self._ageing = ageing
+        self._random = random
+        self._lanes = Lanes(store, ageing)
+        self._dependencies = Dependencies(store)
+
+    async def settle(self, jobs: Sequence[Row]) -> None:
+        """Do what these jobs need now, and what the jobs need that are freed by it.
+
+        Args:
+            jobs: As read, each with the server's `now`.
+
+        Raises:
+            Unavailable: The database cannot be reached; what is left is found by the sweep.
+        """
+        for _ in range(_ROUNDS):
+            freed = await self._round(jobs)
+            if not freed:
+                return
+            jobs = await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=freed)
+
+    async def settle_ids(self, ids: Sequence[Any]) -> None:
+        """Settle jobs given by `_id`, for example such as have just ended."""
+        if ids:
+            await self.settle(
+                await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=[*ids])
+            )
+
+    async def _round(self, jobs: Sequence[Row]) -> list[Any]:
+        """Settle jobs; return the `_id`s of those that were freed by it."""
+        simple: list[TargetedUpdate] = []
+        others: list[Row] = []
+        for job in jobs:
+            update = self._simple(job)
+            if update is None:
+                others.append(job)
+            else:
+                simple.append(as_seen(job, update))
+        if simple:
+            await self._store.update_each(JOB_AS_SEEN, simple)
+        freed: list[Any] = []
+        for job in others:
+            freed.extend(await self._settle(job))
+        return freed
+
+    def _simple(self, job: Row) -> Pipeline | None:
+        """Return the update of a job that concerns no other; None if others are concerned."""
+        now: datetime = job["now"]
+        if job["status"] == JobStatus.PROCESSING:
+            return self._lease_over(job, now)
+        if job["status"] in ENDED:
+            return None
+        queue: Row = job["queue_metadata"]
+        expires: datetime | None = queue.get("expires_at")
+        if expires is not None and expires <= now:
+            return job_updates.ended(JobStatus.FAILED, EXPIRED, _TOO_LATE)
+        if job.get("blocked_by"):
+            return None
+        due = due_at(job)
+        if due is not None and due > now:
+            return job_updates.waiting(due if expires is None else min(due, expires))
+        if queue.get("lane") is not None and not job.get("has_turn"):
+            return None
+        if "claim_order" in job:
+            return job_updates.waiting(expires)
+        place = claim_order(due or queue["scheduled_for"], job["priority_rank"], self._ageing)
+        return job_updates.ready(place, expires)
+
+    def _lease_over(self, job: Row, now: datetime) -> Pipeline:
+        until: datetime = job["lease"]["until"]
+        if until > now:
+            return job_updates.waiting(until)
+        if job.get("cancel_requested_at") is not None:
+            return job_updates.ended(JobStatus.CANCELLED, CANCELLED)
+        execution: Row = job["execution"]
+        delay = None
+        if execution["attempts"] < execution["max_attempts"]:
+            base: float = job["queue_metadata"].get("retry_delay_seconds", DEFAULT_DELAY)
+            delay = int(1000 * retry_delay(execution["attempts"], base, self._random))
+        return job_updates.attempt_failed(WORKER_LOST, _LOST, delay)
+
+    async def _settle(self, job: Row) -> list[Any]:
+        """Settle a job that others are concerned by; return the `_id`s of those it freed."""
+        queue: Row = job["queue_metadata"]
+        lane: str | None = queue.get("lane")
+        freed: list[Any] = []
+        rest = job_updates.waiting(queue.get("expires_at"))
+        if job["status"] in ENDED:
+            freed = await self._dependencies.release(job)
+            if lane is not None:
+                await self._lanes.grant(job["tenant_id"], lane)
+            rest = job_updates.waiting(None)
+        elif job.get("blocked_by"):
+            if await self._dependencies.look(job):
+                freed = [job["_id"]]
+        elif lane is not None:
+            await self._lanes.grant(job["tenant_id"], lane)
+        # Whoever moves the job from now on also changes what it was seen by.
+        await self._store.update_each(JOB_AS_SEEN, [as_seen(job, rest)])
+        return freed
+
+
+def as_seen(job: Row, update: Pipeline) -> TargetedUpdate:
+    """Return an update of a job that is written only if nobody has moved the job meanwhile."""
+    return TargetedUpdate(
+        job["tenant_id"],
+        {
+            "id": job["_id"],
+            "status": job["status"],
+            "attention_at": job.get("attention_at"),
+            "claim_id": job.get("lease", {}).get("claim_id"),
+            "blocked_by": job.get("blocked_by"),
+        },
+        update,
+    )

@@ -1,0 +1,342 @@
+"""The worker: claims jobs, runs their handlers, and keeps its claims alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from message_service import errors
+from message_service.catalogue.queries.processing_queue import QUEUE_HELD
+from message_service.database.presence import Presence
+from message_service.database.store import Store
+from message_service.database.wake import WakeUp
+from message_service.documents.job import JobStatus
+from message_service.documents.row import Row
+from message_service.queue import job_updates
+from message_service.queue.attempt import Attempt, Outcome
+from message_service.queue.claiming import Claiming
+from message_service.queue.endings import Endings
+from message_service.queue.registry import JobRegistry
+from message_service.queue.running_job import RunningJob
+from message_service.queue.settling import EXPIRED, Settler
+from message_service.queue.wakes import CLAIMABLE
+from message_service.stopping import StopSignal, end_tasks
+
+_LOG = logging.getLogger(__name__)
+
+WORKERS = "queue_worker"
+"""What workers are called in `Presence`."""
+
+NO_HANDLER = "no_handler"
+
+MOST_JOBS = 10_000
+"""Most jobs one worker runs at once."""
+
+_BEATS = 6
+"""Renewals in the length of a lease."""
+
+_PARKED_MS = 30_000
+_RETRY_PAUSE = 0.5
+_ANNOUNCED_EVERY = 10.0
+
+
+@dataclass(slots=True)
+class WorkerFigures:
+    """Counts of a worker since it began.
+
+    Attributes:
+        claimed: Jobs it has claimed.
+        completed: Jobs it has completed.
+        retried: Attempts that failed, with another one to come.
+        failed: Jobs that failed for good.
+        cancelled: Jobs that were cancelled while they ran.
+        handed_back: Jobs given back because the worker stopped, or has no handler for them.
+        lost: Jobs whose lease was lost.
+    """
+
+    claimed: int = 0
+    completed: int = 0
+    retried: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    handed_back: int = 0
+    lost: int = 0
+
+
+_COUNTED = {
+    "completed": "completed",
+    "retry": "retried",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "handed_back": "handed_back",
+    "parked": "handed_back",
+    "lost": "lost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker works.
+
+    Attributes:
+        queues: The queues it listens on; empty for those of the job types it has handlers for.
+        concurrency: Most jobs it runs at once.
+        grace: Seconds running jobs have to end, once the worker is asked to stop.
+        lease: Seconds a claim holds without renewal.
+        poll: Most seconds between two looks at the queue.
+        patience: Seconds an outcome is tried to be written.
+    """
+
+    queues: tuple[str, ...]
+    concurrency: int
+    grace: float
+    lease: float
+    poll: float
+    patience: float
+
+
+class Worker:
+    """Runs jobs of all tenants.
+
+    Args:
+        store: The database.
+        registry: The job types.
+        tenant_of: Returns what handlers get for a tenant.
+        settler: Settles jobs.
+        name: The worker's name, unique.
+        random: Source of random bytes.
+        options: How it works.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: JobRegistry,
+        tenant_of: Callable[[str], object],
+        settler: Settler,
+        name: str,
+        random: Callable[[int], bytes],
+        options: WorkerOptions,
+    ) -> None:
+        self._store = store
+        self._kinds = registry.with_handlers()
+        self._tenant_of = tenant_of
+        self._settler = settler
+        self._random = random
+        self._options = options
+        self.name = name
+        self.queues = options.queues or tuple(sorted({kind.queue for kind in self._kinds.values()}))
+        self.figures = WorkerFigures()
+        self._node = socket.gethostname()
+        self._claiming = Claiming(store, name, self._node, options.lease, random)
+        self._endings = Endings(store, options.patience)
+        self._attempts: dict[Any, tuple[Row, Attempt | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._presence = Presence(store.database, WORKERS)
+        self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
+        self._freed = asyncio.Event()
+        self._held_until = 0.0
+
+    @property
+    def running(self) -> int:
+        """Jobs that run now."""
+        return len(self._tasks)
+
+    async def run(self, stop: StopSignal) -> None:
+        """Work until asked to stop; then end the running jobs, or hand them back."""
+        beating = StopSignal()
+        keepers = [
+            asyncio.create_task(self._forever(self._beat, self._options.lease / _BEATS, beating)),
+            asyncio.create_task(self._forever(self._announce, _ANNOUNCED_EVERY, beating)),
+        ]
+        try:
+            await self._claim_until(stop)
+            await self._end_jobs()
+        finally:
+            beating.request()
+            await end_tasks((*self._tasks, *keepers))
+            await self._endings.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            with contextlib.suppress(errors.MessageServiceError):
+                await self._presence.withdraw(self.name)
+
+    async def _claim_until(self, stop: StopSignal) -> None:
+        wake = WakeUp(self._store.database, "processing_queue", CLAIMABLE, self._options.poll)
+        armed = False
+        try:
+            while not stop.requested:
+                free = self._options.concurrency - len(self._tasks)
+                if free <= 0:
+                    self._freed.clear()
+                    await stop.race(self._freed.wait())
+                    continue
+                try:
+                    rows = await self._claiming.claim(self.queues, free)
+                except errors.MessageServiceError as error:
+                    _LOG.warning("worker %s cannot claim: %s", self.name, error.code)
+                    await stop.pause(_RETRY_PAUSE)
+                    continue
+                if rows:
+                    self._begin(rows)
+                    await asyncio.sleep(0)  # jobs that do nothing end before the next claim
+                elif armed:
+                    await stop.race(wake.wait())
+                    armed = False
+                else:
+                    # Listen first, then look again: what comes in between is not missed.
+                    await wake.arm()
+                    armed = True
+        finally:
+            await wake.disarm()
+
+    def _begin(self, rows: Sequence[Row]) -> None:
+        if not self._attempts:
+            self._held_until = asyncio.get_running_loop().time() + self._options.lease
+        self.figures.claimed += len(rows)
+        for row in rows:
+            self._attempts[row["_id"]] = (row, None)
+            task = asyncio.create_task(self._work(row))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._freed.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("worker %s: %s", self.name, errors.trace_of(error))
+
+    async def _work(self, row: Row) -> None:
+        """Run a claimed job, and write its outcome."""
+        began = asyncio.get_running_loop().time()
+        outcome = self._refusal(row)
+        if outcome is None:
+            outcome = await self._attempt(row)
+        written = True
+        try:
+            if outcome.update is not None:
+                written = await self._endings.write(row, outcome.update)
+        except errors.MessageServiceError as error:
+            _LOG.error("job %s: its outcome was not written: %s", row["job_id"], error.code)
+            return
+        finally:
+            self._attempts.pop(row["_id"], None)
+        name = outcome.name if written else "lost"
+        counted = _COUNTED[name]
+        setattr(self.figures, counted, getattr(self.figures, counted) + 1)
+        spent = asyncio.get_running_loop().time() - began
+        _log(row, name, outcome.reason, self.name, spent)
+        waited_for = row["queue_metadata"].get("lane") is not None or row.get("has_dependents")
+        if written and waited_for and name in {"completed", "failed", "cancelled"}:
+            with contextlib.suppress(errors.MessageServiceError):  # the sweep finds it too
+                await self._settler.settle_ids([row["_id"]])
+
+    def _refusal(self, row: Row) -> Outcome | None:
+        """Return the outcome of a job that is not begun at all."""
+        if row["job_type"] not in self._kinds:
+            text = f"no handler for {row['job_type']!r} in worker {self.name}; it waits for another"
+            return Outcome("parked", job_updates.parked(NO_HANDLER, text, _PARKED_MS), NO_HANDLER)
+        expires = row["queue_metadata"].get("expires_at")
+        if expires is not None and expires <= row["execution"]["started_at"]:
+            text = "it did not begin before expires_at"
+            return Outcome("failed", job_updates.ended(JobStatus.FAILED, EXPIRED, text), EXPIRED)
+        return None
+
+    async def _attempt(self, row: Row) -> Outcome:
+        attempt = Attempt(
+            row,
+            self._kinds[row["job_type"]],
+            RunningJob(row, self._store, self._options.patience),
+            self._tenant_of(row["tenant_id"]),
+            self._threads,
+            self._random,
+        )
+        self._attempts[row["_id"]] = (row, attempt)
+        return await attempt.run()
+
+    async def _end_jobs(self) -> None:
+        """Let the running jobs end, and hand back those that take too long."""
+        if self._tasks:
+            await asyncio.wait([*self._tasks], timeout=self._options.grace)
+        for _, attempt in [*self._attempts.values()]:
+            if attempt is not None:
+                attempt.hand_back()
+        if self._tasks:
+            await asyncio.wait([*self._tasks], timeout=self._options.patience)
+
+    async def _beat(self) -> None:
+        """Renew the leases of the running jobs; end those that are lost or cancelled."""
+        if not self._attempts:
+            return
+        held = dict(self._attempts)
+        asked = asyncio.get_running_loop().time()
+        claims = sorted({row["lease"]["claim_id"] for row, _ in held.values()})
+        try:
+            await self._store.update_everywhere(
+                QUEUE_HELD,
+                job_updates.renewed(int(self._options.lease * 1000)),
+                ids=[*held],
+                claim_ids=claims,
+            )
+            rows = await self._store.find_everywhere(QUEUE_HELD, ids=[*held], claim_ids=claims)
+        except errors.MessageServiceError:
+            if asyncio.get_running_loop().time() < self._held_until:
+                raise
+            rows = []  # by now others may have them all
+        else:
+            self._held_until = asked + self._options.lease
+        still = {row["_id"]: row for row in rows}
+        for job, (_, attempt) in held.items():
+            if attempt is None:
+                continue
+            if job not in still:
+                attempt.lose()
+            elif still[job].get("cancel_requested_at") is not None:
+                attempt.stop()
+
+    async def _announce(self) -> None:
+        await self._presence.announce(
+            self.name,
+            {
+                "queues": [*self.queues],
+                "job_types": {name: kind.queue for name, kind in self._kinds.items()},
+                "concurrency": self._options.concurrency,
+                "running": self.running,
+                "node": self._node,
+                **asdict(self.figures),
+            },
+        )
+
+    async def _forever(
+        self, call: Callable[[], Coroutine[Any, Any, None]], seconds: float, stop: StopSignal
+    ) -> None:
+        while not stop.requested:
+            try:
+                await call()
+            except errors.MessageServiceError as error:
+                _LOG.warning("worker %s: %s", self.name, error.code)
+            except Exception as error:
+                _LOG.error("worker %s: %s", self.name, errors.trace_of(error))
+            await stop.pause(seconds)
+
+
+def _log(row: Row, outcome: str, reason: str | None, worker: str, seconds: float) -> None:
+    facts = {
+        "job_id": row["job_id"],
+        "job_type": row["job_type"],
+        "tenant_id": row["tenant_id"],
+        "queue": row["queue_metadata"]["queue_name"],
+        "attempt": row["execution"]["attempts"],
+        "outcome": outcome,
+        "reason": reason,
+        "worker_id": worker,
+        "seconds": round(seconds, 3),
+    }
+    level = logging.INFO if outcome in {"completed", "handed_back"} else logging.WARNING
+    if _LOG.isEnabledFor(level):
+        _LOG.log(level, "job %s %s", row["job_id"], outcome, extra={"job": facts})
