@@ -5,13 +5,14 @@ VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench server clean lock
+.PHONY: help demo test check bench campaign server clean lock
 
 help:
 	@echo "make demo    set up, import 258,112 real messages, take the tour"
 	@echo "make test    set up and run every test (unit, property, integration, faults)"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make bench   measure against the raw driver (QUICK=1 for a short run)"
+	@echo "make campaign  20,000 jobs through kills, freezes and a server that dies (minutes)"
 	@echo "make server  start the local MongoDB and show it"
 	@echo "make clean   stop the local MongoDB and remove the environment (data stays)"
 	@echo "make lock    resolve requirements.lock anew"
@@ -40,6 +41,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 	$(BIN)/python -m benchmarks.enrichment
 	$(BIN)/python -m benchmarks.enrichment_abuse
+
+campaign: $(READY)
+	cd tests && ../$(BIN)/python -m support.campaign
 
 server: $(READY)
 	$(BIN)/message-service server start

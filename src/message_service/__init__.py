@@ -1,7 +1,7 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
 from message_service.attachments.attachments import Attachments, StoredFile
-from message_service.background import BackgroundWorker
+from message_service.background.worker import BackgroundWorker
 from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation, ConversationState
@@ -40,12 +40,17 @@ from message_service.messages.outcomes import Appended
 from message_service.messages.rows import StoredMessage
 from message_service.messages.window_view import ContextWindow, Omission
 from message_service.paging.page import Page
+from message_service.queue.clearing import Purged, Replayed
 from message_service.queue.enqueuing import Enqueued, EnqueueOutcome
+from message_service.queue.events import JobEvent
+from message_service.queue.explaining import Because, JobExplanation, Why
 from message_service.queue.jobs import Jobs
+from message_service.queue.listing import JobCount
 from message_service.queue.new_job import NewJob, OnDuplicate
 from message_service.queue.registry import JobKind, JobRegistry, jobs
 from message_service.queue.running_job import GiveUp, RetryIn, RunningJob
 from message_service.queue.worker import WorkerFigures
+from message_service.queue.workers import QueueControl, WorkerStatus
 from message_service.search.index import IndexStatus
 from message_service.search.indexer import IndexingProgress
 from message_service.search.reconciler import IndexCheck
@@ -78,6 +83,7 @@ __all__ = [
     "AttachmentKind",
     "Attachments",
     "BackgroundWorker",
+    "Because",
     "BranchInfo",
     "Budget",
     "BudgetCheck",
@@ -104,6 +110,9 @@ __all__ = [
     "IndexStatus",
     "IndexingProgress",
     "Job",
+    "JobCount",
+    "JobEvent",
+    "JobExplanation",
     "JobKind",
     "JobRegistry",
     "JobStatus",
@@ -132,10 +141,13 @@ __all__ = [
     "PriceRow",
     "Prices",
     "Priority",
+    "Purged",
+    "QueueControl",
     "Reasoning",
     "Reconciliation",
     "Recosted",
     "Refusal",
+    "Replayed",
     "RetryIn",
     "Role",
     "RunningJob",
@@ -159,7 +171,9 @@ __all__ = [
     "UsageRow",
     "UsageState",
     "Verdict",
+    "Why",
     "WorkerFigures",
+    "WorkerStatus",
     "jobs",
     "joined",
 ]

@@ -12,7 +12,8 @@ from typing import Any, Self, TypeVar
 from message_service import connection, errors
 from message_service.arguments import check_flag, check_instance
 from message_service.attachments.attachments import Attachments
-from message_service.background import BackgroundWorker, make_worker
+from message_service.background.job_types import own_job_types
+from message_service.background.worker import BackgroundWorker, make_worker
 from message_service.clock import Clock, SystemClock
 from message_service.connection import Connection
 from message_service.database.client import CommandListener
@@ -30,6 +31,7 @@ from message_service.queue.registry import JobRegistry, jobs
 from message_service.queue.runtime import QueueRuntime
 from message_service.queue.settling import Settler
 from message_service.queue.sweep import QueueSweep
+from message_service.queue.workers import QueueControl
 from message_service.schema import apply, schema_state
 from message_service.search.index import SearchIndex
 from message_service.search.indexer import Indexer
@@ -94,6 +96,7 @@ class MessageService:
         server: What the server is.
         search_index: The search index of all tenants, for operators.
         usage_counters: The counters of budgets of all tenants, for operators.
+        queue: The workers of the job queue, for operators.
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
@@ -105,22 +108,26 @@ class MessageService:
         self._connection = connected
         self._runtime = runtime
         self._tenants: dict[str, Tenant] = {}
-        self._queue = QueueRuntime(
-            runtime.store,
-            registry,
-            Settler(runtime.store, self.settings.queue_ageing, runtime.random),
-            runtime.clock,
-            runtime.ids,
-            runtime.random,
-            self.settings.queue_ageing,
-            self.settings.write_deadline,
-        )
         self._holder = holder = (
             f"{socket.gethostname()}:{os.getpid()}:{runtime.ids.new(IdKind.JOB)[-8:]}"
         )
         self.search_index = SearchIndex(runtime, holder)
         self.usage_counters = UsageCounters(
             runtime.store, runtime.clock, holder, self.settings.index_poll
+        )
+        self.queue = QueueControl(connected.database)
+        self._queue = QueueRuntime(
+            runtime.store,
+            self.queue,
+            runtime.signer,
+            registry,
+            own_job_types(runtime.store, self.usage_counters),
+            Settler(runtime.store, self.settings.queue_ageing, runtime.random),
+            runtime.clock,
+            runtime.ids,
+            runtime.random,
+            self.settings.queue_ageing,
+            self.settings.write_deadline,
         )
         self.loops = LoopControl(connected.database, LOOPS)
         self._stop = StopSignal()
@@ -256,6 +263,14 @@ class MessageService:
         if not callable(work) or isinstance(work, type):
             raise errors.InvalidInput("work", "is not a function", "Give an async function")
         return await self.store.transaction(work, seconds=self.settings.write_deadline)
+
+    def declare_job_type(self, job_type: str, **options: Any) -> None:
+        """Declare a job type of other processes for this service; see `JobRegistry.declare`.
+
+        Raises:
+            InvalidInput: The name or an option is wrong.
+        """
+        self._queue.own.declare(job_type, **options)
 
     def worker(
         self,

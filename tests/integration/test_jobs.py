@@ -399,6 +399,69 @@ async def test_a_job_is_stored_with_its_message_or_not_at_all(queue: MessageServ
     assert (job.message_id, job.status) == (message.message_id, "completed")
 
 
+async def test_the_steps_of_a_message_are_those_of_its_job(queue: MessageService) -> None:
+    made = await queue.conversations.create(USER)
+
+    async def both(transaction: Transaction) -> Enqueued:
+        said = await queue.messages.append(
+            made.conversation_id, "user", "How are you, Luna?", within=transaction
+        )
+        return await queue.jobs.enqueue(
+            "message_processing",
+            message_id=said.message_id,
+            conversation_id=made.conversation_id,
+            within=transaction,
+        )
+
+    done = await queue.transaction(both)
+    async with at_work(queue, loops=True) as worker:
+        assert await queue.jobs.result(done.job_id, 30) == {"sequence_number": 1, "revision": 1}
+    job = await queue.jobs.get(done.job_id)
+    assert job.queue_metadata.lane == made.conversation_id
+    [stored] = await queue.messages.history(made.conversation_id, full=True)
+    message = stored.document()
+    assert message.enrichment is not None
+    assert message.enrichment.version
+    times, figures = message.timestamps, message.processing_metadata
+    assert figures is not None
+    assert times.queued_at == job.created_at
+    assert times.received_at == times.created_at
+    assert times.processing_started_at == job.execution.started_at
+    assert times.processed_at == times.completed_at == job.execution.completed_at
+    assert times.processing_started_at is not None
+    assert times.completed_at is not None
+    assert times.received_at is not None
+    assert (figures.worker_id, figures.retry_count, figures.error_count) == (worker.name, 0, 0)
+    queued = times.processing_started_at - job.created_at
+    assert figures.queue_time_ms == max(0, round(queued.total_seconds() * 1000))
+    latency = times.completed_at - times.received_at
+    assert figures.total_latency_ms == round(latency.total_seconds() * 1000)
+    assert figures.processing_time_ms == job.execution.processing_time_ms
+
+
+async def test_a_message_that_is_not_there_is_given_up(queue: MessageService) -> None:
+    made = await queue.conversations.create(USER)
+    async with at_work(queue):
+        gone = await queue.jobs.enqueue(
+            "message_processing",
+            message_id="msg_000000000001",
+            conversation_id=made.conversation_id,
+        )
+        bare = await queue.jobs.enqueue("message_processing")
+        for job in await ended(queue, gone, bare):
+            assert (job.status, job.execution.reason) == ("failed", "gave_up")
+
+
+async def test_counters_are_computed_by_a_job(queue: MessageService) -> None:
+    made = await queue.conversations.create(USER)
+    await queue.messages.append(
+        made.conversation_id, "assistant", "hi", token_usage={"total_tokens": 5}
+    )
+    async with at_work(queue):
+        done = await queue.jobs.enqueue("analytics_computation")
+        assert await queue.jobs.result(done.job_id, 20) == {"counted": 1}
+
+
 async def test_an_effect_is_committed_with_the_end_of_its_job(
     queue: MessageService, handlers: Handlers
 ) -> None:

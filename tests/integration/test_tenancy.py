@@ -41,6 +41,7 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.check": lambda t: t.messages.check(CONVERSATION),
     "messages.close_holes": lambda t: t.messages.close_holes(CONVERSATION, reason="x"),
     "jobs.get": lambda t: t.jobs.get(JOB),
+    "jobs.explain": lambda t: t.jobs.explain(JOB),
     "jobs.cancel": lambda t: t.jobs.cancel(JOB),
     "jobs.retry": lambda t: t.jobs.retry(JOB),
     "jobs.wait": lambda t: t.jobs.wait(JOB, 0),
@@ -67,11 +68,14 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "usage.report": lambda t: _listed(t.usage.report(*TODAY, ["user"])),
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
+    "jobs.list": lambda t: _items(t.jobs.list()),
+    "jobs.counts": lambda t: t.jobs.counts(),
 }
 OTHERWISE = {
     "conversations.create",  # see test_equal_ids_do_not_meet
     "usage.check",  # see test_budgets.py
     "usage.reconcile",  # see test_reconcile.py
+    *("jobs.events", "jobs.purge", "jobs.replay_dead"),  # see test_jobs_cli.py
     *("prices.load", "prices.load_library", "prices.rows"),  # see test_prices.py
 }
 

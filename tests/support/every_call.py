@@ -32,10 +32,15 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 LIMIT = 3.0
 BUSY = 2.0
 
-OPEN = {"fields": fields_of(NewMessage), "overrides": fields_of(Settings)}
+OPEN = {"fields": fields_of(NewMessage), "options": {}, "overrides": fields_of(Settings)}
 """Parameters that stand for the fields of a model, and places for these."""
 
-OPEN_OF = {"tenant.jobs.enqueue": {"fields": fields_of(NewJob)}}
+OPEN_OF = {
+    "service.declare_job_type": {
+        "options": {"queue": "mine", "priority": "high", "max_attempts": 2, "timeout_seconds": 1.5}
+    },
+    "tenant.jobs.enqueue": {"fields": fields_of(NewJob)},
+}
 """The same, where a name stands for another model in one call."""
 
 TOGETHER = {
@@ -48,8 +53,13 @@ PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
 
 USAGE = "start_time,model,input_tokens,output_tokens\n1735603200,gpt-4o,1,2\n"
 
-NOT_CALLED = {"service.close", "service.search_index.close", "StopSignal.race"}
-"""They end what the others need, or take a coroutine of the caller's."""
+NOT_CALLED = {
+    "tenant.jobs.events",
+    "service.close",
+    "service.search_index.close",
+    "StopSignal.race",
+}
+"""They end what the others need, do not end, or take a coroutine of the caller's."""
 
 
 ENDED = {
@@ -198,6 +208,7 @@ class Target:
             "most_suspects": 5,
             "name": "jsonl",
             "near": 0.5,
+            "older_than": 1.0,
             "order_by": "USD",
             "parts": [
                 {"type": "text", "text": "some text"},
@@ -213,6 +224,7 @@ class Target:
             "provider": "lmstudio",
             "period": "month",
             "query": "first",
+            "queue": "mine",
             "queues": ["mine"],
             "random": lambda count: bytes(count),
             "rating": "up",
@@ -228,6 +240,7 @@ class Target:
             "since": NOW - timedelta(days=1),
             "source": [],
             "state": "active",
+            "states": ["failed"],
             "statuses": ["active"],
             "step": 1,
             "stop": Stopped(),

@@ -15,12 +15,14 @@ from message_service.cli import (
     conversations,
     db,
     demo,
+    jobs,
     messages,
     prices,
     search,
     server,
     transfer,
     usage,
+    worker,
 )
 from message_service.cli.context import make_target, print_json, print_table, target_of
 from message_service.cli.naming import name_options
@@ -44,6 +46,7 @@ app.add_typer(conversations.app, name="conversations", help="Create, list, check
 app.add_typer(search.app, name="search", help="Search messages; index, check and watch the index.")
 app.add_typer(attachments.app, name="attachments", help="Store and fetch files of messages.")
 app.add_typer(usage.app, name="usage", help="What messages used and cost.")
+app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, enqueue, retry, cancel, watch.")
 app.add_typer(prices.app, name="prices", help="What tokens cost: load, list, show, missing.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
@@ -52,6 +55,7 @@ app.command("import")(transfer.import_command)
 app.command("import-langchain")(transfer.import_langchain_command)
 app.command("export")(transfer.export_command)
 app.command("demo")(demo.demo)
+app.command("worker")(worker.worker)
 
 config = typer.Typer(no_args_is_help=True)
 app.add_typer(config, name="config", help="The settings in force.")

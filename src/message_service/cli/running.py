@@ -1,9 +1,9 @@
 """Runs a command's coroutine so that signals end it.
 
 The first SIGINT or SIGTERM asks the command to stop: a command that loops finishes its round, any
-other is cancelled. The second signal ends the process at once. In any case the process ends
-`_HARD_LIMIT` seconds after the first signal. This cannot harm stored data, because every write
-survives `kill -9`.
+other is cancelled. The second signal ends the process at once. In any case the process ends some
+seconds after the first signal: `_HARD_LIMIT`, or a little more than a longer grace period. This
+cannot harm stored data, because every write survives `kill -9`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from message_service.stopping import STOP_GRACE, StopOverdue, StopSignal, run_un
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOP_GRACE = STOP_GRACE + 2.0  # a loop has its own grace period and cleans up after it
 _HARD_LIMIT = 10.0
+_AFTER_GRACE = 3.0
 _SHOW_CURSOR = b"\x1b[?25h"
 _unfinished = set[Path]()
 
@@ -101,17 +102,23 @@ def run_once(work: Coroutine[Any, Any, T]) -> T:
     return _run(lambda _: work, grace=0.0).check("interrupted")
 
 
-def run_loop(work: Callable[[StopSignal], Coroutine[Any, Any, T]]) -> Ended[T]:
+def run_loop(
+    work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float = _LOOP_GRACE
+) -> Ended[T]:
     """Run a command that looks at its stop signal in each round.
+
+    Args:
+        work: The command.
+        grace: Seconds it has to end after the first signal.
 
     Raises:
         Interrupted: A signal came, and the round did not end within the grace period.
     """
-    return _run(work, grace=_LOOP_GRACE)
+    return _run(work, grace=grace)
 
 
 def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) -> Ended[T]:
-    received = _Received()
+    received = _Received(limit=max(_HARD_LIMIT, grace + _AFTER_GRACE))
 
     async def main() -> T:
         stop = StopSignal()
@@ -132,6 +139,7 @@ def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) 
 class _Received:
     """The first signal received, and the callback to tell of it."""
 
+    limit: float
     number: int | None = None
     _tell: Callable[[], object] | None = None
     _watchdog: _Watchdog | None = None
@@ -151,7 +159,7 @@ class _Received:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may receive signals; the host program does
             return
-        self._watchdog = watchdog = _Watchdog()
+        self._watchdog = watchdog = _Watchdog(self.limit)
         # Not the event loop's handlers: they would wait for a loop that may be busy.
         before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
         try:
@@ -179,7 +187,8 @@ class _Watchdog:
     that the interrupted code holds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
         self._reading, self._writing = os.pipe()
         self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
         self._thread.start()
@@ -194,7 +203,7 @@ class _Watchdog:
 
     def _watch(self) -> None:
         woken = os.read(self._reading, 1)
-        if woken and not select.select([self._reading], [], [], _HARD_LIMIT)[0]:
+        if woken and not select.select([self._reading], [], [], self._limit)[0]:
             _leave(woken[0])
 
 

@@ -194,6 +194,17 @@ class Scope:
             )
         return result.matched_count > 0
 
+    async def delete_many(self, query: Query, **values: Any) -> int:
+        """Delete the documents of a query; return how many."""
+        with translated():
+            result = await self._access.collection(query.collection).delete_many(
+                self.filter(query, values),
+                hint=hint_of(query),
+                comment=query.name,
+                session=self._access.session,
+            )
+        return result.deleted_count
+
     async def find_and_update(self, query: Query, update: Update, **values: Any) -> Row | None:
         """Update the first document of a query and return the updated document, or None."""
         with translated():

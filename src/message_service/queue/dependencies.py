@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_service.catalogue.queries.processing_queue import (
-    JOB_BLOCKED,
-    JOB_DEPENDENTS,
-    JOB_IN_STATUS,
-    JOBS_BY_IDS,
-)
+from message_service.catalogue.queries.jobs import JOB_IN_STATUS, JOBS_BY_IDS
+from message_service.catalogue.queries.processing_queue import JOB_BLOCKED, JOB_DEPENDENTS
 from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.job import LIVE, JobStatus, OnFailedDependency

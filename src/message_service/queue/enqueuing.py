@@ -9,11 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from message_service import errors
-from message_service.catalogue.queries.processing_queue import (
-    JOB_BY_DEDUPE_KEY,
-    JOB_IN_STATUS,
-    JOBS_BY_IDS,
-)
+from message_service.catalogue.queries.jobs import JOB_BY_DEDUPE_KEY, JOB_IN_STATUS, JOBS_BY_IDS
 from message_service.clock import Clock
 from message_service.database.encoding import new_object_id
 from message_service.database.scope import Scope

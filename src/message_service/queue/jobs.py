@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from message_service import errors
-from message_service.arguments import check_instance, check_number, check_sequence
-from message_service.catalogue.queries.processing_queue import (
-    JOB_BY_ID,
-    JOB_IN_STATUS,
+from message_service.arguments import (
+    check_instance,
+    check_number,
+    check_sequence,
+    check_whole_number,
 )
+from message_service.catalogue.queries.jobs import JOB_BY_ID, JOB_IN_STATUS
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
@@ -19,15 +21,18 @@ from message_service.database.wake import WakeUp
 from message_service.documents.job import ENDED, LIVE, Job, JobStatus
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
+from message_service.paging.page import Page
 from message_service.queue import job_updates
+from message_service.queue.clearing import Clearing, Purged, Replayed
 from message_service.queue.enqueuing import Enqueued, Enqueuing
-from message_service.queue.lanes import next_number
+from message_service.queue.events import JobEvent, job_events
+from message_service.queue.explaining import Explaining, JobExplanation
+from message_service.queue.listing import JobCount, JobListing, chosen
 from message_service.queue.new_job import NewJob, check_new_job
-from message_service.queue.ordering import AT_ONCE
 from message_service.queue.registry import MOST_SECONDS, JobKind
 from message_service.queue.runtime import QueueRuntime
 from message_service.queue.settling import CANCELLED
-from message_service.stopping import end_tasks
+from message_service.stopping import StopSignal, end_tasks
 
 MOST_AT_ONCE = 10_000
 """Most jobs of one `enqueue_many`."""
@@ -47,6 +52,9 @@ class Jobs:
         self._queue = queue
         self._scope = scope
         self._clock: Clock = queue.clock
+        self._listing = JobListing(scope, queue.clock, queue.signer)
+        self._clearing = Clearing(scope, queue.clock, queue.settler)
+        self._explaining = Explaining(queue.store, scope, queue.control, queue.clock)
         self._enqueuing = Enqueuing(
             scope, queue.settler, queue.clock, queue.ids, queue.ageing, queue.deadline
         )
@@ -169,22 +177,126 @@ class Jobs:
         row = await self._row(job_id)
         if row["status"] not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise errors.Conflict(f"job {job_id!r} is {row['status']}; only what failed is retried")
-        lane: str | None = row["queue_metadata"].get("lane")
-        number = None if lane is None else await next_number(self._scope, lane)
-        try:
-            changed = await self._scope.update_one(
-                JOB_IN_STATUS,
-                job_updates.begun_again(AT_ONCE, number),
-                job_id=job_id,
-                statuses=[row["status"]],
-            )
-        except errors.AlreadyExists:
-            raise errors.Conflict(
-                f"job {job_id!r} cannot wait again: another live job has its dedupe key or place"
-            ) from None
+        changed = await self._clearing.begin_again(row)
         if not changed:
             raise errors.Conflict(f"job {job_id!r} was changed by someone else meanwhile")
         await self._queue.settler.settle_ids([row["_id"]])
+
+    async def list(
+        self,
+        *,
+        states: Sequence[JobStatus | str] = (),
+        queue: str | None = None,
+        job_type: str | None = None,
+        reason: str | None = None,
+        older_than: float | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Job]:
+        """Return a page of jobs, newest first.
+
+        Args:
+            states: Only jobs in these states.
+            queue: Only jobs of this queue.
+            job_type: Only jobs of this type.
+            reason: Only jobs with this `execution.reason`, such as "timeout".
+            older_than: Only jobs that were enqueued at least so many seconds ago.
+            limit: Most jobs, 1 to 1,000.
+            cursor: Where the page begins; as the page before returned it.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        which = chosen(states, queue, job_type, reason, older_than)
+        return await self._listing.page(which, limit, cursor)
+
+    async def counts(self) -> Sequence[JobCount]:
+        """Return how many jobs there are, by queue, type and state."""
+        return await self._listing.counts()
+
+    async def explain(self, job_id: str) -> JobExplanation:
+        """Return a job and why it is in the state it is in: what it waits for, or how it ended.
+
+        Raises:
+            NotFound: No such job.
+        """
+        return await self._explaining.explain(await self._row(job_id))
+
+    async def replay_dead(
+        self,
+        *,
+        queue: str | None = None,
+        job_type: str | None = None,
+        reason: str | None = None,
+        most: int | None = None,
+        stop: StopSignal | None = None,
+    ) -> Replayed:
+        """Let failed jobs wait again, with all their attempts; newest first.
+
+        Args:
+            queue: Only jobs of this queue.
+            job_type: Only jobs of this type.
+            reason: Only jobs with this `execution.reason`.
+            most: Most jobs; None for all.
+            stop: Asks to stop after the batch in progress.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        if most is not None:
+            check_whole_number("most", most, 1, 2**63 - 1)
+        if stop is not None:
+            check_instance("stop", stop, StopSignal)
+        which = chosen([JobStatus.FAILED], queue, job_type, reason, None)
+        return await self._clearing.replay(which, most, stop or StopSignal())
+
+    async def purge(
+        self,
+        *,
+        states: Sequence[JobStatus | str],
+        older_than: float,
+        queue: str | None = None,
+        job_type: str | None = None,
+        stop: StopSignal | None = None,
+    ) -> Purged:
+        """Delete ended jobs for good, before their seven days are over.
+
+        Args:
+            states: The states of the jobs: completed, failed, cancelled.
+            older_than: Only jobs that were enqueued at least so many seconds ago; 0 for all.
+            queue: Only jobs of this queue.
+            job_type: Only jobs of this type.
+            stop: Asks to stop after the batch in progress.
+
+        Raises:
+            InvalidInput: An argument is wrong, or names jobs that have not ended.
+        """
+        if stop is not None:
+            check_instance("stop", stop, StopSignal)
+        check_number("older_than", older_than, 0, MOST_SECONDS)
+        which = chosen(states, queue, job_type, None, older_than)
+        if not states or not set(which.statuses) <= set(ENDED):
+            raise errors.InvalidInput(
+                "states",
+                "are not only those of ended jobs",
+                f"Use any of: {', '.join(ENDED)}; cancel the others first",
+            )
+        return await self._clearing.purge(which, stop or StopSignal())
+
+    async def events(self, job_id: str | None = None) -> AsyncIterator[JobEvent]:
+        """Yield the changes of jobs' states from now on, until the caller stops.
+
+        Args:
+            job_id: Only those of this job; None for all jobs of the tenant.
+
+        Raises:
+            InvalidId: Not a job id.
+            Unavailable: The server cannot be reached.
+        """
+        if job_id is not None:
+            check_id(IdKind.JOB, "job_id", job_id)
+        async for event in job_events(self._scope, job_id):
+            yield event
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109
         """Return a job once it has ended.

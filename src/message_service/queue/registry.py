@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -113,15 +113,6 @@ class JobRegistry:
     def with_handlers(self) -> dict[str, JobKind]:
         """Return the job types that have a handler here, by name."""
         return {name: kind for name, kind in self._kinds.items() if kind.call is not None}
-
-    def copy(self) -> JobRegistry:
-        """Return a registry with the same job types."""
-        made = JobRegistry()
-        made._kinds = dict(self._kinds)
-        return made
-
-    def __iter__(self) -> Iterator[JobKind]:
-        return iter(self._kinds.values())
 
 
 jobs = JobRegistry()

@@ -53,6 +53,11 @@ class RunningJob:
         conversation_id: The conversation it belongs to.
         user_id: The user it belongs to.
         created_at: When it was enqueued.
+        started_at: When this attempt began.
+        completed_at: For the work of `commit`: the moment of the job's end.
+        failures: How many attempts have failed.
+        worker_id: The worker.
+        processing_node: The machine it runs on.
         cancel_requested: Whether it is to stop. Async handlers are cancelled; one that runs in a
             thread has to look here.
     """
@@ -70,6 +75,11 @@ class RunningJob:
         self.conversation_id: str | None = job.get("conversation_id")
         self.user_id: str | None = job.get("user_id")
         self.created_at: datetime = job["created_at"]
+        self.started_at: datetime = execution["started_at"]
+        self.completed_at: datetime | None = None
+        self.failures: int = len(execution.get("failures", ()))
+        self.worker_id: str = execution["worker_id"]
+        self.processing_node: str = execution["processing_node"]
         self.cancel_requested = False
         self._job = job
         self._store = store
@@ -109,14 +119,15 @@ class RunningJob:
     async def _fenced(self, work: Work[T], update: Pipeline) -> T:
         async def fenced(transaction: Transaction) -> T:
             scope = self._store.within(transaction).scope(self.tenant_id)
-            held = await scope.update_one(
+            held = await scope.find_and_update(
                 JOB_OF_CLAIM,
                 update,
                 id=self._job["_id"],
                 claim_id=self._job["lease"]["claim_id"],
             )
-            if not held:
+            if held is None:
                 raise errors.LeaseLost(self.job_id)
+            self.completed_at = held["execution"].get("completed_at")
             return await work(transaction)
 
         return await self._store.transaction(fenced, seconds=self._seconds)

@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 
 from message_service import errors
 from message_service.clock import Clock
-from message_service.database.presence import Presence
 from message_service.database.store import Store
-from message_service.documents.job import JobType
-from message_service.documents.row import Row
 from message_service.ids import IdFactory
+from message_service.paging.cursors import CursorSigner
 from message_service.queue.registry import JobKind, JobRegistry
 from message_service.queue.settling import Settler
-from message_service.queue.worker import WORKERS
-
-_SILENT = 60.0
-"""Seconds after which a worker that says nothing is taken for dead."""
+from message_service.queue.workers import QueueControl
 
 _LOOK_AGAIN = 5.0
 
@@ -29,7 +24,10 @@ class QueueRuntime:
 
     Attributes:
         store: The database.
-        registry: The job types this process knows.
+        control: Knows the workers.
+        signer: Signs cursors.
+        registry: The job types of the application.
+        own: The job types of the service itself.
         settler: Settles jobs.
         clock: The present moment.
         ids: Makes ids.
@@ -39,7 +37,10 @@ class QueueRuntime:
     """
 
     store: Store
+    control: QueueControl
+    signer: CursorSigner
     registry: JobRegistry
+    own: JobRegistry
     settler: Settler
     clock: Clock
     ids: IdFactory
@@ -55,17 +56,15 @@ class QueueRuntime:
         Raises:
             InvalidInput: None of these.
         """
-        known = self.registry.get(job_type)
+        known = self.registry.get(job_type) or self.own.get(job_type)
         if known is not None:
             return known
-        if job_type in set(JobType):
-            return JobKind(job_type, queue=job_type)
         now = asyncio.get_running_loop().time()
         if job_type not in self._elsewhere and now - self._looked_at > _LOOK_AGAIN:
             self._elsewhere = {
                 name: queue
-                for worker in await self.live_workers()
-                for name, queue in worker["values"]["job_types"].items()
+                for worker in await self.control.listening()
+                for name, queue in worker.job_types.items()
             }
             self._looked_at = now
         if job_type not in self._elsewhere:
@@ -76,7 +75,6 @@ class QueueRuntime:
             )
         return JobKind(job_type, queue=self._elsewhere[job_type])
 
-    async def live_workers(self) -> list[Row]:
-        """Return the workers that have said within a minute that they are there."""
-        rows = await Presence(self.store.database, WORKERS).seen()
-        return [row for row in rows if row["silent"] < _SILENT]
+    def handlers(self) -> dict[str, JobKind]:
+        """Return the job types with a handler here; the application's go before the service's."""
+        return {**self.own.with_handlers(), **self.registry.with_handlers()}

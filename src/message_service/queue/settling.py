@@ -12,10 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from message_service.catalogue.queries.processing_queue import (
-    JOB_AS_SEEN,
-    QUEUE_BY_OBJECT_IDS,
-)
+from message_service.catalogue.queries.processing_queue import JOB_AS_SEEN, QUEUE_BY_OBJECT_IDS
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
 from message_service.documents.job import ENDED, JobStatus

@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from message_service.catalogue.queries.processing_queue import (
-    QUEUE_ATTENTION,
-    QUEUE_NEXT_ATTENTION,
-)
+from message_service.catalogue.queries.processing_queue import QUEUE_ATTENTION, QUEUE_NEXT_ATTENTION
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
 from message_service.loops.loop import Loop

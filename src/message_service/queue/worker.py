@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,16 +22,14 @@ from message_service.queue import job_updates
 from message_service.queue.attempt import Attempt, Outcome
 from message_service.queue.claiming import Claiming
 from message_service.queue.endings import Endings
-from message_service.queue.registry import JobRegistry
+from message_service.queue.registry import JobKind
 from message_service.queue.running_job import RunningJob
 from message_service.queue.settling import EXPIRED, Settler
 from message_service.queue.wakes import CLAIMABLE
+from message_service.queue.workers import WORKERS
 from message_service.stopping import StopSignal, end_tasks
 
 _LOG = logging.getLogger(__name__)
-
-WORKERS = "queue_worker"
-"""What workers are called in `Presence`."""
 
 NO_HANDLER = "no_handler"
 
@@ -106,7 +104,7 @@ class Worker:
 
     Args:
         store: The database.
-        registry: The job types.
+        kinds: The job types it has handlers for, by name.
         tenant_of: Returns what handlers get for a tenant.
         settler: Settles jobs.
         name: The worker's name, unique.
@@ -117,7 +115,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
-        registry: JobRegistry,
+        kinds: Mapping[str, JobKind],
         tenant_of: Callable[[str], object],
         settler: Settler,
         name: str,
@@ -125,7 +123,7 @@ class Worker:
         options: WorkerOptions,
     ) -> None:
         self._store = store
-        self._kinds = registry.with_handlers()
+        self._kinds = kinds
         self._tenant_of = tenant_of
         self._settler = settler
         self._random = random
@@ -308,7 +306,7 @@ class Worker:
                 "concurrency": self._options.concurrency,
                 "running": self.running,
                 "node": self._node,
-                **asdict(self.figures),
+                "figures": asdict(self.figures),
             },
         )
 

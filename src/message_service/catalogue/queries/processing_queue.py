@@ -62,6 +62,7 @@ QUEUE_CLAIMABLE = Query(
     all_tenants=_ALL,
 )
 
+
 QUEUE_CLAIM = Query(
     name="queue.claim",
     collection="processing_queue",
@@ -72,6 +73,7 @@ QUEUE_CLAIM = Query(
     all_tenants=_ALL,
 )
 
+
 QUEUE_CLAIMED = Query(
     name="queue.claimed",
     collection="processing_queue",
@@ -81,6 +83,7 @@ QUEUE_CLAIMED = Query(
     example={"ids": [], "claim_id": "c"},
     all_tenants=_ALL,
 )
+
 
 QUEUE_HELD = Query(
     name="queue.held",
@@ -93,6 +96,7 @@ QUEUE_HELD = Query(
     all_tenants=_ALL,
 )
 
+
 QUEUE_BY_OBJECT_IDS = Query(
     name="queue.by_object_ids",
     collection="processing_queue",
@@ -103,6 +107,7 @@ QUEUE_BY_OBJECT_IDS = Query(
     stages=({"$set": {"now": "$$NOW"}},),
     all_tenants=_ALL,
 )
+
 
 JOB_OF_CLAIM = Query(
     name="queue.of_claim",
@@ -128,6 +133,7 @@ QUEUE_ATTENTION = Query(
     stages=({"$sort": {"attention_at": 1}}, {"$limit": 500}, {"$set": {"now": "$$NOW"}}),
     all_tenants=_ALL,
 )
+
 
 QUEUE_NEXT_ATTENTION = Query(
     name="queue.next_attention",
@@ -182,44 +188,6 @@ JOB_AS_SEEN = Query(
     },
 )
 
-JOB_BY_ID = Query(
-    name="jobs.by_id",
-    collection="processing_queue",
-    purpose="One job by id",
-    index="idx_job_id_unique",
-    build=equal("job_id"),
-    example={"job_id": _JOB},
-)
-
-
-def _several(job_ids: Sequence[str]) -> Filter:
-    return {"job_id": {"$in": list(job_ids)}}
-
-
-JOBS_BY_IDS = Query(
-    name="jobs.by_ids",
-    collection="processing_queue",
-    purpose="Several jobs by id",
-    index="idx_job_id_unique",
-    build=_several,
-    example={"job_ids": [_JOB]},
-)
-
-
-def _in_status(job_id: str, statuses: Sequence[str]) -> Filter:
-    return {"job_id": job_id, "status": {"$in": list(statuses)}}
-
-
-JOB_IN_STATUS = Query(
-    name="jobs.in_status",
-    collection="processing_queue",
-    purpose="One job, if it is in one of these states",
-    index="idx_job_id_unique",
-    build=_in_status,
-    example={"job_id": _JOB, "statuses": [*LIVE]},
-    examined_slack=1,
-)
-
 
 def _lane(lane: str, beyond: int = -1) -> Filter:
     return {
@@ -251,6 +219,7 @@ LANE_IN_ORDER = Query(
         "now": "$$NOW",
     },
 )
+
 
 LANE_END = Query(
     name="queue.lane_end",
@@ -304,29 +273,20 @@ JOB_BLOCKED = Query(
 )
 
 
-def _by_key(dedupe_key: str) -> Filter:
-    return {"queue_metadata.dedupe_key": dedupe_key, "status": {"$in": [*LIVE]}}
+def _claimable_in(queue: str, before: datetime | None = None) -> Filter:
+    return {
+        "queue_metadata.queue_name": queue,
+        "claim_order": {"$lt": _NEVER if before is None else before},
+    }
 
 
-JOB_BY_DEDUPE_KEY = Query(
-    name="jobs.by_dedupe_key",
+JOBS_BEFORE = Query(
+    name="queue.before",
     collection="processing_queue",
-    purpose="The live job with a dedupe key",
-    index="idx_queue_dedupe",
-    build=_by_key,
-    example={"dedupe_key": "k"},
-)
-
-
-def _of_message(conversation_id: str, message_id: str) -> Filter:
-    return {"conversation_id": conversation_id, "message_id": message_id}
-
-
-JOBS_OF_MESSAGE = Query(
-    name="jobs.of_message",
-    collection="processing_queue",
-    purpose="The jobs of a message",
-    index="idx_queue_message",
-    build=_of_message,
-    example={"conversation_id": "conv_000000000000", "message_id": "msg_000000000000"},
+    purpose="How many jobs of a queue are claimed before a place; the index alone answers it",
+    index="idx_queue_processing",
+    build=_claimable_in,
+    example={"queue": _QUEUE},
+    stages=({"$limit": 10_001}, {"$count": "count"}),
+    all_tenants="a queue holds the jobs of every tenant",
 )

@@ -110,11 +110,12 @@ def make_worker(
         settings.queue_poll,
         settings.write_deadline,
     )
-    name = f"{holder}:{queue.ids.new(IdKind.JOB)[-8:]}"
+    machine_and_process = holder.rpartition(":")[0]
+    name = f"{machine_and_process}:{queue.ids.new(IdKind.JOB)[-8:]}"
     sweep = QueueSweep(queue.store, queue.settler, poll=options.poll)
     lease = Lease(queue.store.database, sweep.name, name, sweep.lease_seconds)
     runner = LoopRunner(sweep, lease, queue.clock, standby=options.poll)
     worker = Worker(
-        queue.store, queue.registry, tenant_of, queue.settler, name, queue.random, options
+        queue.store, queue.handlers(), tenant_of, queue.settler, name, queue.random, options
     )
     return BackgroundWorker(worker, (runner.run, *loops))

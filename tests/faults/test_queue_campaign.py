@@ -1,0 +1,89 @@
+"""Jobs survive whatever befalls their workers and the server (the long run: `make campaign`)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from message_service import JobRegistry, MessageService
+from support.campaign import Campaign, check
+from support.commands import Command
+from support.replica_sets import ReplicaSet
+from support.servers import OwnServer
+from support.waiting import until
+
+pytestmark = pytest.mark.faults
+
+
+async def test_every_job_has_its_effect_once_through_kills_freezes_and_a_server_that_dies(
+    own: OwnServer,
+) -> None:
+    campaign = Campaign(own.uri, "campaign", 600, 4, 2.0, 20261127, own, server_kills=1)
+    jobs = await campaign.run(240)
+    async with await MessageService.connect(own.uri, database="campaign") as service:
+        ends = await check(service.store.database, jobs, 600)
+    assert ends["completed"] > 400
+    assert campaign.faults.kills
+    assert campaign.faults.freezes
+    assert campaign.faults.server_kills == 1
+
+
+async def test_every_job_has_its_effect_once_through_an_election(three: ReplicaSet) -> None:
+    campaign = Campaign(three.uri, "campaign", 300, 3, 2.0, 20261128)
+    running = asyncio.create_task(campaign.run(240))
+    async with await MessageService.connect(three.uri, database="campaign") as service:
+        queue = service.store.database["processing_queue"]
+
+        async def some_are_done() -> bool:
+            return await queue.count_documents({"status": "completed"}) > 50
+
+        await until("some jobs are done", some_are_done)
+        await three.kill(await three.primary())
+        jobs = await running
+        await check(service.store.database, jobs, 300)
+    assert not any(job["execution"]["attempts"] > 50 for job in jobs)
+
+
+MODULE = """
+import time
+from message_service import jobs
+
+@jobs.handler("slow")
+def slow(job, tenant):
+    time.sleep(job.config["seconds"])
+    return {"slept": job.config["seconds"]}
+"""
+
+
+async def test_the_command_ends_gracefully_and_at_once(
+    service: MessageService, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first signal lets the running job end, a second one ends the process."""
+    (tmp_path / "own_jobs.py").write_text(MODULE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    registry = JobRegistry()
+    registry.declare("slow")
+    words = ("--database", service.settings.database, "worker", "--import", "own_jobs")
+    async with await MessageService.connect(
+        mongo_uri, settings=service.settings, registry=registry
+    ) as queue:
+        for number, signals in enumerate((1, 2)):
+            seconds = 1.0 if signals == 1 else 60.0
+            done = await queue.jobs.enqueue("slow", {"seconds": seconds})
+            worker = await Command.start(mongo_uri, tmp_path / f"w{number}", *words, "--json")
+
+            async def runs(job_id: str = done.job_id) -> bool:
+                return (await queue.jobs.get(job_id)).status == "processing"
+
+            await until("the job runs", runs)
+            worker.signal(signal.SIGTERM)
+            if signals == 2:
+                worker.signal(signal.SIGTERM)
+            assert await worker.ended() == (143 if signals == 2 else 0)
+            job = await queue.jobs.get(done.job_id)
+            assert job.status == ("processing" if signals == 2 else "completed")
+            if signals == 1:
+                assert '"outcome": "completed"' in worker.err
