@@ -25,6 +25,7 @@ from typing import Any
 from message_service import JobRegistry, MessageService, errors
 from message_service.database.client import Database
 from message_service.documents.row import Row
+from message_service.stopping import end_tasks
 from support.servers import OwnServer
 
 WORKER = Path(__file__).with_name("campaign_worker.py")
@@ -88,14 +89,12 @@ class Campaign:
                     await self._start(number)
                 await self._disturb(service, enqueuing, seconds)
             finally:
-                enqueuing.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await enqueuing
                 for process in self._running:
                     with contextlib.suppress(ProcessLookupError):
                         process.send_signal(signal.SIGCONT)
                         process.kill()
                     await process.wait()
+                await end_tasks((enqueuing,))
             return await _stored(service.store.database)
 
     async def _enqueue(self, service: MessageService) -> None:

@@ -154,14 +154,17 @@ class Scope:
         return not refused
 
     async def insert_many(
-        self, collection: str, documents: Sequence[Row], *, comment: str
+        self, collection: str, documents: Sequence[Row], *, comment: str, ordered: bool = False
     ) -> list[Refused]:
-        """Insert documents of this tenant; return the refused ones, the others are stored."""
+        """Insert documents of this tenant; return the refused ones.
+
+        The others are stored; when `ordered`, only those before the first refused one.
+        """
         return await insert(
             self._access,
             collection,
             [{**document, "tenant_id": self.tenant_id} for document in documents],
-            ordered=False,
+            ordered=ordered,
             comment=comment,
         )
 
@@ -193,6 +196,18 @@ class Scope:
                 session=self._access.session,
             )
         return result.matched_count > 0
+
+    async def update_many(self, query: Query, update: Update, **values: Any) -> int:
+        """Update every document of a query; return how many there are."""
+        with translated():
+            result = await self._access.collection(query.collection).update_many(
+                self.filter(query, values),
+                update,
+                hint=hint_of(query),
+                comment=query.name,
+                session=self._access.session,
+            )
+        return result.matched_count
 
     async def delete_many(self, query: Query, **values: Any) -> int:
         """Delete the documents of a query; return how many."""

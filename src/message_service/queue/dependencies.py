@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from message_service.catalogue.queries.jobs import JOB_IN_STATUS, JOBS_BY_IDS
+from message_service.catalogue.queries.jobs import JOBS_BY_IDS, JOBS_IN_STATUS
 from message_service.catalogue.queries.processing_queue import JOB_BLOCKED, JOB_DEPENDENTS
 from message_service.database.scope import Scope
 from message_service.database.store import Store
@@ -30,38 +31,37 @@ class Dependencies:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def look(self, job: Row) -> bool:
-        """Free a job from those of its dependencies that have ended, and mark the others.
+    async def look(self, jobs: Sequence[Row]) -> list[Any]:
+        """Free jobs from those of their dependencies that have ended, and mark the others.
 
         A job that others wait for is marked so; from then on its end frees them.
 
         Returns:
-            Whether the job waits for less than before, or has ended.
+            The `_id`s of the jobs that wait for less than before, or have ended.
         """
-        scope = self._store.scope(job["tenant_id"])
-        if await _is_in_a_circle(scope, job):
-            first: str = job["blocked_by"][0]
-            await self._end(scope, job["job_id"], JobStatus.FAILED, DEPENDENCY_CYCLE, first)
-            return True
-        freed = False
-        waits_for: list[str] = job["blocked_by"]
-        found = {row["job_id"]: row for row in await scope.find(JOBS_BY_IDS, job_ids=waits_for)}
-        for job_id in waits_for:
-            other = found.get(job_id)
-            if other is None:
-                missing = {"job_id": job_id, "tenant_id": job["tenant_id"], "status": "missing"}
-                await self.release(missing)
-                freed = True
-                continue
-            marked = other["status"] in LIVE and await scope.update_one(
-                JOB_IN_STATUS,
+        freed: list[Any] = []
+        for tenant_id in sorted({job["tenant_id"] for job in jobs}):
+            scope = self._store.scope(tenant_id)
+            mine = [job for job in jobs if job["tenant_id"] == tenant_id]
+            waits_for = sorted({other for job in mine for other in job["blocked_by"]})
+            await scope.update_many(
+                JOBS_IN_STATUS,
                 {"$set": {"has_dependents": True}},
-                job_id=job_id,
+                job_ids=waits_for,
                 statuses=[*LIVE],
             )
-            if not marked:
-                await self.release(await scope.find_one(JOBS_BY_IDS, job_ids=[job_id]) or other)
-                freed = True
+            found = {row["job_id"]: row for row in await scope.find(JOBS_BY_IDS, job_ids=waits_for)}
+            for job_id in waits_for:
+                other = found.get(job_id)
+                if other is None:
+                    other = {"job_id": job_id, "tenant_id": tenant_id, "status": "missing"}
+                if other["status"] not in LIVE:
+                    freed.extend(await self.release(other))
+            for job in mine:
+                if await _is_in_a_circle(scope, job, found):
+                    first: str = job["blocked_by"][0]
+                    await self._end(scope, job["job_id"], JobStatus.FAILED, DEPENDENCY_CYCLE, first)
+                    freed.append(job["_id"])
         return freed
 
     async def release(self, ended: Row) -> list[Any]:
@@ -98,15 +98,23 @@ class Dependencies:
         await scope.update_one(JOB_BLOCKED, update, job_id=job_id, blocked_by=blocked_by)
 
 
-async def _is_in_a_circle(scope: Scope, job: Row) -> bool:
-    """Whether a job waits, through others, for itself; looks at a thousand jobs at most."""
+async def _is_in_a_circle(scope: Scope, job: Row, known: Mapping[str, Row]) -> bool:
+    """Whether a job waits, through others, for itself; looks at a thousand jobs at most.
+
+    Args:
+        scope: The tenant's scope.
+        job: The job.
+        known: The jobs it waits for, and others, by id.
+    """
     seen: set[str] = set()
-    ahead = [*job["blocked_by"]]
+    ahead: list[str] = [*job["blocked_by"]]
     while ahead and len(seen) < _MOST_WALKED:
         if job["job_id"] in ahead:
             return True
         seen.update(ahead)
-        rows = await scope.find(JOBS_BY_IDS, job_ids=ahead)
+        unknown = [job_id for job_id in ahead if job_id not in known]
+        rows = await scope.find(JOBS_BY_IDS, job_ids=unknown) if unknown else []
+        rows += [known[job_id] for job_id in ahead if job_id in known]
         ahead = [
             other
             for row in rows

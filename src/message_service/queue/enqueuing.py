@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from message_service import errors
 from message_service.catalogue.queries.jobs import JOB_BY_DEDUPE_KEY, JOB_IN_STATUS, JOBS_BY_IDS
 from message_service.clock import Clock
-from message_service.database.encoding import new_object_id
+from message_service.database.bulk import Refused
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
 from message_service.documents.job import JobStatus, OnFailedDependency
 from message_service.documents.row import Row
-from message_service.ids import IdFactory, IdKind
+from message_service.ids import IdFactory
 from message_service.queue import job_updates
+from message_service.queue.job_building import JobBuilder
 from message_service.queue.lanes import next_number
 from message_service.queue.new_job import NewJob, OnDuplicate
-from message_service.queue.ordering import AT_ONCE, claim_order
+from message_service.queue.ordering import AT_ONCE
 from message_service.queue.registry import JobKind
 from message_service.queue.settling import Settler
 
@@ -78,9 +78,7 @@ class Enqueuing:
     ) -> None:
         self._scope = scope
         self._settler = settler
-        self._clock = clock
-        self._ids = ids
-        self._ageing = ageing
+        self._builder = JobBuilder(scope.tenant_id, clock, ids, ageing)
         self._deadline = deadline
 
     async def enqueue(
@@ -101,22 +99,19 @@ class Enqueuing:
             await self._settle_stored(stored)
             return stored
         scope = self._scope if within is None else self._scope.within(within)
-        documents = [self._document(job, kind) for job, kind in jobs]
+        documents = [self._builder.document(job, kind) for job, kind in jobs]
         await self._check_dependencies(scope, documents)
-        plain = [
-            place
-            for place, document in enumerate(documents)
-            if not document["queue_metadata"].keys() & {"lane", "dedupe_key"}
-        ]
         outcomes: dict[int, Enqueued | errors.MessageServiceError] = {}
-        if plain:
-            chosen = [documents[place] for place in plain]
-            refused = await scope.insert_many(_COLLECTION, chosen, comment="jobs.enqueue")
-            for place in plain:
-                outcomes[place] = Enqueued(documents[place]["job_id"], EnqueueOutcome.STORED)
-            for refusal in refused:
-                place = plain[refusal.position]
-                outcomes[place] = _refusal(refusal.error, documents[place])
+        places = range(len(documents))
+        await self._insert(
+            scope,
+            [
+                (place, documents[place])
+                for place in places
+                if "dedupe_key" not in documents[place]["queue_metadata"]
+            ],
+            outcomes,
+        )
         for place, (job, _) in enumerate(jobs):
             if place not in outcomes:
                 try:
@@ -129,22 +124,81 @@ class Enqueuing:
                     outcomes[place] = error
         if within is None:
             await self._settle(
-                document
-                for place, document in enumerate(documents)
-                if isinstance(outcomes[place], Enqueued)
+                [documents[place] for place in places if isinstance(outcomes[place], Enqueued)]
             )
-        return [outcomes[place] for place in range(len(jobs))]
+        return [outcomes[place] for place in places]
+
+    async def _insert(
+        self,
+        scope: Scope,
+        documents: Sequence[tuple[int, Row]],
+        outcomes: dict[int, Enqueued | errors.MessageServiceError],
+    ) -> None:
+        """Insert jobs without dedupe keys, those of one lane in order."""
+        left = [*documents]
+        for _ in range(_ATTEMPTS):
+            if not left:
+                return
+            ordered = await self._number(scope, [document for _, document in left])
+            refused = await scope.insert_many(
+                _COLLECTION,
+                [document for _, document in left],
+                comment="jobs.enqueue",
+                ordered=ordered,
+            )
+            by_position = {refusal.position: refusal for refusal in refused}
+            again: list[tuple[int, Row]] = []
+            for position, (place, document) in enumerate(left):
+                refusal = by_position.get(position)
+                if refusal is None:
+                    outcomes[place] = Enqueued(document["job_id"], EnqueueOutcome.STORED)
+                elif _is_of_lane(refusal):
+                    again.append((place, document))
+                else:
+                    outcomes[place] = _refusal(refusal.error, document)
+                if refusal is not None and ordered:
+                    again.extend(left[position + 1 :])
+                    break
+            left = again
+        raise errors.Unavailable("other writers of the same lane were always faster")
+
+    async def _number(self, scope: Scope, documents: Sequence[Row]) -> bool:
+        """Give jobs their numbers in their lanes; return whether any has one.
+
+        The first job of a lane without live jobs has the turn at once, if it can run.
+        """
+        ends: dict[str, int] = {}
+        for document in documents:
+            lane: str | None = document["queue_metadata"].get("lane")
+            if lane is None:
+                continue
+            number = ends.get(lane)
+            if number is None:
+                number = await next_number(scope, lane)
+            document["queue_metadata"]["lane_number"] = number
+            ends[lane] = number + 1
+            can_run = document.get("attention_at") == AT_ONCE and "blocked_by" not in document
+            if "has_turn" in document or (number == 1 and can_run):
+                self._builder.give_turn(document, given=number == 1)
+        return bool(ends)
 
     async def _settle_stored(
         self, outcomes: Sequence[Enqueued | errors.MessageServiceError]
     ) -> None:
         job_ids = [each.job_id for each in outcomes if isinstance(each, Enqueued)]
-        await self._settle(await self._scope.find(JOBS_BY_IDS, job_ids=job_ids))
+        rows = await self._scope.find(JOBS_BY_IDS, job_ids=job_ids)
+        await self._settle(rows)
 
-    async def _settle(self, documents: Any) -> None:
-        due = [document["_id"] for document in documents if document.get("attention_at") == AT_ONCE]
+    async def _settle(self, documents: Sequence[Row]) -> None:
+        """Settle what was stored just now; its own time is good enough for that."""
+        due = [
+            {**document, "now": document["created_at"]}
+            for document in documents
+            if document.get("attention_at") == AT_ONCE
+        ]
         try:
-            await self._settler.settle_ids(due)
+            if due:
+                await self._settler.settle(due)
         except errors.Unavailable:
             return  # they are stored; the sweep finds them
 
@@ -160,14 +214,14 @@ class Enqueuing:
                     if done is not None:
                         return done
                     continue
-            await _number(scope, document)
+            await self._number(scope, [document])
             if within is not None:
                 await scope.insert_many(_COLLECTION, [document], comment="jobs.enqueue")
                 return Enqueued(document["job_id"], EnqueueOutcome.STORED)
             refused = await scope.insert_many(_COLLECTION, [document], comment="jobs.enqueue")
             if not refused:
                 return Enqueued(document["job_id"], EnqueueOutcome.STORED)
-            if refused[0].fields[-1:] == ("job_id",) or not refused[0].fields:
+            if not _is_of_lane(refused[0]) and "queue_metadata.dedupe_key" not in refused[0].fields:
                 raise _refusal(refused[0].error, document)
         raise errors.Unavailable("other writers of the same lane or dedupe key were always faster")
 
@@ -187,8 +241,10 @@ class Enqueuing:
             )
             if not updated:
                 return None
-            document["_id"] = live["_id"]
-            document["attention_at"] = AT_ONCE
+            document.pop("attention_at", None)  # it is not stored itself
+            if within is None:
+                with contextlib.suppress(errors.Unavailable):  # the sweep finds it
+                    await self._settler.settle_ids([live["_id"]])
             return Enqueued(live["job_id"], EnqueueOutcome.UPDATED)
         if job.on_duplicate is OnDuplicate.KEEP_LATEST:
             change = job_updates.without_dedupe_key(has_dependents=True)
@@ -218,7 +274,7 @@ class Enqueuing:
                 JOB_IN_STATUS, change, job_id=live["job_id"], statuses=[live["status"]]
             )
             if moved:
-                await _number(inside, document)
+                await self._number(inside, [document])
                 await inside.insert_many(_COLLECTION, [document], comment="jobs.enqueue")
             return moved
 
@@ -229,7 +285,8 @@ class Enqueuing:
         if not stored:
             return None
         if within is None:
-            await self._settle([{"_id": live["_id"], "attention_at": AT_ONCE}])
+            with contextlib.suppress(errors.Unavailable):  # the sweep finds it
+                await self._settler.settle_ids([live["_id"]])
         replaced = job.on_duplicate is OnDuplicate.REPLACE
         return Enqueued(
             document["job_id"], EnqueueOutcome.REPLACED if replaced else EnqueueOutcome.STORED
@@ -251,71 +308,6 @@ class Enqueuing:
             missing = set(wanted) - {row["job_id"] for row in rows}
             if missing:
                 raise errors.NotFound("job", min(missing))
-
-    def _document(self, job: NewJob, kind: JobKind) -> Row:
-        now = self._clock.now()
-        priority = job.priority or kind.priority
-        queue: Row = {
-            "queue_name": job.queue or kind.queue,
-            "scheduled_for": job.scheduled_for or now,
-            "retry_delay_seconds": _first(job.retry_delay_seconds, kind.retry_delay_seconds),
-        }
-        document: Row = {
-            "_id": new_object_id(),
-            "tenant_id": self._scope.tenant_id,
-            "job_id": job.job_id or self._ids.new(IdKind.JOB),
-            "job_type": job.job_type,
-            "priority": priority.value,
-            "priority_rank": priority.rank,
-            "status": JobStatus.PENDING.value,
-            "execution": {"attempts": 0, "max_attempts": job.max_attempts or kind.max_attempts},
-            "queue_metadata": queue,
-            "created_at": now,
-            "updated_at": now,
-        }
-        if job.config:
-            document["job_config"] = job.config
-        for name in ("message_id", "conversation_id", "user_id"):
-            if (value := getattr(job, name)) is not None:
-                document[name] = value
-        if job.expires_at is not None:
-            queue["expires_at"] = job.expires_at
-        if job.dedupe_key is not None:
-            queue["dedupe_key"] = job.dedupe_key
-        lane = job.lane
-        if lane is None and kind.lane_by_conversation:
-            lane = job.conversation_id
-        if lane is not None:
-            queue["lane"] = lane
-        if job.depends_on:
-            queue["depends_on"] = queue_depends = list(dict.fromkeys(job.depends_on))
-            queue["on_failed_dependency"] = job.on_failed_dependency.value
-            document["blocked_by"] = queue_depends
-        self._place(document, now)
-        return document
-
-    def _place(self, document: Row, now: datetime) -> None:
-        """Say whether the job can be claimed, or when the sweep has to look at it."""
-        queue: Row = document["queue_metadata"]
-        scheduled: datetime = queue["scheduled_for"]
-        expires: datetime | None = queue.get("expires_at")
-        if "blocked_by" in document:
-            document["attention_at"] = AT_ONCE
-        elif scheduled > now:
-            document["attention_at"] = scheduled
-        elif "lane" in queue:
-            document["attention_at"] = AT_ONCE
-        else:
-            rank: int = document["priority_rank"]
-            document["claim_order"] = claim_order(scheduled, rank, self._ageing)
-            if expires is not None:
-                document["attention_at"] = expires
-
-
-async def _number(scope: Scope, document: Row) -> None:
-    lane: str | None = document["queue_metadata"].get("lane")
-    if lane is not None:
-        document["queue_metadata"]["lane_number"] = await next_number(scope, lane)
 
 
 def _refer_to_one_another(jobs: Sequence[tuple[NewJob, JobKind]]) -> bool:
@@ -343,11 +335,12 @@ def _check_circle(waits: dict[str, list[str]]) -> None:
         )
 
 
+def _is_of_lane(refused: Refused) -> bool:
+    """Whether another job has taken the number, or the turn, in the meantime."""
+    return "queue_metadata.lane" in refused.fields
+
+
 def _refusal(error: errors.MessageServiceError, document: Row) -> errors.MessageServiceError:
     if isinstance(error, errors.AlreadyExists):
         return errors.AlreadyExists(f"job {document['job_id']!r} exists already")
     return error
-
-
-def _first(given: float | None, default: float) -> float:
-    return default if given is None else given

@@ -74,19 +74,34 @@ class Settler:
 
     async def _round(self, jobs: Sequence[Row]) -> list[Any]:
         """Settle jobs; return the `_id`s of those that were freed by it."""
-        simple: list[TargetedUpdate] = []
-        others: list[Row] = []
+        updates: list[TargetedUpdate] = []
+        ended: list[Row] = []
+        blocked: list[Row] = []
+        lanes: set[tuple[str, str]] = set()
         for job in jobs:
             update = self._simple(job)
+            queue: Row = job["queue_metadata"]
             if update is None:
-                others.append(job)
-            else:
-                simple.append(as_seen(job, update))
-        if simple:
-            await self._store.update_each(JOB_AS_SEEN, simple)
-        freed: list[Any] = []
-        for job in others:
-            freed.extend(await self._settle(job))
+                update = job_updates.waiting(queue.get("expires_at"))
+                lane: str | None = queue.get("lane")
+                if job["status"] in ENDED:
+                    update = job_updates.waiting(None)
+                    ended.append(job)
+                elif job.get("blocked_by"):
+                    blocked.append(job)
+                    lane = None
+                if lane is not None:
+                    lanes.add((job["tenant_id"], lane))
+            updates.append(as_seen(job, update))
+        freed = await self._dependencies.look(blocked)
+        for job in ended:
+            freed.extend(await self._dependencies.release(job))
+        for tenant_id, lane in sorted(lanes):
+            await self._lanes.grant(tenant_id, lane)
+        # Last, so that whoever dies before leaves the jobs due. Whoever moves a job meanwhile also
+        # changes what it was seen by.
+        if updates:
+            await self._store.update_each(JOB_AS_SEEN, updates)
         return freed
 
     def _simple(self, job: Row) -> Pipeline | None:
@@ -124,26 +139,6 @@ class Settler:
             base: float = job["queue_metadata"].get("retry_delay_seconds", DEFAULT_DELAY)
             delay = int(1000 * retry_delay(execution["attempts"], base, self._random))
         return job_updates.attempt_failed(WORKER_LOST, _LOST, delay)
-
-    async def _settle(self, job: Row) -> list[Any]:
-        """Settle a job that others are concerned by; return the `_id`s of those it freed."""
-        queue: Row = job["queue_metadata"]
-        lane: str | None = queue.get("lane")
-        freed: list[Any] = []
-        rest = job_updates.waiting(queue.get("expires_at"))
-        if job["status"] in ENDED:
-            freed = await self._dependencies.release(job)
-            if lane is not None:
-                await self._lanes.grant(job["tenant_id"], lane)
-            rest = job_updates.waiting(None)
-        elif job.get("blocked_by"):
-            if await self._dependencies.look(job):
-                freed = [job["_id"]]
-        elif lane is not None:
-            await self._lanes.grant(job["tenant_id"], lane)
-        # Whoever moves the job from now on also changes what it was seen by.
-        await self._store.update_each(JOB_AS_SEEN, [as_seen(job, rest)])
-        return freed
 
 
 def as_seen(job: Row, update: Pipeline) -> TargetedUpdate:

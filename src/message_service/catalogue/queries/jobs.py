@@ -44,6 +44,21 @@ def _several_ended(job_ids: Sequence[str], statuses: Sequence[str]) -> Filter:
     }
 
 
+def _several_in_status(job_ids: Sequence[str], statuses: Sequence[str]) -> Filter:
+    return {"job_id": {"$in": list(job_ids)}, "status": {"$in": list(statuses)}}
+
+
+JOBS_IN_STATUS = Query(
+    name="jobs.several_in_status",
+    collection="processing_queue",
+    purpose="Those of several jobs that are in one of these states",
+    index="idx_job_id_unique",
+    build=_several_in_status,
+    example={"job_ids": [_JOB], "statuses": [*LIVE]},
+    examined_slack=1,
+)
+
+
 JOBS_ENDED_BY_IDS = Query(
     name="jobs.ended_by_ids",
     collection="processing_queue",
