@@ -6,6 +6,7 @@ from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Conversation, ConversationState
 from message_service.documents.job import Job, JobStatus, JobType, OnFailedDependency, Priority
+from message_service.documents.job_schedule import CatchUp, JobSchedule
 from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
 from message_service.documents.parts import (
     Attachment,
@@ -49,6 +50,7 @@ from message_service.queue.listing import JobCount
 from message_service.queue.new_job import NewJob, OnDuplicate
 from message_service.queue.registry import JobKind, JobRegistry, jobs
 from message_service.queue.running_job import GiveUp, RetryIn, RunningJob
+from message_service.queue.schedules import Schedules
 from message_service.queue.worker import WorkerFigures
 from message_service.queue.workers import QueueControl, WorkerStatus
 from message_service.search.index import IndexStatus
@@ -89,6 +91,7 @@ __all__ = [
     "BudgetCheck",
     "BudgetStatus",
     "Budgets",
+    "CatchUp",
     "Citation",
     "Clock",
     "ComparedUsage",
@@ -115,6 +118,7 @@ __all__ = [
     "JobExplanation",
     "JobKind",
     "JobRegistry",
+    "JobSchedule",
     "JobStatus",
     "JobType",
     "Jobs",
@@ -151,6 +155,7 @@ __all__ = [
     "RetryIn",
     "Role",
     "RunningJob",
+    "Schedules",
     "SearchPage",
     "Settings",
     "Spent",

@@ -29,6 +29,7 @@ from message_service.messages.runtime import Runtime
 from message_service.queue.jobs import Jobs
 from message_service.queue.registry import JobRegistry, jobs
 from message_service.queue.runtime import QueueRuntime
+from message_service.queue.scheduling import Scheduling
 from message_service.queue.settling import Settler
 from message_service.queue.sweep import QueueSweep
 from message_service.queue.workers import QueueControl
@@ -45,7 +46,7 @@ from message_service.usage.usage_counters import UsageCounters
 
 DEFAULT_TENANT = "default"
 
-LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name, QueueSweep.name)
+LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name, QueueSweep.name, Scheduling.name)
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
@@ -287,7 +288,7 @@ class MessageService:
             concurrency: Most jobs it runs at once.
             grace: Seconds running jobs have to end, once the worker is asked to stop.
             loops: Whether the other background work is done too: the search index and the counters
-                of budgets. The sweep of the queue runs in any case.
+                of budgets. Sweep and schedules of the queue run in any case.
 
         Raises:
             InvalidInput: An argument is wrong.

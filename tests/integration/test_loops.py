@@ -296,7 +296,7 @@ async def test_a_change_wakes_it_and_without_hints_it_looks_by_itself(
 async def test_the_indexer_is_seen_paused_and_resumed_by_operators(
     service: MessageService,
 ) -> None:
-    before, counting, _ = await service.loops.status()
+    before, counting, *_ = await service.loops.status()
     assert (counting.name, counting.state) == ("usage_counting", "idle")
     assert (before.name, before.state, before.holder) == ("search_indexer", "idle", None)
     await service.loops.pause("search_indexer")
@@ -308,7 +308,7 @@ async def test_the_indexer_is_seen_paused_and_resumed_by_operators(
         await service.search.find(
             "hello", conversation_id=made.conversation_id, min_sequence=1, wait=0.3
         )
-    paused, counting, _ = await service.loops.status()
+    paused, counting, *_ = await service.loops.status()
     assert counting.state == "idle"
     assert paused.state == "paused"
     await service.loops.resume("search_indexer")

@@ -35,7 +35,12 @@ BUSY = 2.0
 OPEN = {"fields": fields_of(NewMessage), "options": {}, "overrides": fields_of(Settings)}
 """Parameters that stand for the fields of a model, and places for these."""
 
+ONCE = {"job_id", "scheduled_for", "expires_at", "depends_on", "job_type", "config"}
+
 OPEN_OF = {
+    "tenant.jobs.schedules.set": {
+        "fields": {key: value for key, value in fields_of(NewJob).items() if key not in ONCE}
+    },
     "service.declare_job_type": {
         "options": {"queue": "mine", "priority": "high", "max_attempts": 2, "timeout_seconds": 1.5}
     },
@@ -121,6 +126,7 @@ class Target:
             done = await self.service.messages.append(self.conversation, "user", text)
         self.message = done.message_id
         self.job = (await self.service.jobs.enqueue("message_processing")).job_id
+        await self.service.jobs.schedules.set("jsonl", "0 3 * * *", "message_processing")
         if method in ENDED:
             await self.service.store.collection("processing_queue").update_one(
                 {"tenant_id": "default", "job_id": self.job},
@@ -155,6 +161,7 @@ class Target:
             "branch": "main",
             "by": ["day", "user"],
             "character_id": "char_000000000001",
+            "catch_up": "latest",
             "clock": SystemClock(),
             "collection": "nowhere.nothing",
             "concurrency": 2,
@@ -165,6 +172,7 @@ class Target:
             "conversation_ids": [self.conversation],
             "created_at": NOW,
             "cursor": None,
+            "cron": "0 3 * * *",
             "custom_metadata": {"topics": ["a"], "own": {"deep": 1}},
             "data": b"bytes",
             "detailed": True,

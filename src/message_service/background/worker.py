@@ -14,9 +14,11 @@ from message_service.arguments import (
 )
 from message_service.database.lease import Lease
 from message_service.ids import IdKind
+from message_service.loops.loop import Loop
 from message_service.loops.runner import LoopRunner
 from message_service.queue.registry import MOST_SECONDS, check_queue
 from message_service.queue.runtime import QueueRuntime
+from message_service.queue.scheduling import Scheduling
 from message_service.queue.sweep import QueueSweep
 from message_service.queue.worker import MOST_JOBS, Worker, WorkerFigures, WorkerOptions
 from message_service.settings import Settings
@@ -100,7 +102,7 @@ def make_worker(
         queues: The queues the worker listens on; empty for those of its job types.
         concurrency: Most jobs it runs at once.
         grace: Seconds running jobs have to end.
-        loops: Run the loops beside it; the sweep of the queue is added.
+        loops: Run the loops beside it; the queue's own are added.
     """
     options = WorkerOptions(
         tuple(check_queue("queues", name) for name in check_sequence("queues", queues)),
@@ -112,10 +114,25 @@ def make_worker(
     )
     machine_and_process = holder.rpartition(":")[0]
     name = f"{machine_and_process}:{queue.ids.new(IdKind.JOB)[-8:]}"
-    sweep = QueueSweep(queue.store, queue.settler, poll=options.poll)
-    lease = Lease(queue.store.database, sweep.name, name, sweep.lease_seconds)
-    runner = LoopRunner(sweep, lease, queue.clock, standby=options.poll)
+    own_loops: tuple[Loop, ...] = (
+        QueueSweep(queue.store, queue.settler, poll=options.poll),
+        Scheduling(
+            queue.store,
+            lambda tenant_id: queue.enqueuing(queue.store.scope(tenant_id)),
+            queue.known,
+            poll=options.poll,
+        ),
+    )
+    runners = [
+        LoopRunner(
+            loop,
+            Lease(queue.store.database, loop.name, name, loop.lease_seconds),
+            queue.clock,
+            standby=options.poll,
+        )
+        for loop in own_loops
+    ]
     worker = Worker(
         queue.store, queue.handlers(), tenant_of, queue.settler, name, queue.random, options
     )
-    return BackgroundWorker(worker, (runner.run, *loops))
+    return BackgroundWorker(worker, (*(runner.run for runner in runners), *loops))

@@ -13,6 +13,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from message_service.cli import job_schedules
 from message_service.cli.context import (
     JsonOption,
     connected_service,
@@ -35,6 +36,7 @@ from message_service.service import MessageService
 from message_service.stopping import StopSignal
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(job_schedules.app, name="schedule", help="Periodic jobs: set, list, pause, remove.")
 
 JobArgument = Annotated[str, typer.Argument(help="Job id.", metavar="JOB")]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Only this job type.")]

@@ -5,6 +5,7 @@ from message_service.documents.attachment_file import AttachmentChunk, Attachmen
 from message_service.documents.conversation import Branch, Conversation
 from message_service.documents.fields import StoredDocument
 from message_service.documents.job import Job
+from message_service.documents.job_schedule import JobSchedule
 from message_service.documents.message import Message, MessageVersion
 from message_service.documents.price import Price
 from message_service.documents.search_entry import SearchEntry
@@ -18,6 +19,7 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     MessageAnalytics,
     SearchEntry,
     Job,
+    JobSchedule,
     AttachmentFile,
     AttachmentChunk,
     Price,
@@ -33,6 +35,7 @@ __all__ = [
     "Branch",
     "Conversation",
     "Job",
+    "JobSchedule",
     "Message",
     "MessageAnalytics",
     "MessageVersion",

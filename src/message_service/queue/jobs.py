@@ -24,13 +24,14 @@ from message_service.ids import IdKind, check_id
 from message_service.paging.page import Page
 from message_service.queue import job_updates
 from message_service.queue.clearing import Clearing, Purged, Replayed
-from message_service.queue.enqueuing import Enqueued, Enqueuing
+from message_service.queue.enqueuing import Enqueued
 from message_service.queue.events import JobEvent, job_events
 from message_service.queue.explaining import Explaining, JobExplanation
 from message_service.queue.listing import JobCount, JobListing, chosen
 from message_service.queue.new_job import NewJob, check_new_job
 from message_service.queue.registry import MOST_SECONDS, JobKind
 from message_service.queue.runtime import QueueRuntime
+from message_service.queue.schedules import Schedules
 from message_service.queue.settling import CANCELLED
 from message_service.stopping import StopSignal, end_tasks
 
@@ -46,6 +47,9 @@ class Jobs:
     Args:
         queue: What the process shares of the queue.
         scope: The tenant's scope.
+
+    Attributes:
+        schedules: Its periodic jobs.
     """
 
     def __init__(self, queue: QueueRuntime, scope: Scope) -> None:
@@ -55,9 +59,8 @@ class Jobs:
         self._listing = JobListing(scope, queue.clock, queue.signer)
         self._clearing = Clearing(scope, queue.clock, queue.settler)
         self._explaining = Explaining(queue.store, scope, queue.control, queue.clock)
-        self._enqueuing = Enqueuing(
-            scope, queue.settler, queue.clock, queue.ids, queue.ageing, queue.deadline
-        )
+        self._enqueuing = queue.enqueuing(scope)
+        self.schedules = Schedules(queue, scope)
 
     async def enqueue(
         self,

@@ -53,6 +53,7 @@ class RunningJob:
         conversation_id: The conversation it belongs to.
         user_id: The user it belongs to.
         created_at: When it was enqueued.
+        scheduled_for: When it was to run; of a periodic job, the time of its schedule.
         started_at: When this attempt began.
         completed_at: For the work of `commit`: the moment of the job's end.
         failures: How many attempts have failed.
@@ -75,6 +76,7 @@ class RunningJob:
         self.conversation_id: str | None = job.get("conversation_id")
         self.user_id: str | None = job.get("user_id")
         self.created_at: datetime = job["created_at"]
+        self.scheduled_for: datetime = job["queue_metadata"]["scheduled_for"]
         self.started_at: datetime = execution["started_at"]
         self.completed_at: datetime | None = None
         self.failures: int = len(execution.get("failures", ()))

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from message_service import errors
 from message_service.clock import Clock
+from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.ids import IdFactory
 from message_service.paging.cursors import CursorSigner
+from message_service.queue.enqueuing import Enqueuing
 from message_service.queue.registry import JobKind, JobRegistry
 from message_service.queue.settling import Settler
 from message_service.queue.workers import QueueControl
@@ -56,7 +58,7 @@ class QueueRuntime:
         Raises:
             InvalidInput: None of these.
         """
-        known = self.registry.get(job_type) or self.own.get(job_type)
+        known = self.known(job_type)
         if known is not None:
             return known
         now = asyncio.get_running_loop().time()
@@ -74,6 +76,14 @@ class QueueRuntime:
                 "Register one (@jobs.handler), or declare the type (jobs.declare)",
             )
         return JobKind(job_type, queue=self._elsewhere[job_type])
+
+    def enqueuing(self, scope: Scope) -> Enqueuing:
+        """Return what stores jobs of a tenant."""
+        return Enqueuing(scope, self.settler, self.clock, self.ids, self.ageing, self.deadline)
+
+    def known(self, job_type: str) -> JobKind | None:
+        """Return a job type as this process knows it; None when it does not."""
+        return self.registry.get(job_type) or self.own.get(job_type)
 
     def handlers(self) -> dict[str, JobKind]:
         """Return the job types with a handler here; the application's go before the service's."""
