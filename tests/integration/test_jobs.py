@@ -526,6 +526,79 @@ async def test_an_unknown_type_is_refused_and_from_elsewhere_kept_with_a_reason(
         await ended(service, done)
 
 
+async def test_jobs_of_other_programs_are_adopted_and_bad_ones_hold_up_nobody(
+    queue: MessageService, handlers: Handlers, database: Database
+) -> None:
+    """A document as the source design shows it, with `attention_at` in the past."""
+    collection = database["processing_queue"]
+    now = datetime.now(UTC)
+    design: dict[str, Any] = {
+        "tenant_id": "default",
+        "job_type": "note",
+        "priority": "high",
+        "status": "pending",
+        "execution": {"attempts": 1, "max_attempts": 3},
+        "created_at": now,
+        "updated_at": now,
+        "attention_at": LONG_AGO,
+    }
+    name = {"queue_name": "note", "scheduled_for": now}
+    several = [
+        {**design, "job_config": {"n": 1}, "queue_metadata": {**name, "lane": "a"}},
+        {**design, "job_config": {"n": 2}, "queue_metadata": {**name, "lane": "a"}},
+        {
+            **design,
+            "job_config": {"n": 3},
+            "queue_metadata": {**name, "depends_on": ["job_000000000000"]},
+        },
+        {**design, "job_type": "unheard", "queue_metadata": name},
+        {**design, "queue_metadata": {**name, "depends_on": ["job_000000000099"]}},
+        {**design, "queue_metadata": {**name, "depends_on": ["job_000000000004"]}},
+    ]
+    for number, job in enumerate(several):
+        await collection.insert_one({**job, "job_id": f"job_{number:012}"})
+    # What no validator lets through, but a restore may have brought.
+    for number, broken in ((98, {"status": "processing"}), (97, {"claim_order": LONG_AGO})):
+        bad = {**design, "priority_rank": 1, "execution": 5, "queue_metadata": name, **broken}
+        await collection.database.command(
+            {
+                "insert": "processing_queue",
+                "documents": [{**bad, "job_id": f"job_{number:012}"}],
+                "bypassDocumentValidation": True,
+            }
+        )
+    async with at_work(queue):
+        for number in range(3):
+            job = await queue.jobs.wait(f"job_{number:012}", 20)
+            assert (job.status, job.execution.attempts) == ("completed", 1)
+        missing = await queue.jobs.wait("job_000000000004", 20)
+        assert (missing.status, missing.execution.reason) == ("failed", "dependency_missing")
+        after = await queue.jobs.wait("job_000000000005", 20)
+        assert (after.status, after.execution.reason) == ("failed", "dependency_failed")
+
+        async def parked() -> bool:
+            return (await queue.jobs.get("job_000000000003")).execution.reason == "no_handler"
+
+        await until("the unknown type is parked", parked)
+        done = await queue.jobs.enqueue("note", {"n": 4})
+        await ended(queue, done)
+    assert handlers.ran.index(1) < handlers.ran.index(2)
+
+
+async def test_a_circle_from_elsewhere_fails_with_its_cause(
+    queue: MessageService, database: Database
+) -> None:
+    first = await queue.jobs.enqueue("note", scheduled_for=later(60))
+    second = await queue.jobs.enqueue("note", depends_on=[first.job_id])
+    await database["processing_queue"].update_one(
+        {"job_id": first.job_id},
+        {"$set": {"blocked_by": [second.job_id], "attention_at": LONG_AGO}},
+    )
+    async with at_work(queue):
+        [one, two] = await ended(queue, first, second)
+    assert {one.execution.reason, two.execution.reason} == {"dependency_cycle", "dependency_failed"}
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -160,6 +160,8 @@ class Job(StoredDocument):
     The fields from `claim_order` on are the queue's own:
 
     Attributes:
+        priority_rank: The rank of the priority; absent until the queue has adopted a job that
+            another program has stored.
         claim_order: Present while the job can be claimed; the earliest is claimed first.
         attention_at: When the sweep has to look at the job (see `queue.sweep`).
         has_turn: Whether the job is the one of its lane that may run.
@@ -176,7 +178,7 @@ class Job(StoredDocument):
     user_id: UserId | None = None
     job_type: JobTypeName
     priority: Priority = Priority.NORMAL
-    priority_rank: Count = 1
+    priority_rank: Count | None = None
     status: JobStatus = JobStatus.PENDING
     job_config: JobConfig | None = None
     execution: Execution = Field(default_factory=Execution)

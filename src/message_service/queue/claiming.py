@@ -7,6 +7,7 @@ of a longer stretch, as long as others are in its way. Alone, it takes jobs in t
 
 from __future__ import annotations
 
+import logging
 import random as pseudo
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from message_service.documents.row import Row
 from message_service.queue import job_updates
 
 _WIDEST = 64
+_LOG = logging.getLogger(__name__)
 
 
 class Claiming:
@@ -50,6 +52,7 @@ class Claiming:
         self._choice = pseudo.Random(int.from_bytes(random(8)))  # noqa: S311 - only spreads load
         self._width = 1
         self._claims = 0
+        self._refused: set[Any] = set()
         self._unanswered: tuple[list[Any], str] | None = None
 
     async def claim(self, queues: Sequence[str], most: int) -> list[Row]:
@@ -62,30 +65,42 @@ class Claiming:
         if self._unanswered is not None:
             return await self._claimed(*self._unanswered)
         rows = await self._store.find_everywhere(
-            QUEUE_CLAIMABLE, limit=most * self._width, queues=queues
+            QUEUE_CLAIMABLE, limit=most * self._width + len(self._refused), queues=queues
         )
-        if not rows:
+        ids = [row["_id"] for row in rows if row["_id"] not in self._refused]
+        if not ids:
             self._width = 1
             return []
-        ids = [row["_id"] for row in rows]
         if len(ids) > most:
             ids = self._choice.sample(ids, most)
         self._claims += 1
         claim_id = f"{self._worker_id}#{self._claims}"
-        try:
-            taken = await self._store.update_everywhere(
-                QUEUE_CLAIM,
-                job_updates.claimed(claim_id, self._worker_id, self._node, self._lease_ms),
-                ids=ids,
-            )
-        except errors.Unavailable:
-            self._unanswered = (ids, claim_id)
-            raise
-        if taken < len(ids) / 2:
+        taken = await self._take(ids, claim_id)
+        if taken is not None and taken < len(ids) / 2:
             self._width = min(self._width * 2, _WIDEST)
         elif taken == len(ids):
             self._width = max(self._width // 2, 1)
-        return await self._claimed(ids, claim_id) if taken else []
+        return [] if taken == 0 else await self._claimed(ids, claim_id)
+
+    async def _take(self, ids: list[Any], claim_id: str) -> int | None:
+        """Claim those of these jobs that are free; return how many, or None if that is not known.
+
+        A job whose document the server's validator refuses must not hold up the others.
+        """
+        update = job_updates.claimed(claim_id, self._worker_id, self._node, self._lease_ms)
+        try:
+            return await self._store.update_everywhere(QUEUE_CLAIM, update, ids=ids)
+        except errors.Unavailable:
+            self._unanswered = (ids, claim_id)
+            raise
+        except errors.DocumentRefused as error:
+            if len(ids) == 1:
+                _LOG.error("a job cannot be claimed: %s (_id %s)", error.code, ids[0])
+                self._refused.update(ids)
+                return None
+        for each in ids:
+            await self._take([each], claim_id)
+        return None
 
     async def _claimed(self, ids: list[Any], claim_id: str) -> list[Row]:
         self._unanswered = (ids, claim_id)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from message_service.documents.job import MOST_FAILURES, JobStatus
+from message_service.documents.job import MOST_FAILURES, JobStatus, Priority
 from message_service.documents.row import Row
 from message_service.queue.ordering import AT_ONCE
 
@@ -21,6 +21,7 @@ REMOVE = "$$REMOVE"
 _RELEASE_GRACE = 2_000
 """Milliseconds for whoever ends a job to release what waits for it; then the sweep does."""
 
+_ATTEMPTS = 3
 _LONGEST_MESSAGE = 1_000
 _QUEUE_FIELDS = ("claim_order", "has_turn", "blocked_by", "lease.until")
 
@@ -40,7 +41,7 @@ def claimed(claim_id: str, worker_id: str, node: str, lease_ms: int) -> Pipeline
         {
             "$set": {
                 "status": JobStatus.PROCESSING.value,
-                "execution.attempts": {"$add": ["$execution.attempts", 1]},
+                "execution.attempts": {"$add": [{"$ifNull": ["$execution.attempts", 0]}, 1]},
                 "execution.worker_id": _literal(worker_id),
                 "execution.processing_node": _literal(node),
                 "execution.started_at": NOW,
@@ -187,6 +188,38 @@ def given_again(document: Row) -> Pipeline:
     for name in ("message_id", "conversation_id", "user_id"):
         values[name] = document.get(name, REMOVE)
     return [{"$set": values}, {"$unset": ["claim_order"]}]
+
+
+def adopted(rank: int, lane_number: int | None, blocked_by: Sequence[str]) -> Pipeline:
+    """A job that another program has stored gets what the queue needs."""
+    values: dict[str, Any] = {
+        "status": JobStatus.PENDING.value,
+        "priority": {"$ifNull": ["$priority", Priority.NORMAL.value]},
+        "priority_rank": rank,
+        "execution.attempts": 0,
+        "execution.max_attempts": {"$ifNull": ["$execution.max_attempts", _ATTEMPTS]},
+        "attention_at": AT_ONCE,
+        "updated_at": NOW,
+    }
+    if lane_number is not None:
+        values["queue_metadata.lane_number"] = lane_number
+    if blocked_by:
+        values["blocked_by"] = [*blocked_by]
+    return [{"$set": values}, {"$unset": ["claim_order"]}]
+
+
+def set_aside(reason: str, message: str, delay_ms: int) -> Pipeline:
+    """The job could not be settled; it is looked at again later."""
+    return [
+        {
+            "$set": {
+                "execution.reason": _literal(reason),
+                "execution.error_message": _literal(message),
+                "attention_at": _later(delay_ms),
+                "updated_at": NOW,
+            }
+        }
+    ]
 
 
 def begun_again(attention_at: datetime, lane_number: int | None) -> Pipeline:

@@ -70,7 +70,7 @@ class RunningJob:
         self.tenant_id: str = job["tenant_id"]
         self.config: dict[str, Any] = job.get("job_config") or {}
         self.attempt: int = execution["attempts"]
-        self.max_attempts: int = execution["max_attempts"]
+        self.max_attempts: int = execution.get("max_attempts", 1)
         self.token: int = job["lease"]["token"]
         self.message_id: str | None = job.get("message_id")
         self.conversation_id: str | None = job.get("conversation_id")

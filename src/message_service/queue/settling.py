@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from message_service.catalogue.queries.jobs import JOB_BY_ID
 from message_service.catalogue.queries.processing_queue import JOB_AS_SEEN, QUEUE_BY_OBJECT_IDS
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
-from message_service.documents.job import ENDED, JobStatus
+from message_service.documents.job import ENDED, JobStatus, Priority
 from message_service.documents.row import Row
 from message_service.queue import job_updates
 from message_service.queue.dependencies import Dependencies
 from message_service.queue.job_updates import Pipeline
-from message_service.queue.lanes import Lanes
+from message_service.queue.lanes import Lanes, next_number
 from message_service.queue.ordering import DEFAULT_DELAY, claim_order, due_at, retry_delay
 
 WORKER_LOST = "worker_lost"
@@ -74,6 +75,9 @@ class Settler:
 
     async def _round(self, jobs: Sequence[Row]) -> list[Any]:
         """Settle jobs; return the `_id`s of those that were freed by it."""
+        foreign = [job for job in jobs if "priority_rank" not in job]
+        if foreign:
+            return await self._adopt(foreign)
         updates: list[TargetedUpdate] = []
         ended: list[Row] = []
         blocked: list[Row] = []
@@ -103,6 +107,21 @@ class Settler:
         if updates:
             await self._store.update_each(JOB_AS_SEEN, updates)
         return freed
+
+    async def _adopt(self, jobs: Sequence[Row]) -> list[Any]:
+        """Complete jobs that another program has stored; return their `_id`s."""
+        for job in jobs:
+            queue: Row = job["queue_metadata"]
+            scope = self._store.scope(job["tenant_id"])
+            lane: str | None = queue.get("lane")
+            number = None if lane is None else await next_number(scope, lane)
+            rank = Priority(job.get("priority", Priority.NORMAL)).rank
+            await scope.update_one(
+                JOB_BY_ID,
+                job_updates.adopted(rank, number, queue.get("depends_on", ())),
+                job_id=job["job_id"],
+            )
+        return [job["_id"] for job in jobs]
 
     def _simple(self, job: Row) -> Pipeline | None:
         """Return the update of a job that concerns no other; None if others are concerned."""
@@ -135,7 +154,7 @@ class Settler:
             return job_updates.ended(JobStatus.CANCELLED, CANCELLED)
         execution: Row = job["execution"]
         delay = None
-        if execution["attempts"] < execution["max_attempts"]:
+        if execution["attempts"] < execution.get("max_attempts", 1):
             base: float = job["queue_metadata"].get("retry_delay_seconds", DEFAULT_DELAY)
             delay = int(1000 * retry_delay(execution["attempts"], base, self._random))
         return job_updates.attempt_failed(WORKER_LOST, _LOST, delay)
@@ -147,7 +166,7 @@ def as_seen(job: Row, update: Pipeline) -> TargetedUpdate:
         job["tenant_id"],
         {
             "id": job["_id"],
-            "status": job["status"],
+            "status": job.get("status"),
             "attention_at": job.get("attention_at"),
             "claim_id": job.get("lease", {}).get("claim_id"),
             "blocked_by": job.get("blocked_by"),

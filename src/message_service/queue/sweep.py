@@ -7,15 +7,28 @@ and what a process left undone that died between two steps: all are found here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 
-from message_service.catalogue.queries.processing_queue import QUEUE_ATTENTION, QUEUE_NEXT_ATTENTION
+from message_service import errors
+from message_service.catalogue.queries.processing_queue import (
+    JOB_AS_SEEN,
+    QUEUE_ATTENTION,
+    QUEUE_NEXT_ATTENTION,
+)
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
+from message_service.documents.row import Row
 from message_service.loops.loop import Loop
-from message_service.queue.settling import Settler
+from message_service.queue import job_updates
+from message_service.queue.settling import Settler, as_seen
 from message_service.queue.wakes import TO_SETTLE
 from message_service.stopping import end_tasks
+
+_LOG = logging.getLogger(__name__)
+
+NOT_SETTLED = "not_settled"
+_AGAIN_MS = 60_000
 
 
 class _Soonest:
@@ -66,12 +79,29 @@ class QueueSweep(Loop):
         """Settle a batch; False when nothing is due."""
         jobs = await self._store.aggregate_everywhere(QUEUE_ATTENTION)
         if jobs:
-            await self._settler.settle(jobs)
+            await self._settle(jobs)
             self._settled += len(jobs)
             return True
         rows = await self._store.aggregate_everywhere(QUEUE_NEXT_ATTENTION)
         self._next_due = max(0.0, rows[0]["wait"] / 1000) if rows else None
         return False
+
+    async def _settle(self, jobs: Sequence[Row]) -> None:
+        """Settle jobs; one that cannot be settled does not hold up the others."""
+        try:
+            await self._settler.settle(jobs)
+        except errors.Unavailable:
+            raise
+        except Exception as error:
+            if len(jobs) > 1:
+                for job in jobs:
+                    await self._settle([job])
+                return
+            [job] = jobs
+            _LOG.error("job %s not settled: %s", job["job_id"], errors.trace_of(error))
+            text = f"the queue cannot read it: {type(error).__name__}"
+            update = job_updates.set_aside(NOT_SETTLED, text, _AGAIN_MS)
+            await self._store.update_each(JOB_AS_SEEN, [as_seen(job, update)])
 
     def figures(self) -> dict[str, int]:
         """Return how many jobs were settled."""

@@ -32,6 +32,7 @@ from message_service.stopping import StopSignal, end_tasks
 _LOG = logging.getLogger(__name__)
 
 NO_HANDLER = "no_handler"
+WORKER_ERROR = "worker_error"
 
 MOST_JOBS = 10_000
 """Most jobs one worker runs at once."""
@@ -212,9 +213,12 @@ class Worker:
     async def _work(self, row: Row) -> None:
         """Run a claimed job, and write its outcome."""
         began = asyncio.get_running_loop().time()
-        outcome = self._refusal(row)
-        if outcome is None:
-            outcome = await self._attempt(row)
+        try:
+            outcome = self._refusal(row) or await self._attempt(row)
+        except Exception as error:  # of ours: the job must not be without an outcome
+            _LOG.error("job %s: %s", row["job_id"], errors.trace_of(error))
+            update = job_updates.attempt_failed(WORKER_ERROR, type(error).__name__, None)
+            outcome = Outcome("failed", update, WORKER_ERROR)
         written = True
         try:
             if outcome.update is not None:
