@@ -15,7 +15,6 @@ from message_service.catalogue.queries.processing_queue import (
     JOB_AS_SEEN,
     LANE_END,
     LANE_IN_ORDER,
-    LANE_TURN,
 )
 from message_service.database.scope import Scope
 from message_service.database.store import Store
@@ -24,7 +23,8 @@ from message_service.documents.row import Row
 from message_service.queue import job_updates
 from message_service.queue.ordering import claim_order, due_at
 
-_READ = 50
+_FEW = 2
+_MANY = 100
 
 
 class Lanes:
@@ -42,21 +42,27 @@ class Lanes:
     async def grant(self, tenant_id: str, lane: str) -> None:
         """Give the turn to the first job of a lane that could run, unless one has it."""
         scope = self._store.scope(tenant_id)
-        while await scope.find_one(LANE_TURN, lane=lane) is None:
+        while True:
             job = await self._first(scope, lane)
             if job is None or await self._give_turn(scope, job):
                 return
 
     async def _first(self, scope: Scope, lane: str) -> Row | None:
-        beyond = -1
+        """Return the first job that could run; None when there is none, or one has the turn.
+
+        Whoever has the turn is nearly always the first of all.
+        """
+        beyond, limit = -1, _FEW
         while True:
-            rows = await scope.find(LANE_IN_ORDER, limit=_READ, lane=lane, beyond=beyond)
+            rows = await scope.find(LANE_IN_ORDER, limit=limit, lane=lane, beyond=beyond)
             for row in rows:
+                if row.get("has_turn"):
+                    return None
                 if row["status"] == JobStatus.PENDING and _could_run(row):
                     return row
-            if len(rows) < _READ:
+            if len(rows) < limit:
                 return None
-            beyond = rows[-1]["queue_metadata"]["lane_number"]
+            beyond, limit = rows[-1]["queue_metadata"]["lane_number"], _MANY
 
     async def _give_turn(self, scope: Scope, job: Row) -> bool:
         """Give a job the turn; False when it was moved meanwhile."""
@@ -74,7 +80,7 @@ class Lanes:
                 blocked_by=None,
             )
         except errors.AlreadyExists:
-            return True  # another process was faster
+            return True  # another job has it
 
 
 async def next_number(scope: Scope, lane: str) -> int:

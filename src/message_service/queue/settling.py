@@ -99,7 +99,8 @@ class Settler:
             updates.append(as_seen(job, update))
         freed = await self._dependencies.look(blocked)
         for job in ended:
-            freed.extend(await self._dependencies.release(job))
+            if job.get("has_dependents"):
+                freed.extend(await self._dependencies.release(job))
         for tenant_id, lane in sorted(lanes):
             await self._lanes.grant(tenant_id, lane)
         # Last, so that whoever dies before leaves the jobs due. Whoever moves a job meanwhile also

@@ -37,6 +37,9 @@ WORKER_ERROR = "worker_error"
 MOST_JOBS = 10_000
 """Most jobs one worker runs at once."""
 
+_UNWRITTEN = 4
+"""Jobs whose outcome is not written yet, for each that may run."""
+
 _BEATS = 6
 """Renewals in the length of a lease."""
 
@@ -141,11 +144,12 @@ class Worker:
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
         self._freed = asyncio.Event()
         self._held_until = 0.0
+        self._busy = 0
 
     @property
     def running(self) -> int:
         """Jobs that run now."""
-        return len(self._tasks)
+        return self._busy
 
     async def run(self, stop: StopSignal) -> None:
         """Work until asked to stop; then end the running jobs, or hand them back."""
@@ -170,7 +174,7 @@ class Worker:
         armed = False
         try:
             while not stop.requested:
-                free = self._options.concurrency - len(self._tasks)
+                free = self._free()
                 if free <= 0:
                     self._freed.clear()
                     await stop.race(self._freed.wait())
@@ -194,12 +198,23 @@ class Worker:
         finally:
             await wake.disarm()
 
+    def _free(self) -> int:
+        """Return how many jobs may be claimed now.
+
+        A job is out of the way once its handler has ended; some may wait for their outcome to be
+        written meanwhile.
+        """
+        if len(self._tasks) - self._busy >= _UNWRITTEN * self._options.concurrency:
+            return 0
+        return self._options.concurrency - self._busy
+
     def _begin(self, rows: Sequence[Row]) -> None:
         if not self._attempts:
             self._held_until = asyncio.get_running_loop().time() + self._options.lease
         self.figures.claimed += len(rows)
         for row in rows:
             self._attempts[row["_id"]] = (row, None)
+            self._busy += 1
             task = asyncio.create_task(self._work(row))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -219,6 +234,9 @@ class Worker:
             _LOG.error("job %s: %s", row["job_id"], errors.trace_of(error))
             update = job_updates.attempt_failed(WORKER_ERROR, type(error).__name__, None)
             outcome = Outcome("failed", update, WORKER_ERROR)
+        finally:
+            self._busy -= 1
+            self._freed.set()
         written = True
         try:
             if outcome.update is not None:
