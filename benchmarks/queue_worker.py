@@ -53,7 +53,7 @@ async def ours(uri: str, database: str) -> None:
     async with await MessageService.connect(
         uri, database=database, registry=registry, min_pool_size=0
     ) as service:
-        worker = service.worker(concurrency=64, loops=False)
+        worker = service.worker(concurrency=128, loops=False)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
 

@@ -53,12 +53,14 @@ class Access:
         *,
         committed: bool = False,
         whole: bool = False,
+        skip: int = 0,
     ) -> Any:
         """Return the cursor of a declared query with a finished filter."""
         return self.collection(query.collection, committed=committed).find(
             chosen,
             projection=None if whole else query.projection,
             sort=list(query.sort) or None,
+            skip=skip,
             limit=limit,
             # A page of known size arrives in one batch instead of the default 101 documents.
             batch_size=limit + 1 if limit else 0,

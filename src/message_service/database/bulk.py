@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 from pymongo.results import BulkWriteResult
 
@@ -17,7 +17,7 @@ from message_service.database.translate import server_error, translate, translat
 from message_service.documents.row import Row
 
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-Operation = ReplaceOne[Row] | DeleteOne | UpdateOne
+Operation = ReplaceOne[Row] | DeleteOne | UpdateMany | UpdateOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,21 @@ async def update_each(
                 hint=hint_of(query),
             )
             for each in updates
+        ],
+    )
+    return 0 if result is None else result.matched_count
+
+
+async def update_groups(
+    access: Access, query: Query, groups: Sequence[tuple[Mapping[str, Any], Update]]
+) -> int:
+    """Apply updates of many documents each; see `Store.update_groups`."""
+    result = await _send(
+        access,
+        query,
+        [
+            UpdateMany(query.build(**values), update, hint=hint_of(query))
+            for values, update in groups
         ],
     )
     return 0 if result is None else result.matched_count

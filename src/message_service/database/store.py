@@ -98,12 +98,14 @@ class Store:
         )
 
     async def find_everywhere(
-        self, query: Query, *, limit: int = 0, committed: bool = False, **values: Any
+        self, query: Query, *, limit: int = 0, skip: int = 0, committed: bool = False, **values: Any
     ) -> list[Row]:
-        """Return the documents of a query declared for all tenants."""
+        """Return the documents of a query declared for all tenants, after the first `skip`."""
         chosen = _everywhere(query, values)
         with translated():
-            return await self._access.find(query, chosen, limit, committed=committed).to_list()
+            return await self._access.find(
+                query, chosen, limit, committed=committed, skip=skip
+            ).to_list()
 
     async def aggregate_everywhere(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of an aggregating query declared for all tenants."""
@@ -169,6 +171,26 @@ class Store:
             How many found their document.
         """
         return await bulk.update_each(self._access, query, updates, upsert=upsert)
+
+    async def update_groups(
+        self, query: Query, groups: Sequence[tuple[Mapping[str, Any], Update]]
+    ) -> int:
+        """Apply updates of a query declared for all tenants, in one round trip.
+
+        The server takes a third of the time that single updates of the same documents take, for
+        which it keeps a record of the session each. In exchange the driver does not repeat them
+        after a failover.
+
+        Args:
+            query: Finds the documents of each group.
+            groups: The values for the query's `build`, and the update.
+
+        Returns:
+            How many documents were found.
+        """
+        if query.all_tenants is None:
+            raise TypeError(f"{query.name} is a query of one tenant; ask it of a scope")
+        return await bulk.update_groups(self._access, query, groups)
 
 
 def _everywhere(query: Query, values: Mapping[str, Any]) -> Row:

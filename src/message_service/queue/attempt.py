@@ -13,6 +13,7 @@ from message_service import errors
 from message_service.documents.job import JobStatus
 from message_service.documents.row import Row
 from message_service.queue import job_updates
+from message_service.queue.endings import Completion
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.ordering import DEFAULT_DELAY, retry_delay
 from message_service.queue.registry import JobKind
@@ -41,7 +42,7 @@ class Outcome:
     """
 
     name: str
-    update: Pipeline | None
+    update: Pipeline | Completion | None
     reason: str | None = None
 
 
@@ -125,7 +126,7 @@ class Attempt:
                 result = check_result(calling.result())
             except errors.InvalidInput as refused:
                 return self._dead(RESULT_NOT_STORABLE, refused.message)
-            return Outcome("completed", job_updates.completed(result))
+            return Outcome("completed", Completion(result))
         if self._ended.done():
             return self._ended.result()
         match error:

@@ -1,8 +1,8 @@
 """Claims jobs in batches.
 
 A claim reads the ids of the next jobs from the index, takes those that are still free with one
-update, and reads what it got. Several workers would read the same ids; so each takes a random part
-of a longer stretch, as long as others are in its way. Alone, it takes jobs in their exact order.
+update, and reads what it got. Several workers would read the same ids; so each takes a random one
+of several stretches, as long as others are in its way. Alone, it takes jobs in their exact order.
 """
 
 from __future__ import annotations
@@ -64,15 +64,19 @@ class Claiming:
         """
         if self._unanswered is not None:
             return await self._claimed(*self._unanswered)
+        # Each takes one of so many stretches; most claims find one that nobody else has.
+        skip = most * self._choice.randrange(self._width) if self._width > 1 else 0
+        limit = most + len(self._refused)
         rows = await self._store.find_everywhere(
-            QUEUE_CLAIMABLE, limit=most * self._width + len(self._refused), queues=queues
+            QUEUE_CLAIMABLE, limit=limit, skip=skip, queues=queues
         )
-        ids = [row["_id"] for row in rows if row["_id"] not in self._refused]
+        if skip and len(rows) < limit:  # the jobs do not reach that far
+            self._width = max(self._width // 2, 1)
+            rows = await self._store.find_everywhere(QUEUE_CLAIMABLE, limit=limit, queues=queues)
+        ids = [row["_id"] for row in rows if row["_id"] not in self._refused][:most]
         if not ids:
             self._width = 1
             return []
-        if len(ids) > most:
-            ids = self._choice.sample(ids, most)
         self._claims += 1
         claim_id = f"{self._worker_id}#{self._claims}"
         taken = await self._take(ids, claim_id)

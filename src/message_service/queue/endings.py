@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from message_service import errors
-from message_service.catalogue.queries.processing_queue import JOB_OF_CLAIM, QUEUE_BY_OBJECT_IDS
-from message_service.database.bulk import TargetedUpdate
+from message_service.catalogue.queries.processing_queue import QUEUE_BY_OBJECT_IDS, QUEUE_HELD
+from message_service.database.encoding import encoded_size
 from message_service.database.store import Store
 from message_service.documents.job import JobStatus
 from message_service.documents.row import Row
+from message_service.queue import job_updates
 from message_service.queue.job_updates import Pipeline
 from message_service.stopping import end_tasks
 
 _LOG = logging.getLogger(__name__)
 _MOST = 500
+_MOST_BYTES = 4_000_000
 _RETRY_PAUSE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The outcome of a job that is done; many of them are written with one update."""
+
+    result: Mapping[str, Any] | None
+
+    @property
+    def size(self) -> int:
+        """The bytes of the result."""
+        return 0 if self.result is None else encoded_size("result", self.result)
 
 
 @dataclass(slots=True)
 class _Ending:
     job: Row
-    update: Pipeline
+    update: Pipeline | Completion
     written: asyncio.Future[bool]
+
+    @property
+    def claim_id(self) -> str:
+        claim: str = self.job["lease"]["claim_id"]
+        return claim
 
 
 class Endings:
@@ -48,7 +68,7 @@ class Endings:
         """Whether outcomes are not written yet."""
         return self._sending is not None
 
-    def write(self, job: Row, update: Pipeline) -> asyncio.Future[bool]:
+    def write(self, job: Row, update: Pipeline | Completion) -> asyncio.Future[bool]:
         """Write an outcome; the result says whether the claim was still good.
 
         Args:
@@ -109,17 +129,7 @@ class Endings:
     async def _write(self, batch: list[_Ending]) -> set[Any]:
         """Write outcomes; return the `_id`s of the jobs whose claim was still good."""
         ids = [ending.job["_id"] for ending in batch]
-        found = await self._store.update_each(
-            JOB_OF_CLAIM,
-            [
-                TargetedUpdate(
-                    ending.job["tenant_id"],
-                    {"id": ending.job["_id"], "claim_id": ending.job["lease"]["claim_id"]},
-                    ending.update,
-                )
-                for ending in batch
-            ],
-        )
+        found = await self._store.update_groups(QUEUE_HELD, _groups(batch))
         if found == len(batch):
             return set(ids)
         # Some are not ours any longer, or were written by a try whose answer was lost.
@@ -129,9 +139,41 @@ class Endings:
             ending.job["_id"]
             for ending in batch
             if (row := now.get(ending.job["_id"])) is not None
-            and row.get("lease", {}).get("claim_id") == ending.job["lease"]["claim_id"]
+            and row.get("lease", {}).get("claim_id") == ending.claim_id
             and row["status"] != JobStatus.PROCESSING
         }
+
+
+def _groups(batch: list[_Ending]) -> list[tuple[dict[str, Any], Pipeline]]:
+    """Return the updates of a batch: one for all completed jobs of a claim, one for each other."""
+    groups: list[tuple[dict[str, Any], Pipeline]] = []
+    done: dict[str, list[tuple[Any, Completion]]] = {}
+    for ending in batch:
+        job_id, update = ending.job["_id"], ending.update
+        if isinstance(update, Completion):
+            done.setdefault(ending.claim_id, []).append((job_id, update))
+        else:
+            groups.append(({"ids": [job_id], "claim_ids": [ending.claim_id]}, update))
+    for claim_id, several in done.items():
+        for part in _of_a_size(several):
+            ids = [job_id for job_id, _ in part]
+            together = job_updates.completed_together(ids, [each.result for _, each in part])
+            groups.append(({"ids": ids, "claim_ids": [claim_id]}, together))
+    return groups
+
+
+def _of_a_size(several: list[tuple[Any, Completion]]) -> Iterator[list[tuple[Any, Completion]]]:
+    """Yield parts whose results fit into one command together."""
+    part: list[tuple[Any, Completion]] = []
+    total = 0
+    for job_id, completion in several:
+        size = completion.size
+        if part and total + size > _MOST_BYTES:
+            yield part
+            part, total = [], 0
+        part.append((job_id, completion))
+        total += size
+    yield part
 
 
 def _settle(batch: list[_Ending], error: errors.MessageServiceError) -> None:

@@ -82,6 +82,17 @@ def completed(result: Mapping[str, Any] | None) -> Pipeline:
     return _ended(JobStatus.COMPLETED, values)
 
 
+def completed_together(ids: Sequence[Any], results: Sequence[Mapping[str, Any] | None]) -> Pipeline:
+    """Several jobs are done, each with its own result."""
+    if all(result is None for result in results):
+        return completed(None)
+    several = [None if result is None else dict(result) for result in results]
+    place: Mapping[str, Any] = {"$indexOfArray": [_literal([*ids]), "$_id"]}
+    own: Mapping[str, Any] = {"$arrayElemAt": [_literal(several), place]}
+    # A null would be stored as such: $ifNull lets REMOVE take its place.
+    return _ended(JobStatus.COMPLETED, {"execution.result": {"$ifNull": [own, REMOVE]}})
+
+
 def ended(status: JobStatus, reason: str, message: str | None = None) -> Pipeline:
     """The job ends without being done: failed (the dead letters) or cancelled."""
     values: dict[str, Any] = {"execution.reason": _literal(reason)}
