@@ -32,18 +32,18 @@ async def test_every_job_has_its_effect_once_through_kills_freezes_and_a_server_
 
 
 async def test_every_job_has_its_effect_once_through_an_election(three: ReplicaSet) -> None:
-    campaign = Campaign(three.uri, "campaign", 300, 3, 2.0, 20261128)
+    campaign = Campaign(three.uri, "campaign", 150, 2, 2.0, 20261128, calm=True)
     running = asyncio.create_task(campaign.run(240))
     async with await MessageService.connect(three.uri, database="campaign") as service:
         queue = service.store.database["processing_queue"]
 
         async def some_are_done() -> bool:
-            return await queue.count_documents({"status": "completed"}) > 50
+            return await queue.count_documents({"status": "completed"}) > 30
 
         await until("some jobs are done", some_are_done)
         await three.kill(await three.primary())
         jobs = await running
-        await check(service.store.database, jobs, 300)
+        await check(service.store.database, jobs, 150)
     assert not any(job["execution"]["attempts"] > 50 for job in jobs)
 
 
@@ -81,9 +81,36 @@ async def test_the_command_ends_gracefully_and_at_once(
             await until("the job runs", runs)
             worker.signal(signal.SIGTERM)
             if signals == 2:
+                await until("the worker stops", lambda worker=worker: "stops" in worker.err)
                 worker.signal(signal.SIGTERM)
             assert await worker.ended() == (143 if signals == 2 else 0)
             job = await queue.jobs.get(done.job_id)
             assert job.status == ("processing" if signals == 2 else "completed")
             if signals == 1:
                 assert '"outcome": "completed"' in worker.err
+
+
+async def test_a_handler_that_does_not_end_holds_no_worker_up(
+    service: MessageService, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the grace period the job is handed back, and the process ends, thread or no thread."""
+    (tmp_path / "own_jobs.py").write_text(MODULE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    registry = JobRegistry()
+    registry.declare("slow")
+    words = ("--database", service.settings.database, "worker", "--import", "own_jobs")
+    async with await MessageService.connect(
+        mongo_uri, settings=service.settings, registry=registry
+    ) as queue:
+        done = await queue.jobs.enqueue("slow", {"seconds": 120})
+        worker = await Command.start(mongo_uri, tmp_path / "w", *words, "--grace", "0.2")
+
+        async def runs() -> bool:
+            return (await queue.jobs.get(done.job_id)).status == "processing"
+
+        await until("the job runs", runs)
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == 0
+        job = await queue.jobs.get(done.job_id)
+        assert (job.status, job.execution.attempts) == ("pending", 0)
+        assert "handed_back" in worker.err

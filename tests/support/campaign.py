@@ -54,6 +54,10 @@ class Campaign:
         workers: How many processes run them.
         lease: Seconds of a worker's lease.
         seed: Seed of what happens.
+        server: The server, to be killed.
+        server_kills: How often.
+        calm: Whether the workers are left alone.
+        loud: Whether to show what they log.
     """
 
     uri: str
@@ -64,6 +68,7 @@ class Campaign:
     seed: int
     server: OwnServer | None = None
     server_kills: int = 0
+    calm: bool = False
     loud: bool = False
     faults: Faults = field(default_factory=Faults)
 
@@ -154,9 +159,8 @@ class Campaign:
         deadline = time.monotonic() + seconds
         database = service.store.database
         frozen: list[tuple[float, asyncio.subprocess.Process]] = []
-        server_at = [seconds * 0.02 + 3 + place * 6.0 for place in range(self.server_kills)]
-        began = time.monotonic()
         number = self.workers
+        ended = 0
         while True:
             now = time.monotonic()
             with contextlib.suppress(errors.MessageServiceError, Exception):
@@ -164,6 +168,9 @@ class Campaign:
                     {"status": {"$in": ["pending", "processing"]}}, limit=1
                 )
                 stored = await database["processing_queue"].estimated_document_count()
+                ended = stored - await database["processing_queue"].count_documents(
+                    {"status": {"$in": ["pending", "processing"]}}
+                )
                 if enqueuing.done() and not left and stored >= self.jobs:
                     enqueuing.result()
                     return
@@ -174,8 +181,9 @@ class Campaign:
                 if now >= moment:
                     frozen.remove((moment, process))
                     process.send_signal(signal.SIGCONT)
-            if server_at and now - began >= server_at[0] and self.server is not None:
-                server_at.pop(0)
+            kills = self.faults.server_kills
+            due = ended > self.jobs * (kills + 0.5) / (self.server_kills + 1)
+            if self.server is not None and kills < self.server_kills and due:
                 self.server.kill()
                 await self.server.start()
                 assert self.server.uri == self.uri
@@ -184,7 +192,9 @@ class Campaign:
                 assert process.returncode is None, "a worker ended by itself"
             icy = [process for _, process in frozen]
             awake = [process for process in self._running if process not in icy]
-            if self.chance.random() < 0.3:
+            if self.calm:
+                pass
+            elif self.chance.random() < 0.3:
                 victim = self.chance.choice(awake)
                 victim.kill()
                 await victim.wait()
@@ -258,7 +268,7 @@ async def main() -> None:
                 given.seed,
                 own,
                 given.server_kills,
-                given.loud,
+                loud=given.loud,
             )
             began = time.monotonic()
             jobs = await campaign.run(given.seconds)

@@ -163,7 +163,12 @@ class Scope:
         return await insert(
             self._access,
             collection,
-            [{**document, "tenant_id": self.tenant_id} for document in documents],
+            [
+                document
+                if document.get("tenant_id") == self.tenant_id
+                else {**document, "tenant_id": self.tenant_id}
+                for document in documents
+            ],
             ordered=ordered,
             comment=comment,
         )

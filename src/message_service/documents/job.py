@@ -57,7 +57,10 @@ class Priority(StrEnum):
     @property
     def rank(self) -> int:
         """0 for low to 3 for urgent; sorted as strings, the names would be in the wrong order."""
-        return list(Priority).index(self)
+        return _RANKS[self.value]
+
+
+_RANKS = {priority.value: rank for rank, priority in enumerate(Priority)}
 
 
 class JobStatus(StrEnum):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,6 @@ class Attempt:
         kind: Its type.
         job: The job as its handler sees it.
         tenant: What the handler gets beside it.
-        threads: Runs handlers that are plain functions.
         random: Source of random bytes, for the delay before the next attempt.
     """
 
@@ -67,14 +67,12 @@ class Attempt:
         kind: JobKind,
         job: RunningJob,
         tenant: object,
-        threads: Executor,
         random: Callable[[int], bytes],
     ) -> None:
         self.row = row
         self._kind = kind
         self._job = job
         self._tenant = tenant
-        self._threads = threads
         self._random = random
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -147,9 +145,7 @@ class Attempt:
         try:
             if self._kind.is_async:
                 return await self._kind.call(self._job, self._tenant)
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._kind.call, self._job, self._tenant
-            )
+            return await _in_thread(self._kind.call, self._job, self._tenant)
         except (SystemExit, KeyboardInterrupt) as error:  # of the handler's, not of the worker's
             raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 
@@ -164,3 +160,35 @@ class Attempt:
 
     def _dead(self, reason: str, message: str) -> Outcome:
         return Outcome("failed", job_updates.attempt_failed(reason, message, None), reason)
+
+
+def _in_thread(call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+    """Call a plain function in a thread of its own.
+
+    Not in a pool: one that does not end would take a place in it for ever, and keep the process
+    from ending.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def tell(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = call(*arguments)
+        except BaseException as error:
+            failure = error
+            if isinstance(error, (SystemExit, KeyboardInterrupt, StopIteration)):
+                failure = RuntimeError(f"the handler raised {type(error).__name__}")
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any longer
+            loop.call_soon_threadsafe(tell, result, failure)
+
+    threading.Thread(target=run, name="job", daemon=True).start()
+    return future

@@ -78,7 +78,8 @@ class Enqueuing:
     ) -> None:
         self._scope = scope
         self._settler = settler
-        self._builder = JobBuilder(scope.tenant_id, clock, ids, ageing)
+        self._builder = JobBuilder(scope.tenant_id, ids, ageing)
+        self._clock = clock
         self._deadline = deadline
 
     async def enqueue(
@@ -99,7 +100,8 @@ class Enqueuing:
             await self._settle_stored(stored)
             return stored
         scope = self._scope if within is None else self._scope.within(within)
-        documents = [self._builder.document(job, kind) for job, kind in jobs]
+        now = self._clock.now()
+        documents = [self._builder.document(job, kind, now) for job, kind in jobs]
         await self._check_dependencies(scope, documents)
         outcomes: dict[int, Enqueued | errors.MessageServiceError] = {}
         places = range(len(documents))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from message_service.clock import Clock
 from message_service.database.encoding import new_object_id
 from message_service.documents.job import JobStatus
 from message_service.documents.row import Row
@@ -19,20 +18,17 @@ class JobBuilder:
 
     Args:
         tenant_id: The tenant.
-        clock: The present moment.
         ids: Makes ids.
         ageing: Seconds of waiting that one rank of priority is worth.
     """
 
-    def __init__(self, tenant_id: str, clock: Clock, ids: IdFactory, ageing: float) -> None:
+    def __init__(self, tenant_id: str, ids: IdFactory, ageing: float) -> None:
         self._tenant_id = tenant_id
-        self._clock = clock
         self._ids = ids
         self._ageing = ageing
 
-    def document(self, job: NewJob, kind: JobKind) -> Row:
+    def document(self, job: NewJob, kind: JobKind, now: datetime) -> Row:
         """Return the document of a new job."""
-        now = self._clock.now()
         priority = job.priority or kind.priority
         queue: Row = {
             "queue_name": job.queue or kind.queue,

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -141,7 +140,6 @@ class Worker:
         self._attempts: dict[Any, tuple[Row, Attempt | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._presence = Presence(store.database, WORKERS)
-        self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="job")
         self._freed = asyncio.Event()
         self._held_until = 0.0
         self._busy = 0
@@ -165,7 +163,6 @@ class Worker:
             beating.request()
             await end_tasks((*self._tasks, *keepers))
             await self._endings.close()
-            self._threads.shutdown(wait=False, cancel_futures=True)
             with contextlib.suppress(errors.MessageServiceError):
                 await self._presence.withdraw(self.name)
 
@@ -273,7 +270,6 @@ class Worker:
             self._kinds[row["job_type"]],
             RunningJob(row, self._store, self._options.patience),
             self._tenant_of(row["tenant_id"]),
-            self._threads,
             self._random,
         )
         self._attempts[row["_id"]] = (row, attempt)
@@ -281,6 +277,7 @@ class Worker:
 
     async def _end_jobs(self) -> None:
         """Let the running jobs end, and hand back those that take too long."""
+        _LOG.info("worker %s stops; %d jobs run", self.name, self.running)
         if self._tasks:
             await asyncio.wait([*self._tasks], timeout=self._options.grace)
         for _, attempt in [*self._attempts.values()]:
