@@ -144,7 +144,7 @@ def test_histories_of_langchain(cli: Cli, mongo_uri: str) -> None:
 
 def test_a_loop_is_seen_paused_and_resumed(cli: Cli) -> None:
     def loop() -> dict[str, object]:
-        found, _ = json.loads(cli("db", "status", "--json"))["loops"]
+        found, *_ = json.loads(cli("db", "status", "--json"))["loops"]
         return found
 
     assert (loop()["name"], loop()["state"]) == ("search_indexer", "idle")

@@ -484,6 +484,43 @@ async def test_an_effect_is_committed_with_the_end_of_its_job(
     assert len(list(await queue.messages.history(made.conversation_id))) == 1
 
 
+async def test_what_a_handler_does_after_its_commit_is_not_cut_short(
+    queue: MessageService, handlers: Handlers
+) -> None:
+    """The job has ended then, so its lease is no longer renewed: a heartbeat must not end it."""
+
+    @handlers.registry.handler("lingers")
+    async def lingers(job: RunningJob, _tenant: Tenant) -> None:
+        async def nothing(_transaction: Transaction) -> None:
+            pass
+
+        await job.commit(nothing)
+        await handlers.gate.wait()
+        handlers.ran.append("to the end")
+
+    async def lease_of(job_id: str) -> datetime:
+        lease = (await queue.jobs.get(job_id)).lease
+        assert lease is not None
+        assert lease.until is not None
+        return lease.until
+
+    async with at_work(queue):
+        done = await queue.jobs.enqueue("lingers")
+        [job] = await ended(queue, done)
+        assert job.status == "completed"
+        other = await queue.jobs.enqueue("holds")
+        await handlers.began.wait()
+        for _ in range(2):  # heartbeats, with which the first job is not held any longer
+            before = await lease_of(other.job_id)
+
+            async def is_renewed(before: datetime = before) -> bool:
+                return await lease_of(other.job_id) > before
+
+            await until("a heartbeat", is_renewed)
+        handlers.gate.set()
+    assert "to the end" in handlers.ran
+
+
 async def test_a_worker_that_stops_hands_its_jobs_back(
     queue: MessageService, handlers: Handlers
 ) -> None:
@@ -582,6 +619,9 @@ async def test_jobs_of_other_programs_are_adopted_and_bad_ones_hold_up_nobody(
         await until("the unknown type is parked", parked)
         done = await queue.jobs.enqueue("note", {"n": 4})
         await ended(queue, done)
+    assert len(await queue.jobs.list()) == 9
+    [because] = (await queue.jobs.explain("job_000000000097")).because
+    assert because.text.startswith("the queue cannot read it: execution: ")
     assert handlers.ran.index(1) < handlers.ran.index(2)
 
 
@@ -617,6 +657,7 @@ async def test_a_circle_from_elsewhere_fails_with_its_cause(
         ({"lane": ""}, "lane"),
         ({"dedupe_key": "x" * 200}, "dedupe_key"),
         ({"job_id": "job_000000000001", "depends_on": ["job_000000000001"]}, "depends_on"),
+        ({"depends_on": ["job_000000000001"], "on_duplicate": "keep_latest"}, "depends_on"),
         ({"unheard": 1}, "unheard"),
     ],
 )

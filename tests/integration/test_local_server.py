@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -139,7 +140,11 @@ async def test_moves_to_another_port_when_its_own_is_taken(manager: LocalServerM
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", first.port):
+    async with contextlib.AsyncExitStack() as taken:
+        with contextlib.suppress(OSError):  # a server of another test has it: it is taken, too
+            await taken.enter_async_context(
+                await asyncio.start_server(hang_up, "127.0.0.1", first.port)
+            )
         second = await manager.start()
         assert second.port != first.port
         await write(second, 2)

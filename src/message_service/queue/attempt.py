@@ -77,8 +77,12 @@ class Attempt:
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def lose(self) -> None:
-        """End the attempt: another worker may have the job."""
-        self._end(LOST)
+        """End the attempt: another worker may have the job.
+
+        After its `commit` the job has ended, and the handler may finish what it is at.
+        """
+        if not self._job.committed:
+            self._end(LOST)
 
     def stop(self) -> None:
         """End the attempt: the job was asked to stop."""

@@ -14,6 +14,7 @@ from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.job import Job, JobStatus
 from message_service.documents.row import Row
+from message_service.queue.listing import UNREADABLE, job_of
 from message_service.queue.ordering import due_at
 from message_service.queue.workers import QueueControl, WorkerStatus
 
@@ -36,6 +37,7 @@ class Why(StrEnum):
     NO_HANDLER = "no_handler"
     IN_LINE = "in_line"
     SWEEP = "sweep"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Explaining:
 
     async def explain(self, row: Row) -> JobExplanation:
         """Explain a job as read."""
-        job = Job.model_validate(row)
+        job = job_of(row)
         reasons = [each async for each in self._reasons(job, row)]
         return JobExplanation(job, tuple(reasons))
 
@@ -94,6 +96,9 @@ class Explaining:
             if execution.error_message:
                 text += f": {execution.error_message}"
             yield Because(Why.ENDED, text)
+            return
+        if execution.reason == UNREADABLE:
+            yield Because(Why.UNREADABLE, f"the queue cannot read it: {execution.error_message}")
             return
         workers = await self._control.listening()
         waits = False

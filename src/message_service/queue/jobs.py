@@ -27,7 +27,7 @@ from message_service.queue.clearing import Clearing, Purged, Replayed
 from message_service.queue.enqueuing import Enqueued
 from message_service.queue.events import JobEvent, job_events
 from message_service.queue.explaining import Explaining, JobExplanation
-from message_service.queue.listing import JobCount, JobListing, chosen
+from message_service.queue.listing import JobCount, JobListing, chosen, job_of
 from message_service.queue.new_job import NewJob, check_new_job
 from message_service.queue.registry import MOST_SECONDS, JobKind
 from message_service.queue.runtime import QueueRuntime
@@ -140,7 +140,7 @@ class Jobs:
         Raises:
             NotFound: No such job; ended jobs are deleted after seven days.
         """
-        return Job.model_validate(await self._row(job_id))
+        return job_of(await self._row(job_id))
 
     async def cancel(self, job_id: str) -> JobStatus:
         """Cancel a job; a running one is asked to stop, which its worker sees within seconds.
@@ -340,7 +340,7 @@ class Jobs:
                     await end_tasks((waiting,))
         finally:
             await wake.disarm()
-        return Job.model_validate(row)
+        return job_of(row)
 
     async def result(
         self,

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
+
 from message_service import errors
 from message_service.arguments import check_number, check_sequence, check_text_argument
 from message_service.catalogue.queries.jobs import JOB_COUNTS, JOBS_LISTED
@@ -14,9 +16,14 @@ from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.job import Job, JobStatus
+from message_service.documents.row import Row
+from message_service.documents.validation import invalid_input
 from message_service.paging.cursors import CursorSigner
 from message_service.paging.page import Page, check_limit
+from message_service.queue.ordering import AT_ONCE
 from message_service.queue.registry import MOST_SECONDS, check_queue
+
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ class JobListing:
         rows = await self._scope.find(
             JOBS_LISTED, limit=limit + 1, before=before, **which.values(self._clock)
         )
-        jobs = [Job.model_validate(row) for row in rows[:limit]]
+        jobs = [job_of(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(jobs, cursors.at(jobs[-1].job_id) if more else None)
 
@@ -136,3 +143,29 @@ class JobListing:
             )
             for row in await self._scope.aggregate(JOB_COUNTS)
         ]
+
+
+def job_of(row: Row) -> Job:
+    """Return a job as stored.
+
+    One that another program, or an older release, has stored in a form this one cannot read does
+    not keep the others from being seen: it says what is wrong with it.
+    """
+    try:
+        return Job.model_validate(row)
+    except ValidationError as error:
+        problem = invalid_input(error)
+    readable = {name: row[name] for name in ("tenant_id", "job_id", "status") if name in row}
+    return Job.model_validate(
+        {
+            **readable,
+            "job_type": UNREADABLE,
+            "execution": {
+                "reason": UNREADABLE,
+                "error_message": f"{problem.field}: {problem.problem}",
+            },
+            "queue_metadata": {"queue_name": UNREADABLE, "scheduled_for": AT_ONCE},
+            "created_at": AT_ONCE,
+            "updated_at": AT_ONCE,
+        }
+    )

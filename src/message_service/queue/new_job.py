@@ -111,6 +111,12 @@ def check_new_job(values: Mapping[str, Any] | NewJob, now: datetime) -> NewJob:
     _check_times(job, now)
     if job.job_id is not None and job.job_id in job.depends_on:
         raise errors.InvalidInput("depends_on", "names the job itself", "Leave it out")
+    if job.depends_on and job.on_duplicate is OnDuplicate.KEEP_LATEST:
+        raise errors.InvalidInput(
+            "depends_on",
+            "cannot be given with keep_latest",
+            "Leave it out, or use another on_duplicate: the job may have to wait for a running one",
+        )
     return job
 
 

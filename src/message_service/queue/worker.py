@@ -137,7 +137,7 @@ class Worker:
         self._node = socket.gethostname()
         self._claiming = Claiming(store, name, self._node, options.lease, random)
         self._endings = Endings(store, options.patience)
-        self._attempts: dict[Any, tuple[Row, Attempt | None]] = {}
+        self._attempts: dict[tuple[Any, str], tuple[Row, Attempt | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._presence = Presence(store.database, WORKERS)
         self._freed = asyncio.Event()
@@ -210,7 +210,7 @@ class Worker:
             self._held_until = asyncio.get_running_loop().time() + self._options.lease
         self.figures.claimed += len(rows)
         for row in rows:
-            self._attempts[row["_id"]] = (row, None)
+            self._attempts[_key(row)] = (row, None)
             self._busy += 1
             task = asyncio.create_task(self._work(row))
             self._tasks.add(task)
@@ -242,7 +242,7 @@ class Worker:
             _LOG.error("job %s: its outcome was not written: %s", row["job_id"], error.code)
             return
         finally:
-            self._attempts.pop(row["_id"], None)
+            self._attempts.pop(_key(row), None)
         name = outcome.name if written else "lost"
         counted = _COUNTED[name]
         setattr(self.figures, counted, getattr(self.figures, counted) + 1)
@@ -272,7 +272,7 @@ class Worker:
             self._tenant_of(row["tenant_id"]),
             self._random,
         )
-        self._attempts[row["_id"]] = (row, attempt)
+        self._attempts[_key(row)] = (row, attempt)
         return await attempt.run()
 
     async def _end_jobs(self) -> None:
@@ -292,28 +292,29 @@ class Worker:
             return
         held = dict(self._attempts)
         asked = asyncio.get_running_loop().time()
-        claims = sorted({row["lease"]["claim_id"] for row, _ in held.values()})
+        ids = [job for job, _ in held]
+        claims = sorted({claim for _, claim in held})
         try:
             await self._store.update_everywhere(
                 QUEUE_HELD,
                 job_updates.renewed(int(self._options.lease * 1000)),
-                ids=[*held],
+                ids=ids,
                 claim_ids=claims,
             )
-            rows = await self._store.find_everywhere(QUEUE_HELD, ids=[*held], claim_ids=claims)
+            rows = await self._store.find_everywhere(QUEUE_HELD, ids=ids, claim_ids=claims)
         except errors.MessageServiceError:
             if asyncio.get_running_loop().time() < self._held_until:
                 raise
             rows = []  # by now others may have them all
         else:
             self._held_until = asked + self._options.lease
-        still = {row["_id"]: row for row in rows}
-        for job, (_, attempt) in held.items():
+        still = {_key(row): row for row in rows}
+        for key, (_, attempt) in held.items():
             if attempt is None:
                 continue
-            if job not in still:
+            if key not in still:
                 attempt.lose()
-            elif still[job].get("cancel_requested_at") is not None:
+            elif still[key].get("cancel_requested_at") is not None:
                 attempt.stop()
 
     async def _announce(self) -> None:
@@ -340,6 +341,11 @@ class Worker:
             except Exception as error:
                 _LOG.error("worker %s: %s", self.name, errors.trace_of(error))
             await stop.pause(seconds)
+
+
+def _key(row: Row) -> tuple[Any, str]:
+    """Return what tells one claim of a job from the next."""
+    return row["_id"], row["lease"]["claim_id"]
 
 
 def _log(row: Row, outcome: str, reason: str | None, worker: str, seconds: float) -> None:
