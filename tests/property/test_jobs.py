@@ -32,7 +32,7 @@ from message_service.queue.settling import Settler
 from message_service.queue.sweep import QueueSweep
 
 patient = settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("JOB_LIVES", "40")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

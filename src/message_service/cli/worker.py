@@ -27,8 +27,8 @@ _AFTER_GRACE = 5.0
 def worker(
     ctx: typer.Context,
     queues: Annotated[
-        str, typer.Option(help="Queues to listen on, separated by commas; all if left out.")
-    ] = "",
+        str | None, typer.Option(help="Queues to listen on, separated by commas; all if left out.")
+    ] = None,
     concurrency: Annotated[int, number(int, 1, MOST_JOBS, "Jobs run at once.")] = 10,
     grace: Annotated[
         float, number(float, 0, LONGEST_SECONDS, "Seconds running jobs have to end.")
@@ -56,7 +56,7 @@ def worker(
     async def run(stop: StopSignal) -> WorkerFigures:
         async with connected_service(ctx) as service:
             at_work = service.worker(
-                [name.strip() for name in queues.split(",") if name.strip()],
+                [] if queues is None else [name.strip() for name in queues.split(",")],
                 concurrency=concurrency,
                 grace=grace,
                 loops=loops,

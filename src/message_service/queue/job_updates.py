@@ -115,6 +115,11 @@ def attempt_failed(reason: str, message: str | None, delay_ms: int | None) -> Pi
     return [*noted, *_waits_again(delay_ms)]
 
 
+def of_lost_worker(update: Pipeline) -> Pipeline:
+    """A job whose lease has ended: its claim is void, whatever its worker may still write."""
+    return [*update, {"$set": {"lease.claim_id": "void"}}]
+
+
 def handed_back() -> Pipeline:
     """A worker stops before the job is done: the attempt does not count."""
     return [

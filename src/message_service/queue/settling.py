@@ -9,6 +9,7 @@ idempotent and guarded by the state as read; any number of processes may settle 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,14 @@ _ROUNDS = 8
 
 _LOST = "the worker that ran it did not renew its lease: it was killed, frozen or cut off"
 _TOO_LATE = "it did not begin before expires_at"
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """An update of a job, and whether the job has ended with it, so that others are freed."""
+
+    update: Pipeline
+    ends: bool = False
 
 
 class Settler:
@@ -79,13 +88,18 @@ class Settler:
         if foreign:
             return await self._adopt(foreign)
         updates: list[TargetedUpdate] = []
+        freed: list[Any] = []
         ended: list[Row] = []
         blocked: list[Row] = []
         lanes: set[tuple[str, str]] = set()
         for job in jobs:
-            update = self._simple(job)
+            move = self._simple(job)
             queue: Row = job["queue_metadata"]
-            if update is None:
+            if move is not None:
+                update = move.update
+                if move.ends:
+                    freed.append(job["_id"])
+            else:
                 update = job_updates.waiting(queue.get("expires_at"))
                 lane: str | None = queue.get("lane")
                 if job["status"] in ENDED:
@@ -97,7 +111,7 @@ class Settler:
                 if lane is not None:
                     lanes.add((job["tenant_id"], lane))
             updates.append(as_seen(job, update))
-        freed = await self._dependencies.look(blocked)
+        freed.extend(await self._dependencies.look(blocked))
         for job in ended:
             if job.get("has_dependents"):
                 freed.extend(await self._dependencies.release(job))
@@ -124,8 +138,8 @@ class Settler:
             )
         return [job["_id"] for job in jobs]
 
-    def _simple(self, job: Row) -> Pipeline | None:
-        """Return the update of a job that concerns no other; None if others are concerned."""
+    def _simple(self, job: Row) -> _Move | None:
+        """Return the move of a job that concerns no other; None if others are concerned."""
         now: datetime = job["now"]
         if job["status"] == JobStatus.PROCESSING:
             return self._lease_over(job, now)
@@ -134,31 +148,33 @@ class Settler:
         queue: Row = job["queue_metadata"]
         expires: datetime | None = queue.get("expires_at")
         if expires is not None and expires <= now:
-            return job_updates.ended(JobStatus.FAILED, EXPIRED, _TOO_LATE)
+            return _Move(job_updates.ended(JobStatus.FAILED, EXPIRED, _TOO_LATE), ends=True)
         if job.get("blocked_by"):
             return None
         due = due_at(job)
         if due is not None and due > now:
-            return job_updates.waiting(due if expires is None else min(due, expires))
+            return _Move(job_updates.waiting(due if expires is None else min(due, expires)))
         if queue.get("lane") is not None and not job.get("has_turn"):
             return None
         if "claim_order" in job:
-            return job_updates.waiting(expires)
+            return _Move(job_updates.waiting(expires))
         place = claim_order(due or queue["scheduled_for"], job["priority_rank"], self._ageing)
-        return job_updates.ready(place, expires)
+        return _Move(job_updates.ready(place, expires))
 
-    def _lease_over(self, job: Row, now: datetime) -> Pipeline:
+    def _lease_over(self, job: Row, now: datetime) -> _Move:
         until: datetime = job["lease"]["until"]
         if until > now:
-            return job_updates.waiting(until)
+            return _Move(job_updates.waiting(until))
         if job.get("cancel_requested_at") is not None:
-            return job_updates.ended(JobStatus.CANCELLED, CANCELLED)
+            cancelled = job_updates.ended(JobStatus.CANCELLED, CANCELLED)
+            return _Move(job_updates.of_lost_worker(cancelled), ends=True)
         execution: Row = job["execution"]
         delay = None
         if execution["attempts"] < execution.get("max_attempts", 1):
             base: float = job["queue_metadata"].get("retry_delay_seconds", DEFAULT_DELAY)
             delay = int(1000 * retry_delay(execution["attempts"], base, self._random))
-        return job_updates.attempt_failed(WORKER_LOST, _LOST, delay)
+        lost = job_updates.attempt_failed(WORKER_LOST, _LOST, delay)
+        return _Move(job_updates.of_lost_worker(lost), ends=delay is None)
 
 
 def as_seen(job: Row, update: Pipeline) -> TargetedUpdate:
