@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -58,59 +59,64 @@ def slow(job, tenant):
 """
 
 
-async def test_the_command_ends_gracefully_and_at_once(
+@pytest.fixture
+async def slow(
     service: MessageService, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first signal lets the running job end, a second one ends the process."""
+) -> AsyncIterator[MessageService]:
+    """A service that enqueues jobs for the module with the slow handler."""
     (tmp_path / "own_jobs.py").write_text(MODULE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     registry = JobRegistry()
     registry.declare("slow")
-    words = ("--database", service.settings.database, "worker", "--import", "own_jobs")
     async with await MessageService.connect(
         mongo_uri, settings=service.settings, registry=registry
-    ) as queue:
-        for number, signals in enumerate((1, 2)):
-            seconds = 1.0 if signals == 1 else 60.0
-            done = await queue.jobs.enqueue("slow", {"seconds": seconds})
-            worker = await Command.start(mongo_uri, tmp_path / f"w{number}", *words, "--json")
+    ) as connected:
+        yield connected
 
-            async def runs(job_id: str = done.job_id) -> bool:
-                return (await queue.jobs.get(job_id)).status == "processing"
 
-            await until("the job runs", runs)
-            worker.signal(signal.SIGTERM)
-            if signals == 2:
-                await until("the worker stops", lambda worker=worker: "stops" in worker.err)
-                worker.signal(signal.SIGTERM)
-            assert await worker.ended() == (143 if signals == 2 else 0)
-            job = await queue.jobs.get(done.job_id)
-            assert job.status == ("processing" if signals == 2 else "completed")
-            if signals == 1:
-                assert '"outcome": "completed"' in worker.err
+async def working(
+    queue: MessageService, uri: str, directory: Path, seconds: float, *options: str
+) -> tuple[Command, str]:
+    """Enqueue a job, start the command, and return both once the job runs."""
+    done = await queue.jobs.enqueue("slow", {"seconds": seconds})
+    words = ("--database", queue.settings.database, "worker", "--import", "own_jobs", *options)
+    worker = await Command.start(uri, directory, *words)
+
+    async def runs() -> bool:
+        return (await queue.jobs.get(done.job_id)).status == "processing"
+
+    await until("the job runs", runs)
+    return worker, done.job_id
+
+
+async def test_the_command_lets_a_running_job_end(
+    slow: MessageService, mongo_uri: str, tmp_path: Path
+) -> None:
+    worker, job_id = await working(slow, mongo_uri, tmp_path / "w", 1.0, "--json")
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended() == 0
+    assert (await slow.jobs.get(job_id)).status == "completed"
+    assert '"outcome": "completed"' in worker.err
+
+
+async def test_a_second_signal_ends_the_command_at_once(
+    slow: MessageService, mongo_uri: str, tmp_path: Path
+) -> None:
+    worker, job_id = await working(slow, mongo_uri, tmp_path / "w", 60.0)
+    worker.signal(signal.SIGTERM)
+    await until("the worker stops", lambda: "stops" in worker.err)
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended() == 143
+    assert (await slow.jobs.get(job_id)).status == "processing"
 
 
 async def test_a_handler_that_does_not_end_holds_no_worker_up(
-    service: MessageService, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slow: MessageService, mongo_uri: str, tmp_path: Path
 ) -> None:
     """After the grace period the job is handed back, and the process ends, thread or no thread."""
-    (tmp_path / "own_jobs.py").write_text(MODULE)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    registry = JobRegistry()
-    registry.declare("slow")
-    words = ("--database", service.settings.database, "worker", "--import", "own_jobs")
-    async with await MessageService.connect(
-        mongo_uri, settings=service.settings, registry=registry
-    ) as queue:
-        done = await queue.jobs.enqueue("slow", {"seconds": 120})
-        worker = await Command.start(mongo_uri, tmp_path / "w", *words, "--grace", "0.2")
-
-        async def runs() -> bool:
-            return (await queue.jobs.get(done.job_id)).status == "processing"
-
-        await until("the job runs", runs)
-        worker.signal(signal.SIGTERM)
-        assert await worker.ended() == 0
-        job = await queue.jobs.get(done.job_id)
-        assert (job.status, job.execution.attempts) == ("pending", 0)
-        assert "handed_back" in worker.err
+    worker, job_id = await working(slow, mongo_uri, tmp_path / "w", 120.0, "--grace", "0.2")
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended() == 0
+    job = await slow.jobs.get(job_id)
+    assert (job.status, job.execution.attempts) == ("pending", 0)
+    assert "handed_back" in worker.err

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from message_service import MessageService, Settings, errors
+from message_service import MessageService, errors
 from message_service.database.client import Database
-from support.job_handlers import Handlers, at_work
+from support.job_handlers import at_work
 from support.shell import Cli
 from support.waiting import until
-
-
-@pytest.fixture
-def handlers() -> Handlers:
-    return Handlers()
-
-
-@pytest.fixture
-async def queue(
-    service: MessageService,
-    handlers: Handlers,
-    mongo_uri: str,
-    settings: Settings,
-    database: Database,
-) -> AsyncIterator[MessageService]:
-    async with await MessageService.connect(
-        mongo_uri,
-        settings=settings,
-        database=database.name,
-        registry=handlers.registry,
-        queue_poll=0.1,
-    ) as connected:
-        yield connected
 
 
 async def test_each_time_is_enqueued_once_by_several_workers(queue: MessageService) -> None:

@@ -5,51 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from message_service import JobEvent, MessageService, Settings, Why, errors
+from message_service import JobEvent, MessageService, Why, errors
 from message_service.database.client import Database
 from support.commands import Command
-from support.job_handlers import Handlers, at_work
+from support.job_handlers import Handlers, at_work, later
 from support.shell import Cli
 from support.waiting import soon, until
 
 
 @pytest.fixture
-def handlers() -> Handlers:
-    return Handlers()
-
-
-@pytest.fixture
-async def queue(
-    service: MessageService,
-    handlers: Handlers,
-    mongo_uri: str,
-    settings: Settings,
-    database: Database,
-) -> AsyncIterator[MessageService]:
-    async with await MessageService.connect(
-        mongo_uri,
-        settings=settings,
-        database=database.name,
-        registry=handlers.registry,
-        queue_poll=0.2,
-    ) as connected:
-        yield connected
-
-
-@pytest.fixture
 def cli(mongo_uri: str, database: Database, tmp_path: Path) -> Cli:
     return Cli(mongo_uri, database.name, tmp_path)
-
-
-def later(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 async def why(service: MessageService, job_id: str) -> list[Why]:

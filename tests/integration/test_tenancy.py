@@ -69,6 +69,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
     "jobs.list": lambda t: _items(t.jobs.list()),
+    "jobs.of_message": lambda t: t.jobs.of_message(CONVERSATION, MESSAGE),
     "jobs.counts": lambda t: t.jobs.counts(),
 }
 OTHERWISE = {
@@ -106,7 +107,9 @@ async def _fill(tenant: Tenant, text: str) -> None:
         client_msg_id="k",
         token_usage={"total_tokens": 5},
     )
-    await tenant.jobs.enqueue("message_processing", job_id=JOB)
+    await tenant.jobs.enqueue(
+        "message_processing", job_id=JOB, conversation_id=CONVERSATION, message_id=MESSAGE
+    )
 
 
 async def test_every_public_call_is_walked(service: MessageService) -> None:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from message_service import (
     BackgroundWorker,
+    Enqueued,
     GiveUp,
     JobRegistry,
     MessageService,
@@ -81,6 +83,16 @@ class Handlers:
         async def returns(job: RunningJob, _tenant: Tenant) -> Any:
             what = job.config["what"]
             return {"set": {1, 2}, "list": [1], "big": {"x": "y" * 2_000_000}}[what]
+
+
+def later(seconds: float) -> datetime:
+    """Return the moment in so many seconds."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def ended(service: MessageService, *several: Enqueued) -> list[Any]:
+    """Return jobs once they have ended."""
+    return [await service.jobs.wait(each.job_id, 20) for each in several]
 
 
 @asynccontextmanager

@@ -63,11 +63,6 @@ class Endings:
         self._waiting: list[_Ending] = []
         self._sending: asyncio.Task[None] | None = None
 
-    @property
-    def in_flight(self) -> bool:
-        """Whether outcomes are not written yet."""
-        return self._sending is not None
-
     def write(self, job: Row, update: Pipeline | Completion) -> asyncio.Future[bool]:
         """Write an outcome; the result says whether the claim was still good.
 

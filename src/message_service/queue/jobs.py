@@ -13,7 +13,7 @@ from message_service.arguments import (
     check_sequence,
     check_whole_number,
 )
-from message_service.catalogue.queries.jobs import JOB_BY_ID, JOB_IN_STATUS
+from message_service.catalogue.queries.jobs import JOB_BY_ID, JOB_IN_STATUS, JOBS_OF_MESSAGE
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
@@ -212,6 +212,19 @@ class Jobs:
         """
         which = chosen(states, queue, job_type, reason, older_than)
         return await self._listing.page(which, limit, cursor)
+
+    async def of_message(self, conversation_id: str, message_id: str) -> Sequence[Job]:
+        """Return the jobs of a message, ended ones of the last seven days included.
+
+        Raises:
+            InvalidId: Not the ids of a conversation and a message.
+        """
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        check_id(IdKind.MESSAGE, "message_id", message_id)
+        rows = await self._scope.find(
+            JOBS_OF_MESSAGE, conversation_id=conversation_id, message_id=message_id
+        )
+        return [job_of(row) for row in rows]
 
     async def counts(self) -> Sequence[JobCount]:
         """Return how many jobs there are, by queue, type and state."""
