@@ -170,29 +170,13 @@ async def _latency(uri: str, count: int, backlog: int) -> list[Figure]:
                     waits.append((job.execution.started_at - begun).total_seconds() * 1000)
                     await asyncio.sleep(0.02)
     p50, p99 = percentile(waits, 0.5), percentile(waits, 0.99)
-    where = f"with a backlog of {backlog:,}" if backlog else "idle"
-    figures = [
-        Figure(
-            f"enqueue to start, {where}: p50 (p99 {p99:.1f} ms)",
-            f"{p50:.1f} ms",
-            "10 ms" if not backlog else "-",
-            p50 / 10,
-            1.0 if not backlog else float("inf"),
-            "lower",
-        )
-    ]
-    if backlog:
-        figures.append(
-            Figure(
-                f"documents examined for each claimed job, {where}",
-                f"{read:.2f}",
-                "2",
-                read / 2,
-                1.0,
-                "lower",
-            )
-        )
-    return figures
+    if not backlog:
+        name = f"enqueue to start, idle: p50 (p99 {p99:.1f} ms)"
+        return [Figure(name, f"{p50:.1f} ms", "bar 10 ms", p50 / 10, 1.0, "lower")]
+    # No bar is set for the wait itself: it is told beside what a claim reads.
+    name = f"documents examined for each claimed job, with a backlog of {backlog:,} jobs"
+    name += f" (enqueue to start of an urgent one: p50 {p50:.1f} ms, p99 {p99:.1f} ms)"
+    return [Figure(name, f"{read:.2f}", "bar 2", read / 2, 1.0, "lower")]
 
 
 async def _examined_by_claims(queue: MessageService) -> float:

@@ -294,7 +294,7 @@ class Jobs:
         if not states or not set(which.statuses) <= set(ENDED):
             raise errors.InvalidInput(
                 "states",
-                "are not only those of ended jobs",
+                "name jobs that have not ended",
                 f"Use any of: {', '.join(ENDED)}; cancel the others first",
             )
         return await self._clearing.purge(which, stop or StopSignal())
