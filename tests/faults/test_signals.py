@@ -98,7 +98,7 @@ async def test_the_first_signal_finishes_the_round(
 ) -> None:
     command = await work.begin(name, data_set)
     # Frozen for a moment, so that the signal surely finds it in the middle.
-    work.own.freeze()
+    await work.own.freeze()
     command.signal(number)
     work.own.thaw()
     code = await command.ended(seconds=LONGEST)
@@ -140,7 +140,7 @@ async def test_a_round_that_does_not_end_is_cut_short(
     work: Work, data_set: Path, name: str
 ) -> None:
     command = await work.begin(name, data_set)
-    work.own.freeze()
+    await work.own.freeze()
     await command.idle()
     command.signal(signal.SIGTERM)
     code = await command.ended(seconds=LONGEST)
@@ -156,7 +156,7 @@ async def test_the_second_signal_ends_at_once(
     work: Work, data_set: Path, name: str, second: signal.Signals
 ) -> None:
     command = await work.begin(name, data_set)
-    work.own.freeze()
+    await work.own.freeze()
     await command.idle()
     command.signal(signal.SIGTERM)
     # Two signals of one kind that arrive together are one.
@@ -173,7 +173,7 @@ async def test_a_command_that_does_not_loop_is_cancelled(work: Work) -> None:
     await work.service.messages.append(made.conversation_id, "user", "hello")
     command = await work.start("history", made.conversation_id)
     assert await command.ended() == 0
-    work.own.freeze()
+    await work.own.freeze()
     command = await work.start("history", made.conversation_id)
     await until("the signals to be handled", lambda: handles(command, signal.SIGTERM))
     command.signal(signal.SIGTERM)

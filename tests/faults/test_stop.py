@@ -88,7 +88,7 @@ async def test_an_indexer_told_to_stop_ends(own: OwnServer, state: str) -> None:
             await asyncio.sleep(0.1 + chance.random() * 0.4)
             coming: asyncio.Task[None] | None = None
             if state == "frozen":
-                own.freeze()
+                await own.freeze()
             elif state != "there":
                 own.kill()
                 await asyncio.sleep(chance.random() * 0.5)
@@ -141,7 +141,7 @@ async def test_a_service_closes_with_anything_under_way(own: OwnServer) -> None:
         await service.messages.append(conversation, "user", "before", client_msg_id="0")
     async with await MessageService.connect(own.uri, min_pool_size=0) as other:
         unknown = (await other.conversations.create(USER)).conversation_id
-    own.freeze()
+    await own.freeze()
     # Its state must be read first.
     first = asyncio.create_task(service.messages.append(unknown, "user", "first"))
     appends = [
@@ -177,7 +177,7 @@ async def test_a_write_deadline_holds_when_the_server_is_silent(own: OwnServer) 
     ) as service:
         made = await service.conversations.create(USER)
         await service.messages.append(made.conversation_id, "user", "one")
-        own.freeze()
+        await own.freeze()
         with pytest.raises(errors.OutcomeUnknown, match="before the deadline"):
             # Far below the socket's timeout of 45 s.
             await soon(
@@ -201,7 +201,7 @@ async def test_a_search_that_waits_for_the_index_does_not_wait_for_a_silent_serv
         made = await service.conversations.create(USER)
         said = await service.messages.append(made.conversation_id, "user", "pizza")
         await service.drain()
-        own.freeze()
+        await own.freeze()
         asked = service.search.find(
             "pizza",
             conversation_id=made.conversation_id,
@@ -215,6 +215,6 @@ async def test_a_search_that_waits_for_the_index_does_not_wait_for_a_silent_serv
 
 async def test_closing_twice_and_closing_an_idle_service(own: OwnServer) -> None:
     service = await MessageService.connect(own.uri, min_pool_size=0, index_in_background=True)
-    own.freeze()
+    await own.freeze()
     await soon("the service to close", service.close(), seconds=LONGEST)
     await soon("the service to close again", service.close(), seconds=LONGEST)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from message_service.local_server.binary import find_mongod
 from message_service.local_server.manager import LocalServer, LocalServerManager
+from support.waiting import until
 
 
 async def mongod_that_fails_to_order(directory: Path) -> Path:
@@ -37,9 +38,21 @@ class OwnServer:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
 
-    def freeze(self) -> None:
-        """It keeps its connections and answers nothing."""
+    async def freeze(self) -> None:
+        """It keeps its connections and answers nothing from here on.
+
+        On a busy machine its threads go on for some 40 ms after the signal, and write.
+        """
         self._signal(signal.SIGSTOP)
+        await until("mongod to be frozen", self._is_frozen, every=0.001)
+
+    def _is_frozen(self) -> bool:
+        assert self.server is not None
+        return all(
+            # The second field, the name, may hold spaces.
+            path.read_text().rpartition(")")[2].split()[0] == "T"
+            for path in Path(f"/proc/{self.server.pid}/task").glob("*/stat")
+        )
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
