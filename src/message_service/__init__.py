@@ -49,7 +49,7 @@ from message_service.queue.jobs import Jobs
 from message_service.queue.listing import JobCount
 from message_service.queue.new_job import NewJob, OnDuplicate
 from message_service.queue.registry import JobKind, JobRegistry, jobs
-from message_service.queue.running_job import GiveUp, RetryIn, RunningJob
+from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze
 from message_service.queue.schedules import Schedules
 from message_service.queue.worker import WorkerFigures
 from message_service.queue.workers import QueueControl, WorkerStatus
@@ -158,6 +158,7 @@ __all__ = [
     "Schedules",
     "SearchPage",
     "Settings",
+    "Snooze",
     "Spent",
     "StopSignal",
     "StoredFile",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime
 
 import pytest
@@ -93,6 +94,27 @@ async def test_the_steps_of_a_message_are_those_of_its_job(queue: MessageService
     assert figures.processing_time_ms == job.execution.processing_time_ms
 
 
+async def test_a_message_no_indexer_has_come_to_is_waited_for(queue: MessageService) -> None:
+    made = await queue.conversations.create(USER)
+    said = await queue.messages.append(made.conversation_id, "user", "Is anybody there?")
+    async with at_work(queue):
+        done = await queue.jobs.enqueue(
+            "message_processing",
+            message_id=said.message_id,
+            conversation_id=made.conversation_id,
+        )
+
+        async def snoozed() -> bool:
+            return (await queue.jobs.get(done.job_id)).execution.reason == "snoozed"
+
+        await until("it waits for the index", snoozed)
+        [because] = (await queue.jobs.explain(done.job_id)).because
+        assert "see that an indexer runs" in because.text
+        await queue.search_index.drain()
+        [job] = await ended(queue, done)
+    assert (job.status, job.execution.attempts) == ("completed", 1)
+
+
 async def test_a_message_that_is_not_there_is_given_up(queue: MessageService) -> None:
     made = await queue.conversations.create(USER)
     async with at_work(queue):
@@ -173,3 +195,22 @@ async def test_what_a_handler_does_after_its_commit_is_not_cut_short(
             await until("a heartbeat", is_renewed)
         handlers.gate.set()
     assert "to the end" in handlers.ran
+
+
+async def test_a_worker_keeps_nothing_of_the_jobs_it_has_run(
+    queue: MessageService, handlers: Handlers
+) -> None:
+    """Objects are counted, not bytes: one that is kept of each job shows, and nothing else does."""
+    several = [{"job_type": "note", "config": {"n": n}} for n in range(500)]
+    counts: list[int] = []
+    async with at_work(queue, concurrency=50) as worker:
+        for turn in range(1, 7):
+            await queue.jobs.enqueue_many(several)
+            total = turn * len(several)
+            await until("all are done", lambda total=total: worker.figures.completed == total)
+            handlers.ran.clear()
+            handlers.together.clear()
+            gc.collect()
+            counts.append(len(gc.get_objects()))
+    # The next look at the queue may be on its way: some hundred objects, not at each turn.
+    assert min(counts[3:]) - min(counts[:3]) < 500, counts

@@ -12,6 +12,7 @@ from message_service import (
     errors,
 )
 from support.job_handlers import Handlers, at_work, ended, later
+from support.waiting import until
 
 USER = "user_000000000001"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -87,6 +88,36 @@ async def test_a_handler_can_give_up_and_cannot_end_the_worker(
         assert job.execution.error_message == says
         asks = await queue.jobs.enqueue("asks")
         assert await queue.jobs.result(asks.job_id, 20) == {"attempt": 2}
+
+
+async def test_a_snoozed_job_is_put_off_as_often_as_it_takes(
+    queue: MessageService, handlers: Handlers
+) -> None:
+    async with at_work(queue) as worker:
+        done = await queue.jobs.enqueue("sleeps", {"n": 1})
+        await until("it was put off three times", lambda: handlers.ran.count(1) > 3)
+        handlers.gate.set()
+        assert await queue.jobs.result(done.job_id, 20) == {"attempt": 1}
+        assert worker.figures.snoozed >= 3
+    job = await queue.jobs.get(done.job_id)
+    assert (job.execution.reason, job.execution.failures) == (None, None)
+
+
+async def test_a_snoozed_job_says_what_it_waits_for_and_expires(queue: MessageService) -> None:
+    async with at_work(queue):
+        done = await queue.jobs.enqueue("sleeps", expires_at=later(1.5))
+
+        async def snoozed() -> bool:
+            return (await queue.jobs.get(done.job_id)).execution.reason == "snoozed"
+
+        await until("it was put off", snoozed)
+        explained = await queue.jobs.explain(done.job_id)
+        [because] = explained.because
+        assert because.why == "retry"
+        assert because.text.startswith("snoozed: the oven is cold; the next attempt is at ")
+        assert (explained.job.status, explained.job.execution.attempts) == ("pending", 0)
+        [job] = await ended(queue, done)
+        assert (job.status, job.execution.reason) == ("failed", "expired")
 
 
 @pytest.mark.parametrize("what", ["set", "list", "big"])

@@ -17,6 +17,7 @@ from message_service import (
     MessageService,
     RetryIn,
     RunningJob,
+    Snooze,
     StopSignal,
     Tenant,
 )
@@ -73,6 +74,13 @@ class Handlers:
         async def asks(job: RunningJob, _tenant: Tenant) -> dict[str, int]:
             if job.attempt == 1:
                 raise RetryIn(0.01)
+            return {"attempt": job.attempt}
+
+        @handler("sleeps", max_attempts=1)
+        async def sleeps(job: RunningJob, _tenant: Tenant) -> dict[str, int]:
+            self.ran.append(job.config.get("n"))
+            if not self.gate.is_set():
+                raise Snooze(0.05 if job.config.get("n") else 600, "the oven is cold")
             return {"attempt": job.attempt}
 
         @handler("exits", max_attempts=1)

@@ -15,12 +15,15 @@ from message_service.documents.job import JobType
 from message_service.queue import message_steps
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.registry import JobRegistry
-from message_service.queue.running_job import GiveUp, RunningJob
+from message_service.queue.running_job import GiveUp, RunningJob, Snooze
 from message_service.search import freshness
 from message_service.usage.usage_counters import UsageCounters
 
-_INDEXED_WITHIN = 30.0
-"""Seconds in which the indexer must have got to the message; then the job is tried again."""
+_INDEXED_WITHIN = 1.0
+"""Seconds a job waits for the indexer in its place; an indexer at work needs less."""
+
+_INDEXED_LATER = 5.0
+"""Seconds to the next look, when the indexer is behind or none runs."""
 
 
 def own_job_types(store: Store, usage_counters: UsageCounters) -> JobRegistry:
@@ -54,6 +57,8 @@ def own_job_types(store: Store, usage_counters: UsageCounters) -> JobRegistry:
         number: int = message["sequence_number"]
         try:
             await freshness.wait_for(scope, job.conversation_id, number, _INDEXED_WITHIN)
+        except errors.IndexBehind as behind:
+            raise Snooze(_INDEXED_LATER, behind.message) from None
         except errors.NotFound:
             raise GiveUp(f"conversation {job.conversation_id} does not exist") from None
         await job.commit(

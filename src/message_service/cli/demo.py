@@ -12,6 +12,7 @@ import typer
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.demo_jobs import show_jobs
 from message_service.cli.demo_usage import show_usage
 from message_service.cli.running import run_loop
 from message_service.cli.transfer import check_complete, print_report, run_import
@@ -52,7 +53,8 @@ def demo(
         "message-service --tenant demo conversations list",
         f"message-service --tenant demo history {longest.conversation_id} --backward",
         f"message-service --tenant demo context {longest.conversation_id} --budget 500",
-        "message-service search index --once          # the rest of the demo: some minutes",
+        "message-service worker          # jobs, and the rest of the search index: some minutes",
+        "message-service --tenant demo jobs list          # and: jobs show, jobs watch",
         "message-service --tenant demo search 'coffee -tea' --all --explain",
         "message-service --tenant demo usage report --by day,model --chart usage.png",
         "message-service --tenant demo export demo.jsonl",
@@ -72,6 +74,7 @@ async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
             lambda: _idempotency(tenant),
             lambda: _around_and_branch(tenant, longest),
             lambda: _search(service, tenant, stop),
+            lambda: show_jobs(service, tenant),
             lambda: show_usage(tenant),
             lambda: _statistics(tenant, longest),
             lambda: _plans(service, tenant, longest),

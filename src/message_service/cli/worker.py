@@ -77,7 +77,7 @@ def worker(
     done = ended.result
     progress_console.print(
         f"{done.completed:,} jobs completed, {done.failed:,} failed, {done.retried:,} attempts to "
-        f"be repeated, {done.handed_back:,} handed back",
+        f"be repeated, {done.snoozed:,} put off, {done.handed_back:,} handed back",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -18,7 +18,7 @@ from message_service.queue.endings import Completion
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.ordering import DEFAULT_DELAY, retry_delay
 from message_service.queue.registry import JobKind
-from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, check_result
+from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze, check_result
 from message_service.queue.settling import CANCELLED
 from message_service.stopping import end_tasks, suspended_at
 
@@ -27,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 HANDLER_ERROR = "handler_error"
 GAVE_UP = "gave_up"
 TIMEOUT = "timeout"
+SNOOZED = "snoozed"
 RESULT_NOT_STORABLE = "result_not_storable"
 
 _LONGEST_RETRY = 31_536_000.0
@@ -37,7 +38,8 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        name: One word for logs: completed, retry, failed, cancelled, handed_back, lost.
+        name: One word for logs: completed, retry, snoozed, failed, cancelled, handed_back,
+            parked, lost.
         update: What to write; None when nothing is (it is written already, or the job is lost).
         reason: Why it did not complete.
     """
@@ -137,8 +139,11 @@ class Attempt:
             case GiveUp():
                 return self._dead(GAVE_UP, str(error))
             case RetryIn():
-                delay = error.seconds if 0 <= error.seconds <= _LONGEST_RETRY else 0.0
-                return self._failed("retry_asked", str(error), delay)
+                return self._failed("retry_asked", str(error), _delay(error.seconds))
+            case Snooze():
+                delay_ms = int(_delay(error.seconds) * 1000)
+                update = job_updates.parked(SNOOZED, str(error), delay_ms)
+                return Outcome(SNOOZED, update, SNOOZED)
             case _:
                 _LOG.warning("job %s: %s", self._job.job_id, errors.trace_of(error))
                 return self._failed(HANDLER_ERROR, f"{type(error).__name__}: {error}")
@@ -164,6 +169,10 @@ class Attempt:
 
     def _dead(self, reason: str, message: str) -> Outcome:
         return Outcome("failed", job_updates.attempt_failed(reason, message, None), reason)
+
+
+def _delay(seconds: float) -> float:
+    return seconds if 0 <= seconds <= _LONGEST_RETRY else 0.0
 
 
 def _in_thread(call: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:

@@ -180,7 +180,10 @@ def _nobody(job: Job, workers: list[WorkerStatus]) -> list[Because]:
 
 def _retried(job: Job) -> str:
     next_at = f"the next attempt is at {_said(job.queue_metadata.retry_after)}"
-    failures = job.execution.failures or []
+    execution = job.execution
+    if execution.reason is not None:  # put off; a failed attempt is among the failures
+        return f"{execution.reason}: {execution.error_message}; {next_at}"
+    failures = execution.failures or []
     if not failures:
         return next_at
     last = failures[-1]

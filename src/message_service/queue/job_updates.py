@@ -129,13 +129,19 @@ def handed_back() -> Pipeline:
 
 
 def parked(reason: str, message: str, delay_ms: int) -> Pipeline:
-    """A worker cannot run the job, another one may: the attempt does not count."""
+    """The job cannot be run now, or not by this worker: the attempt does not count.
+
+    Args:
+        reason: Stable name of the reason.
+        message: What is missing.
+        delay_ms: Milliseconds before the next attempt.
+    """
     return [
         {
             "$set": {
                 "execution.attempts": {"$subtract": ["$execution.attempts", 1]},
                 "execution.reason": _literal(reason),
-                "execution.error_message": _literal(message),
+                "execution.error_message": _literal(message[:_LONGEST_MESSAGE]),
             }
         },
         *_waits_again(delay_ms),
@@ -301,7 +307,8 @@ def _waits_again(delay_ms: int) -> Pipeline:
             "$set": {
                 "status": JobStatus.PENDING.value,
                 "queue_metadata.retry_after": moment,
-                "attention_at": moment,
+                # Who may wait for long expires meanwhile; without expires_at, $min ignores it.
+                "attention_at": {"$min": [moment, "$queue_metadata.expires_at"]},
                 "updated_at": NOW,
             }
         },

@@ -34,6 +34,18 @@ class RetryIn(Exception):
         self.seconds = seconds
 
 
+class Snooze(Exception):
+    """Raised by a handler: what the job waits for is not there; look again in so many seconds.
+
+    The attempt does not count, so a job can be snoozed for as long as it takes; give it an
+    `expires_at` where that must have an end.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        super().__init__(message or f"is put off for {seconds:g} s")
+        self.seconds = seconds
+
+
 class RunningJob:
     """One attempt at a job.
 

@@ -42,6 +42,9 @@ _UNWRITTEN = 4
 _BEATS = 6
 """Renewals in the length of a lease."""
 
+_AS_USUAL = {"completed", "snoozed", "handed_back"}
+"""Outcomes that are no warning."""
+
 _PARKED_MS = 30_000
 _RETRY_PAUSE = 0.5
 _ANNOUNCED_EVERY = 10.0
@@ -57,6 +60,7 @@ class WorkerFigures:
         retried: Attempts that failed, with another one to come.
         failed: Jobs that failed for good.
         cancelled: Jobs that were cancelled while they ran.
+        snoozed: Jobs whose handler put them off.
         handed_back: Jobs given back because the worker stopped, or has no handler for them.
         lost: Jobs whose lease was lost.
     """
@@ -66,6 +70,7 @@ class WorkerFigures:
     retried: int = 0
     failed: int = 0
     cancelled: int = 0
+    snoozed: int = 0
     handed_back: int = 0
     lost: int = 0
 
@@ -75,6 +80,7 @@ _COUNTED = {
     "retry": "retried",
     "failed": "failed",
     "cancelled": "cancelled",
+    "snoozed": "snoozed",
     "handed_back": "handed_back",
     "parked": "handed_back",
     "lost": "lost",
@@ -360,6 +366,6 @@ def _log(row: Row, outcome: str, reason: str | None, worker: str, seconds: float
         "worker_id": worker,
         "seconds": round(seconds, 3),
     }
-    level = logging.INFO if outcome in {"completed", "handed_back"} else logging.WARNING
+    level = logging.INFO if outcome in _AS_USUAL else logging.WARNING
     if _LOG.isEnabledFor(level):
         _LOG.log(level, "job %s %s", row["job_id"], outcome, extra={"job": facts})
