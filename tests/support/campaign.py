@@ -22,6 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from message_service import JobRegistry, MessageService, errors
 from message_service.database.client import Database
 from message_service.documents.row import Row
@@ -163,7 +165,7 @@ class Campaign:
         ended = 0
         while True:
             now = time.monotonic()
-            with contextlib.suppress(errors.MessageServiceError, Exception):
+            with contextlib.suppress(PyMongoError):
                 left = await database["processing_queue"].count_documents(
                     {"status": {"$in": ["pending", "processing"]}}, limit=1
                 )

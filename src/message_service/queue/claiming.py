@@ -23,6 +23,10 @@ from message_service.documents.row import Row
 from message_service.queue import job_updates
 
 _WIDEST = 64
+
+_UNDISTURBED = 24
+"""Claims in a row that nobody was in the way of, before a worker tries fewer stretches again."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -51,6 +55,7 @@ class Claiming:
         self._lease_ms = int(lease * 1000)
         self._choice = pseudo.Random(int.from_bytes(random(8)))  # noqa: S311 - only spreads load
         self._width = 1
+        self._undisturbed = 0
         self._claims = 0
         self._refused: set[Any] = set()
         self._unanswered: tuple[list[Any], str] | None = None
@@ -82,8 +87,11 @@ class Claiming:
         taken = await self._take(ids, claim_id)
         if taken is not None and taken < len(ids) / 2:
             self._width = min(self._width * 2, _WIDEST)
+            self._undisturbed = 0
         elif taken == len(ids):
-            self._width = max(self._width // 2, 1)
+            self._undisturbed += 1
+            if self._undisturbed % _UNDISTURBED == 0:
+                self._width = max(self._width // 2, 1)
         return [] if taken == 0 else await self._claimed(ids, claim_id)
 
     async def _take(self, ids: list[Any], claim_id: str) -> int | None:

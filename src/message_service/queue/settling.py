@@ -29,7 +29,7 @@ WORKER_LOST = "worker_lost"
 EXPIRED = "expired"
 CANCELLED = "cancelled"
 
-_ROUNDS = 8
+_ROUNDS = 100
 """How far what a job frees is followed at once; the sweep goes on from there."""
 
 _LOST = "the worker that ran it did not renew its lease: it was killed, frozen or cut off"

@@ -17,10 +17,8 @@ CLAIMABLE: dict[str, Any] = {
 }
 """Changes that make a job claimable (a `$match` on change events)."""
 
-TO_SETTLE: dict[str, Any] = {
-    "$or": [
-        {"operationType": "insert", "fullDocument.attention_at": AT_ONCE},
-        {"operationType": "update", "updateDescription.updatedFields.attention_at": AT_ONCE},
-    ]
-}
-"""Changes after which the sweep has something to do at once."""
+TO_SETTLE: dict[str, Any] = {"operationType": "insert", "fullDocument.attention_at": AT_ONCE}
+"""Changes after which the sweep has something to do at once.
+
+Updates wait for its next look: reading each one is a seventh of what the server does for a job.
+"""
