@@ -14,7 +14,7 @@ async def own(tmp_path: Path) -> AsyncIterator[OwnServer]:
     own = OwnServer(tmp_path / "s")
     await own.start()
     yield own
-    await own.remove()
+    await own.stop()
 
 
 @pytest.fixture

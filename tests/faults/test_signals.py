@@ -216,7 +216,7 @@ async def test_a_report_stops_while_the_server_adds_up(tmp_path: Path) -> None:
             assert command.err == "interrupted\n"
             assert list(tmp_path.glob("report*")) == []
     finally:
-        await own.remove()
+        await own.stop()
 
 
 async def test_a_command_whose_event_loop_is_stuck_ends_all_the_same(

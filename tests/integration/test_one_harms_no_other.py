@@ -214,4 +214,4 @@ async def test_a_refusal_of_the_whole_store_is_not_tried_message_by_message(
                 commands.names().count("insert") <= 2
             )  # the first to come, and those that came while it was away
     finally:
-        await own.remove()
+        await own.stop()

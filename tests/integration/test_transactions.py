@@ -258,7 +258,7 @@ async def obedient(tmp_path: Path) -> AsyncIterator[OwnServer]:
     own = OwnServer(tmp_path / "server", await mongod_that_fails_to_order(tmp_path))
     await own.start()
     yield own
-    await own.remove()
+    await own.stop()
 
 
 async def _fail(service: MessageService, mode: object, **data: object) -> None:

@@ -1,8 +1,9 @@
 """A fault campaign on the queue: `python -m support.campaign --jobs 20000 --workers 8`.
 
 Jobs with lanes, dependencies, priorities and schedules are run by processes with wrong clocks, that
-are killed and frozen for longer than their leases; mongod is killed as well. In the end every job
-has had its effect exactly once, lanes were in order, and nothing waits without a reason.
+are killed and frozen for longer than their leases; mongod is killed as well (with `--nodes 3`, the
+primary). In the end every job has had its effect exactly once, lanes were in order, and nothing
+waits without a reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ from message_service import JobRegistry, MessageService, errors
 from message_service.database.client import Database
 from message_service.documents.row import Row
 from message_service.stopping import end_tasks
+from support.replica_sets import ReplicaSet
 from support.servers import OwnServer
 
 WORKER = Path(__file__).with_name("campaign_worker.py")
@@ -41,8 +44,7 @@ class Faults:
 
     kills: int = 0
     freezes: int = 0
-    server_kills: int = 0
-    elections: int = 0
+    outages: int = 0
 
 
 @dataclass
@@ -56,8 +58,8 @@ class Campaign:
         workers: How many processes run them.
         lease: Seconds of a worker's lease.
         seed: Seed of what happens.
-        server: The server, to be killed.
-        server_kills: How often.
+        outage: Kills the server, and brings it or another in its place back.
+        outages: How often.
         calm: Whether the workers are left alone.
         loud: Whether to show what they log.
     """
@@ -68,8 +70,8 @@ class Campaign:
     workers: int
     lease: float
     seed: int
-    server: OwnServer | None = None
-    server_kills: int = 0
+    outage: Callable[[], Awaitable[None]] | None = None
+    outages: int = 0
     calm: bool = False
     loud: bool = False
     faults: Faults = field(default_factory=Faults)
@@ -183,13 +185,11 @@ class Campaign:
                 if now >= moment:
                     frozen.remove((moment, process))
                     process.send_signal(signal.SIGCONT)
-            kills = self.faults.server_kills
-            due = ended > self.jobs * (kills + 0.5) / (self.server_kills + 1)
-            if self.server is not None and kills < self.server_kills and due:
-                self.server.kill()
-                await self.server.start()
-                assert self.server.uri == self.uri
-                self.faults.server_kills += 1
+            outages = self.faults.outages
+            due = ended > self.jobs * (outages + 0.5) / (self.outages + 1)
+            if self.outage is not None and outages < self.outages and due:
+                await self.outage()
+                self.faults.outages += 1
             for process in self._running:
                 assert process.returncode is None, "a worker ended by itself"
             icy = [process for _, process in frozen]
@@ -254,11 +254,12 @@ async def main() -> None:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1_500)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--server-kills", type=int, default=3)
+    parser.add_argument("--outages", type=int, default=3, help="how often the server is killed")
+    parser.add_argument("--nodes", type=int, choices=(1, 3), default=1)
     parser.add_argument("--loud", action="store_true", help="show what workers log")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        own = OwnServer(Path(directory) / "server")
+        own = OwnServer(Path(directory)) if given.nodes == 1 else ReplicaSet(Path(directory))
         await own.start()
         try:
             campaign = Campaign(
@@ -268,8 +269,8 @@ async def main() -> None:
                 given.workers,
                 2.0,
                 given.seed,
-                own,
-                given.server_kills,
+                own.fail_over,
+                given.outages,
                 loud=given.loud,
             )
             began = time.monotonic()
@@ -283,7 +284,7 @@ async def main() -> None:
             attempts = Counter(job["execution"]["attempts"] for job in jobs)
             print(f"  attempts: {dict(sorted(attempts.items()))}")
         finally:
-            await own.remove()
+            await own.stop()
 
 
 if __name__ == "__main__":

@@ -39,16 +39,8 @@ class ReplicaSet:
         return f"mongodb://{hosts}/?replicaSet=three"
 
     async def start(self) -> None:
-        mongod = await find_mongod(None)
         for port in self.ports:
-            data = self.directory / str(port)
-            data.mkdir(parents=True)
-            self.members[port] = await asyncio.create_subprocess_exec(
-                str(mongod.path),
-                *("--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1"),
-                *("--replSet", "three", "--nounixsocket", "--logpath", str(data / "log")),
-                *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "990"),
-            )
+            await self._launch(port)
         members = [{"_id": n, "host": f"127.0.0.1:{port}"} for n, port in enumerate(self.ports)]
         config = {
             "_id": "three",
@@ -86,6 +78,13 @@ class ReplicaSet:
                 await client.close()
         return None
 
+    async def fail_over(self) -> None:
+        """Kill the primary, and bring it back once another has taken its place."""
+        port = await self.primary()
+        await self.kill(port)
+        await self.primary()
+        await self._launch(port)
+
     async def kill(self, port: int) -> None:
         self.members[port].kill()
         await ended(self.members[port], "a killed mongod")
@@ -94,6 +93,17 @@ class ReplicaSet:
         for port, process in self.members.items():
             if process.returncode is None:
                 await self.kill(port)
+
+    async def _launch(self, port: int) -> None:
+        mongod = await find_mongod(None)
+        data = self.directory / str(port)
+        data.mkdir(parents=True, exist_ok=True)
+        self.members[port] = await asyncio.create_subprocess_exec(
+            str(mongod.path),
+            *("--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1"),
+            *("--replSet", "three", "--nounixsocket", "--logpath", str(data / "log")),
+            *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "990"),
+        )
 
     @staticmethod
     def _direct(port: int) -> AsyncMongoClient[dict[str, Any]]:

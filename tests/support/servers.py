@@ -38,6 +38,13 @@ class OwnServer:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
 
+    async def fail_over(self) -> None:
+        """Kill it, and bring it back at its address."""
+        before = self.uri
+        self.kill()
+        await self.start()
+        assert self.uri == before
+
     async def freeze(self) -> None:
         """It keeps its connections and answers nothing from here on.
 
@@ -61,7 +68,7 @@ class OwnServer:
         assert self.server is not None
         os.kill(self.server.pid, number)
 
-    async def remove(self) -> None:
+    async def stop(self) -> None:
         """End it, whatever state it is in; nobody needs the data."""
         if self.server is not None:
             for number in (signal.SIGCONT, signal.SIGKILL):
