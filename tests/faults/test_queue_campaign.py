@@ -21,11 +21,11 @@ pytestmark = pytest.mark.faults
 async def test_every_job_has_its_effect_once_through_kills_freezes_and_a_server_that_dies(
     own: OwnServer,
 ) -> None:
-    campaign = Campaign(own.uri, "campaign", 300, 4, 2.0, 20261127, own.fail_over, 1)
+    campaign = Campaign(own.uri, "campaign", 600, 4, 2.0, 20261127, own.fail_over, 1)
     jobs = await campaign.run(240)
     async with await MessageService.connect(own.uri, database="campaign") as service:
-        ends = await check(service.store.database, jobs, 300)
-    assert ends["completed"] > 200
+        ends = await check(service.store.database, jobs, 600)
+    assert ends["completed"] > 400
     assert campaign.faults.kills
     assert campaign.faults.freezes
     assert campaign.faults.outages == 1

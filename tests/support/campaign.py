@@ -92,6 +92,7 @@ class Campaign:
             min_pool_size=0,
             server_selection_timeout=1,
         ) as service:
+            await _shorten_transactions(service)
             enqueuing = asyncio.create_task(self._enqueue(service))
             try:
                 for number in range(self.workers):
@@ -189,6 +190,7 @@ class Campaign:
             due = ended > self.jobs * (outages + 0.5) / (self.outages + 1)
             if self.outage is not None and outages < self.outages and due:
                 await self.outage()
+                await _shorten_transactions(service)
                 self.faults.outages += 1
             for process in self._running:
                 assert process.returncode is None, "a worker ended by itself"
@@ -210,6 +212,14 @@ class Campaign:
                 frozen.append((now + self.lease * (1.2 + self.chance.random()), victim))
                 self.faults.freezes += 1
             await asyncio.sleep(self.chance.random() * self.workers / 3)
+
+
+async def _shorten_transactions(service: MessageService) -> None:
+    """Let the server end transactions of killed processes in seconds, not in a minute."""
+    with contextlib.suppress(PyMongoError):
+        await service.store.database.client.admin.command(
+            {"setParameter": 1, "transactionLifetimeLimitSeconds": 3}
+        )
 
 
 async def _stored(database: Database) -> list[Row]:

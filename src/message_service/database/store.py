@@ -21,6 +21,7 @@ from message_service.database.query import Query
 from message_service.database.scope import Scope
 from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
 from message_service.database.translate import translated
+from message_service.database.unlocked import Updated, update_unlocked
 from message_service.documents.row import Row
 
 T = TypeVar("T")
@@ -139,6 +140,25 @@ class Store:
                 session=self._access.session,
             )
         return result.modified_count
+
+    async def update_unlocked(
+        self, query: Query, update: Update, *, ids: Sequence[Any], seconds: float, **values: Any
+    ) -> Updated:
+        """Update documents given by `_id`, but do not wait for those a transaction holds.
+
+        Args:
+            query: Finds the documents; it takes `ids`, and is declared for all tenants.
+            update: The update.
+            ids: Their `_id`s.
+            seconds: How long all together may take, before each is tried by itself.
+            **values: Further values for the query's `build`.
+
+        Raises:
+            DocumentRefused: The validator refuses one; others may have been changed.
+            MessageServiceError: As for any write.
+        """
+        _everywhere(query, {**values, "ids": ids})
+        return await update_unlocked(self._access, query, update, ids, values, seconds)
 
     async def replace_each(
         self, query: Query, documents: Sequence[tuple[Mapping[str, Any], Row]]

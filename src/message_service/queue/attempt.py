@@ -78,6 +78,11 @@ class Attempt:
         self._random = random
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
+    @property
+    def writing(self) -> bool:
+        """Whether the handler writes in a transaction of the job now."""
+        return self._job.writing
+
     def lose(self) -> None:
         """End the attempt: another worker may have the job.
 

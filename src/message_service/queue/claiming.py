@@ -7,7 +7,9 @@ of several stretches, as long as others are in its way. Alone, it takes jobs in 
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import random as pseudo
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +25,12 @@ from message_service.documents.row import Row
 from message_service.queue import job_updates
 
 _WIDEST = 64
+
+_PATIENCE = 1.0
+"""Seconds a claim may take, before it looks for jobs that a transaction holds."""
+
+_LOCKED_FOR = 5.0
+"""Seconds until such a job is tried again."""
 
 _UNDISTURBED = 24
 """Claims in a row that nobody was in the way of, before a worker tries fewer stretches again."""
@@ -57,7 +65,7 @@ class Claiming:
         self._width = 1
         self._undisturbed = 0
         self._claims = 0
-        self._refused: set[Any] = set()
+        self._avoided: dict[Any, float] = {}
         self._unanswered: tuple[list[Any], str] | None = None
 
     async def claim(self, queues: Sequence[str], most: int) -> list[Row]:
@@ -71,14 +79,16 @@ class Claiming:
             return await self._claimed(*self._unanswered)
         # Each takes one of so many stretches; most claims find one that nobody else has.
         skip = most * self._choice.randrange(self._width) if self._width > 1 else 0
-        limit = most + len(self._refused)
+        now = asyncio.get_running_loop().time()
+        self._avoided = {job: until for job, until in self._avoided.items() if until > now}
+        limit = most + len(self._avoided)
         rows = await self._store.find_everywhere(
             QUEUE_CLAIMABLE, limit=limit, skip=skip, queues=queues
         )
         if skip and len(rows) < limit:  # the jobs do not reach that far
             self._width = max(self._width // 2, 1)
             rows = await self._store.find_everywhere(QUEUE_CLAIMABLE, limit=limit, queues=queues)
-        ids = [row["_id"] for row in rows if row["_id"] not in self._refused][:most]
+        ids = [row["_id"] for row in rows if row["_id"] not in self._avoided][:most]
         if not ids:
             self._width = 1
             return []
@@ -97,19 +107,26 @@ class Claiming:
     async def _take(self, ids: list[Any], claim_id: str) -> int | None:
         """Claim those of these jobs that are free; return how many, or None if that is not known.
 
-        A job whose document the server's validator refuses must not hold up the others.
+        Neither a job whose document the server's validator refuses nor one that somebody's
+        transaction holds must hold up the others.
         """
         update = job_updates.claimed(claim_id, self._worker_id, self._node, self._lease_ms)
         try:
-            return await self._store.update_everywhere(QUEUE_CLAIM, update, ids=ids)
+            taken = await self._store.update_unlocked(
+                QUEUE_CLAIM, update, ids=ids, seconds=_PATIENCE
+            )
         except errors.Unavailable:
             self._unanswered = (ids, claim_id)
             raise
         except errors.DocumentRefused as error:
             if len(ids) == 1:
                 _LOG.error("a job cannot be claimed: %s (_id %s)", error.code, ids[0])
-                self._refused.update(ids)
+                self._avoided.update(dict.fromkeys(ids, math.inf))
                 return None
+        else:
+            until = asyncio.get_running_loop().time() + _LOCKED_FOR
+            self._avoided.update(dict.fromkeys(taken.locked, until))
+            return taken.count
         for each in ids:
             await self._take([each], claim_id)
         return None

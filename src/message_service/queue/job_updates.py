@@ -71,11 +71,6 @@ def renewed(lease_ms: int) -> Pipeline:
     return [{"$set": {"lease.until": until, "attention_at": until}}]
 
 
-def touched() -> Pipeline:
-    """Nothing changes but the time, so that a transaction excludes other changes of the job."""
-    return [{"$set": {"updated_at": NOW}}]
-
-
 def completed(result: Mapping[str, Any] | None) -> Pipeline:
     """The job is done."""
     values: dict[str, Any] = {} if result is None else {"execution.result": _literal(dict(result))}

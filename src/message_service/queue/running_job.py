@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -75,7 +76,7 @@ class RunningJob:
             thread has to look here.
     """
 
-    def __init__(self, job: Row, store: Store, seconds: float) -> None:
+    def __init__(self, job: Row, store: Store, seconds: float, lease: float) -> None:
         execution: Row = job["execution"]
         self.job_id: str = job["job_id"]
         self.job_type: str = job["job_type"]
@@ -98,12 +99,19 @@ class RunningJob:
         self._job = job
         self._store = store
         self._seconds = seconds
+        self._lease = lease
         self._committed = False
+        self._writing = False
 
     @property
     def committed(self) -> bool:
         """Whether `commit` has completed the job."""
         return self._committed
+
+    @property
+    def writing(self) -> bool:
+        """Whether a transaction of this job is under way; until its end nobody else can have it."""
+        return self._writing
 
     async def commit(self, work: Work[T], result: Mapping[str, Any] | None = None) -> T:
         """Complete the job together with writes: all of it is stored, or nothing.
@@ -128,23 +136,39 @@ class RunningJob:
             LeaseLost: It is not; nothing was written.
             MessageServiceError: As for `MessageService.transaction`.
         """
-        return await self._fenced(work, job_updates.touched())
+        renewal = job_updates.renewed(int(self._lease * 1000))
+
+        async def renewing(transaction: Transaction) -> T:
+            began = asyncio.get_running_loop().time()
+            done = await work(transaction)
+            if asyncio.get_running_loop().time() - began > self._lease / 2:
+                await self._update(transaction, renewal)
+            return done
+
+        return await self._fenced(renewing, renewal)
 
     async def _fenced(self, work: Work[T], update: Pipeline) -> T:
         async def fenced(transaction: Transaction) -> T:
-            scope = self._store.within(transaction).scope(self.tenant_id)
-            held = await scope.find_and_update(
-                JOB_OF_CLAIM,
-                update,
-                id=self._job["_id"],
-                claim_id=self._job["lease"]["claim_id"],
-            )
+            held = await self._update(transaction, update)
             if held is None:
                 raise errors.LeaseLost(self.job_id)
             self.completed_at = held["execution"].get("completed_at")
             return await work(transaction)
 
-        return await self._store.transaction(fenced, seconds=self._seconds)
+        self._writing = True
+        try:
+            return await self._store.transaction(fenced, seconds=self._seconds)
+        finally:
+            self._writing = False
+
+    async def _update(self, transaction: Transaction, update: Pipeline) -> Row | None:
+        return (
+            await self._store.within(transaction)
+            .scope(self.tenant_id)
+            .find_and_update(
+                JOB_OF_CLAIM, update, id=self._job["_id"], claim_id=self._job["lease"]["claim_id"]
+            )
+        )
 
 
 def check_result(result: object) -> Mapping[str, Any] | None:

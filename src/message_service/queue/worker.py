@@ -14,6 +14,7 @@ from message_service import errors
 from message_service.catalogue.queries.processing_queue import QUEUE_HELD
 from message_service.database.presence import Presence
 from message_service.database.store import Store
+from message_service.database.unlocked import Updated
 from message_service.database.wake import WakeUp
 from message_service.documents.job import JobStatus
 from message_service.documents.row import Row
@@ -274,7 +275,7 @@ class Worker:
         attempt = Attempt(
             row,
             self._kinds[row["job_type"]],
-            RunningJob(row, self._store, self._options.patience),
+            RunningJob(row, self._store, self._options.patience, self._options.lease),
             self._tenant_of(row["tenant_id"]),
             self._random,
         )
@@ -296,27 +297,33 @@ class Worker:
         """Renew the leases of the running jobs; end those that are lost or cancelled."""
         if not self._attempts:
             return
-        held = dict(self._attempts)
+        # What writes in a transaction holds its job by that, and renews the lease itself.
+        held = {
+            key: (row, attempt)
+            for key, (row, attempt) in self._attempts.items()
+            if attempt is None or not attempt.writing
+        }
         asked = asyncio.get_running_loop().time()
         ids = [job for job, _ in held]
         claims = sorted({claim for _, claim in held})
         try:
-            await self._store.update_everywhere(
+            renewed = await self._store.update_unlocked(
                 QUEUE_HELD,
                 job_updates.renewed(int(self._options.lease * 1000)),
                 ids=ids,
                 claim_ids=claims,
+                seconds=self._options.lease / _BEATS,
             )
             rows = await self._store.find_everywhere(QUEUE_HELD, ids=ids, claim_ids=claims)
         except errors.MessageServiceError:
             if asyncio.get_running_loop().time() < self._held_until:
                 raise
-            rows = []  # by now others may have them all
+            rows, renewed = [], Updated(None)  # by now others may have them all
         else:
             self._held_until = asked + self._options.lease
         still = {_key(row): row for row in rows}
         for key, (_, attempt) in held.items():
-            if attempt is None:
+            if attempt is None or key[0] in renewed.locked:
                 continue
             if key not in still:
                 attempt.lose()
