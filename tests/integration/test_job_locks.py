@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from pymongo.errors import OperationFailure
 
 from message_service import Job, MessageService, RunningJob, Tenant, Transaction
 from message_service.database.client import Database
@@ -19,12 +21,21 @@ LEASE = timedelta(seconds=2)
 async def held(database: Database, job_id: str) -> AsyncIterator[None]:
     """Hold a job as a transaction does whose process was killed: it neither ends nor goes on."""
     async with database.client.start_session() as session:
-        await session.start_transaction()
-        await database["processing_queue"].update_one(
-            {"tenant_id": "default", "job_id": job_id},
-            {"$set": {"updated_at": datetime.now(UTC)}},
-            session=session,
-        )
+
+        async def hold() -> bool:
+            await session.start_transaction()
+            try:
+                await database["processing_queue"].update_one(
+                    {"tenant_id": "default", "job_id": job_id},
+                    {"$set": {"updated_at": datetime.now(UTC)}},
+                    session=session,
+                )
+            except OperationFailure:  # its worker writes just now
+                await session.abort_transaction()
+                return False
+            return True
+
+        await until("the job to be held", hold)
         yield
         await session.abort_transaction()
 
@@ -55,8 +66,9 @@ async def test_a_held_job_keeps_no_other_from_being_claimed(
 ) -> None:
     first = await queue.jobs.enqueue("note", {"n": 1}, priority="urgent")
     others = [await queue.jobs.enqueue("note", {"n": n}) for n in range(2, 6)]
-    async with at_work(queue):
+    async with AsyncExitStack() as working:
         async with held(database, first.job_id):
+            await working.enter_async_context(at_work(queue))
             assert _ends(await ended(queue, *others)) == [("completed", 1)] * 4
             assert (await queue.jobs.get(first.job_id)).status == "pending"
         assert _ends(await ended(queue, first)) == [("completed", 1)]
@@ -67,8 +79,9 @@ async def test_a_held_job_keeps_the_sweep_from_no_other(
 ) -> None:
     first = await queue.jobs.enqueue("note", {"n": 1}, scheduled_for=later(0.3))
     others = [await queue.jobs.enqueue("note", {"n": n}, scheduled_for=later(0.4)) for n in (2, 3)]
-    async with at_work(queue):
+    async with AsyncExitStack() as working:
         async with held(database, first.job_id):
+            await working.enter_async_context(at_work(queue))
             assert _ends(await ended(queue, *others)) == [("completed", 1)] * 2
         assert _ends(await ended(queue, first)) == [("completed", 1)]
 
