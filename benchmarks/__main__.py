@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [NAME...]`: measures, prints a table, writes results as JSON."""
+"""`python -m benchmarks [--quick] [NAME...]`: measures, prints a table, keeps the results."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ FIGURES = {
 RESULTS = Path(__file__).with_name("results")
 
 
-async def run(names: list[str], *, quick: bool) -> tuple[dict[str, str], list[Figure]]:
-    figures: list[Figure] = []
+async def run(names: list[str], *, quick: bool) -> tuple[dict[str, str], dict[str, list[Figure]]]:
+    figures: dict[str, list[Figure]] = {}
     with tempfile.TemporaryDirectory() as directory:
         manager = LocalServerManager(Path(directory) / "server", None)
         uri = (await manager.start()).uri
@@ -50,7 +50,7 @@ async def run(names: list[str], *, quick: bool) -> tuple[dict[str, str], list[Fi
                 facts = machine(service.server.version_text)
             for name in names:
                 print(f"measuring {name} ...", flush=True)
-                figures += await FIGURES[name].measure(uri, quick=quick)
+                figures[name] = await FIGURES[name].measure(uri, quick=quick)
         finally:
             await manager.stop()
     return facts, figures
@@ -67,6 +67,22 @@ def table(facts: dict[str, str], figures: list[Figure]) -> str:
     return "\n".join([*lines, "", ", ".join(f"{k}: {v}" for k, v in facts.items())])
 
 
+def save(facts: dict[str, str], measured: dict[str, list[Figure]]) -> None:
+    """Put what was measured in the place of older results; each row says of what day it is."""
+    path = RESULTS / "latest.json"
+    rows = [row for row in json.loads(path.read_text())["figures"] if row["of"] not in measured]
+    machine = {name: fact for name, fact in facts.items() if name != "date"}
+    for name, figures in measured.items():
+        rows += [{"of": name, "date": facts["date"], **asdict(figure)} for figure in figures]
+    rows.sort(key=lambda row: list(FIGURES).index(row["of"]))
+    path.write_text(json.dumps({"machine": machine, "figures": rows}, indent=2) + "\n")
+    drawn = [
+        Figure(**{key: value for key, value in row.items() if key not in {"of", "date"}})
+        for row in rows
+    ]
+    plot.draw(drawn, Path("docs/images/benchmarks.png"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
@@ -75,15 +91,10 @@ def main() -> None:
     unknown = set(given.names) - set(FIGURES)
     if unknown:
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
-    facts, figures = asyncio.run(run(given.names or list(FIGURES), quick=given.quick))
-    print(table(facts, figures))
-    if not given.quick and not given.names:
-        RESULTS.mkdir(exist_ok=True)
-        rows = [{**asdict(f), "met": f.met} for f in figures]
-        (RESULTS / "latest.json").write_text(
-            json.dumps({"machine": facts, "figures": rows}, indent=2) + "\n"
-        )
-        plot.draw(figures, Path("docs/images/benchmarks.png"))
+    facts, measured = asyncio.run(run(given.names or list(FIGURES), quick=given.quick))
+    print(table(facts, [figure for figures in measured.values() for figure in figures]))
+    if not given.quick:
+        save(facts, measured)
 
 
 if __name__ == "__main__":

@@ -102,6 +102,20 @@ async def test_a_held_job_keeps_no_other_from_its_lease(
     assert _ends([two]) == [("completed", 1)]
 
 
+async def test_a_held_job_keeps_no_other_from_its_outcome(
+    queue: MessageService, handlers: Handlers, database: Database
+) -> None:
+    first = await queue.jobs.enqueue("holds", {"n": 1})
+    others = [await queue.jobs.enqueue("holds", {"n": n}) for n in (2, 3)]
+    async with at_work(queue) as worker:
+        await until("all run", lambda: worker.running == 3)
+        async with held(database, first.job_id):
+            handlers.gate.set()
+            assert _ends(await ended(queue, *others)) == [("completed", 1)] * 2
+            assert (await queue.jobs.get(first.job_id)).status == "processing"
+        assert (await ended(queue, first))[0].status == "completed"
+
+
 async def test_a_transaction_longer_than_the_lease_costs_nobody_the_lease(
     queue: MessageService, handlers: Handlers, database: Database
 ) -> None:

@@ -12,6 +12,7 @@ from message_service import errors
 from message_service.catalogue.queries.processing_queue import QUEUE_BY_OBJECT_IDS, QUEUE_HELD
 from message_service.database.encoding import encoded_size
 from message_service.database.store import Store
+from message_service.database.unlocked import hurried
 from message_service.documents.job import JobStatus
 from message_service.documents.row import Row
 from message_service.queue import job_updates
@@ -22,6 +23,8 @@ _LOG = logging.getLogger(__name__)
 _MOST = 500
 _MOST_BYTES = 4_000_000
 _RETRY_PAUSE = 0.2
+_ONE_TRY = 2.0
+_ALONE_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Endings:
         self._patience = patience
         self._waiting: list[_Ending] = []
         self._sending: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
+        self._few = asyncio.Semaphore(_ALONE_AT_ONCE)
 
     def write(self, job: Row, update: Pipeline | Completion) -> asyncio.Future[bool]:
         """Write an outcome; the result says whether the claim was still good.
@@ -82,25 +87,44 @@ class Endings:
 
     async def close(self) -> None:
         """Give up what is not written; the leases end by themselves."""
-        if self._sending is not None:
-            await end_tasks((self._sending,))
+        sending = () if self._sending is None else (self._sending,)
+        await end_tasks((*sending, *self._alone))
         _settle(self._waiting, errors.Unavailable("the worker ended before it was written"))
 
     async def _send_all(self) -> None:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                await self._send(batch)
+                await self._send(batch, asyncio.get_running_loop().time() + self._patience)
         finally:
             self._sending = None
 
-    async def _send(self, batch: list[_Ending]) -> None:
+    def _send_apart(self, batch: list[_Ending], deadline: float) -> None:
+        """Send each outcome by itself, so that one that has to wait holds up no other."""
+        for ending in batch:
+            task = asyncio.create_task(self._send_alone(ending, deadline))
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
+
+    async def _send_alone(self, ending: _Ending, deadline: float) -> None:
+        try:
+            async with self._few:
+                await self._send([ending], deadline)
+        finally:
+            _settle([ending], errors.Unavailable("the worker ended before it was written"))
+
+    async def _send(self, batch: list[_Ending], deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
         while True:
+            began = loop.time()
             try:
-                written = await self._write(batch)
+                with hurried(_ONE_TRY):
+                    written = await self._write(batch)
             except errors.Unavailable as error:
+                # The server is slow, or somebody's transaction holds a job of them.
+                if len(batch) > 1 and loop.time() - began >= _ONE_TRY:
+                    self._send_apart(batch, deadline)
+                    return
                 if loop.time() >= deadline:
                     _settle(batch, error)
                     return
@@ -109,8 +133,7 @@ class Endings:
                 if len(batch) == 1:
                     _settle(batch, error)
                     return
-                for ending in batch:  # one that the server refuses must not hold up the others
-                    await self._send([ending])
+                self._send_apart(batch, deadline)
                 return
             except BaseException:
                 _settle(batch, errors.Unavailable("writing the outcome was interrupted"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -245,8 +244,7 @@ class Enqueuing:
                 return None
             document.pop("attention_at", None)  # it is not stored itself
             if within is None:
-                with contextlib.suppress(errors.Unavailable):  # the sweep finds it
-                    await self._settler.settle_ids([live["_id"]])
+                await self._settler.settle_ids([live["_id"]])
             return Enqueued(live["job_id"], EnqueueOutcome.UPDATED)
         if job.on_duplicate is OnDuplicate.KEEP_LATEST:
             change = job_updates.without_dedupe_key(has_dependents=True)
@@ -287,8 +285,7 @@ class Enqueuing:
         if not stored:
             return None
         if within is None:
-            with contextlib.suppress(errors.Unavailable):  # the sweep finds it
-                await self._settler.settle_ids([live["_id"]])
+            await self._settler.settle_ids([live["_id"]])
         replaced = job.on_duplicate is OnDuplicate.REPLACE
         return Enqueued(
             document["job_id"], EnqueueOutcome.REPLACED if replaced else EnqueueOutcome.STORED

@@ -8,15 +8,18 @@ idempotent and guarded by the state as read; any number of processes may settle 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from message_service import errors
 from message_service.catalogue.queries.jobs import JOB_BY_ID
 from message_service.catalogue.queries.processing_queue import JOB_AS_SEEN, QUEUE_BY_OBJECT_IDS
 from message_service.database.bulk import TargetedUpdate
 from message_service.database.store import Store
+from message_service.database.unlocked import hurried
 from message_service.documents.job import ENDED, JobStatus, Priority
 from message_service.documents.row import Row
 from message_service.queue import job_updates
@@ -31,6 +34,9 @@ CANCELLED = "cancelled"
 
 _ROUNDS = 100
 """How far what a job frees is followed at once; the sweep goes on from there."""
+
+_SECONDS = 10.0
+"""The longest that may take: somebody's transaction may hold one of the jobs."""
 
 _LOST = "the worker that ran it did not renew its lease: it was killed, frozen or cut off"
 _TOO_LATE = "it did not begin before expires_at"
@@ -69,18 +75,23 @@ class Settler:
         Raises:
             Unavailable: The database cannot be reached; what is left is found by the sweep.
         """
-        for _ in range(_ROUNDS):
-            freed = await self._round(jobs)
-            if not freed:
-                return
-            jobs = await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=freed)
+        with hurried(_SECONDS):
+            for _ in range(_ROUNDS):
+                freed = await self._round(jobs)
+                if not freed:
+                    return
+                jobs = await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=freed)
 
     async def settle_ids(self, ids: Sequence[Any]) -> None:
-        """Settle jobs given by `_id`, for example such as have just ended."""
+        """Settle jobs given by `_id`, for example such as have just ended.
+
+        What cannot be done now is left to the sweep.
+        """
         if ids:
-            await self.settle(
-                await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=[*ids])
-            )
+            with contextlib.suppress(errors.Unavailable):
+                await self.settle(
+                    await self._store.aggregate_everywhere(QUEUE_BY_OBJECT_IDS, ids=[*ids])
+                )
 
     async def _round(self, jobs: Sequence[Row]) -> list[Any]:
         """Settle jobs; return the `_id`s of those that were freed by it."""
