@@ -177,8 +177,8 @@ async def _latency(uri: str, count: int, backlog: int) -> list[Figure]:
         name = f"enqueue to start, idle: p50 (p99 {p99:.1f} ms)"
         return [Figure(name, f"{p50:.1f} ms", "bar 10 ms", p50 / 10, 1.0, "lower")]
     # No bar is set for the wait itself: it is told beside what a claim reads.
-    name = f"documents examined for each claimed job, with a backlog of {backlog:,} jobs"
-    name += f" (enqueue to start of an urgent one: p50 {p50:.1f} ms, p99 {p99:.1f} ms)"
+    name = f"documents examined for each claimed job of {backlog:,}"
+    name += f" (an urgent one starts after p50 {p50:.1f} ms, p99 {p99:.1f} ms)"
     return [Figure(name, f"{read:.2f}", "bar 2", read / 2, 1.0, "lower")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = [figure.name for figure in figures]
+    names = [textwrap.fill(figure.name, 60) for figure in figures]
     margins = [
         figure.ratio / figure.bar if figure.better == "higher" else figure.bar / figure.ratio
         for figure in figures
@@ -28,6 +29,7 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
     axes.barh(names, margins, color=colours)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.set_xlim(right=max(margins) * 3)
     axes.set_xlabel("times better than the bar (1 = just met)")
     axes.invert_yaxis()
     for place, margin in enumerate(margins):
