@@ -45,7 +45,10 @@ __all__ = ["pytest_timeout_set_timer"]
 
 # No timed assertions: how fast the machine is at the moment proves nothing.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "patient",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=60,  # other ones in each run
 )
 hypothesis.settings.load_profile("patient")
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 USER = "user_000000000001"
 AT_ONCE = 5
-ROUNDS = 5
+ROUNDS = 3
 CANCELLATIONS = 200
 
 LONGEST = STOP_GRACE + 15
@@ -72,7 +72,7 @@ class Written:
 
 @pytest.mark.parametrize("state", ["there", "away", "frozen", "coming back"])
 async def test_an_indexer_told_to_stop_ends(own: OwnServer, state: str) -> None:
-    """25 indexers for each state, each at work on a database of its own."""
+    """15 indexers for each state, each at work on a database of its own."""
     chance = random.Random(state)
     async with AsyncExitStack() as stack:
         written = [

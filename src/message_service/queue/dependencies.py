@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from message_service.catalogue.queries.jobs import JOBS_BY_IDS, JOBS_IN_STATUS
-from message_service.catalogue.queries.processing_queue import JOB_BLOCKED, JOB_DEPENDENTS
+from message_service.catalogue.queries.processing_queue import JOB_DEPENDENTS, JOBS_BLOCKED
 from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.job import LIVE, JobStatus, OnFailedDependency
@@ -19,6 +20,7 @@ DEPENDENCY_MISSING = "dependency_missing"
 DEPENDENCY_CYCLE = "dependency_cycle"
 
 _MOST_WALKED = 1_000
+_AT_ONCE = 500
 
 
 class Dependencies:
@@ -60,7 +62,9 @@ class Dependencies:
             for job in mine:
                 if await _is_in_a_circle(scope, job, found):
                     first: str = job["blocked_by"][0]
-                    await self._end(scope, job["job_id"], JobStatus.FAILED, DEPENDENCY_CYCLE, first)
+                    update = _ended(JobStatus.FAILED, DEPENDENCY_CYCLE, first)
+                    job_ids = [job["job_id"]]
+                    await scope.update_many(JOBS_BLOCKED, update, job_ids=job_ids, by=first)
                     freed.append(job["_id"])
         return freed
 
@@ -69,33 +73,35 @@ class Dependencies:
         scope = self._store.scope(ended["tenant_id"])
         job_id: str = ended["job_id"]
         waiting = await scope.find(JOB_DEPENDENTS, job_id=job_id)
+        by_policy: dict[str, list[str]] = defaultdict(list)
         for job in waiting:
             policy = job["queue_metadata"].get("on_failed_dependency", OnFailedDependency.FAIL)
+            by_policy[policy].append(job["job_id"])
+        for policy, job_ids in by_policy.items():
             if ended["status"] == JobStatus.COMPLETED or policy == OnFailedDependency.RUN:
-                await self._update(scope, job["job_id"], job_id, job_updates.unblocked(job_id))
-                continue
-            missing = ended["status"] == "missing"
-            await self._end(
-                scope,
-                job["job_id"],
-                JobStatus.FAILED if policy == OnFailedDependency.FAIL else JobStatus.CANCELLED,
-                DEPENDENCY_MISSING if missing else DEPENDENCY_FAILED,
-                job_id,
-            )
+                update = job_updates.unblocked(job_id)
+            else:
+                status = (
+                    JobStatus.FAILED if policy == OnFailedDependency.FAIL else JobStatus.CANCELLED
+                )
+                missing = ended["status"] == "missing"
+                update = _ended(
+                    status, DEPENDENCY_MISSING if missing else DEPENDENCY_FAILED, job_id
+                )
+            # In parts, so that something is done when it is cut short.
+            for start in range(0, len(job_ids), _AT_ONCE):
+                part = job_ids[start : start + _AT_ONCE]
+                await scope.update_many(JOBS_BLOCKED, update, job_ids=part, by=job_id)
         return [job["_id"] for job in waiting]
 
-    async def _end(
-        self, scope: Scope, job_id: str, status: JobStatus, reason: str, other: str
-    ) -> None:
-        message = {
-            DEPENDENCY_CYCLE: "it waits for a job that waits for it",
-            DEPENDENCY_MISSING: f"it waits for {other}, which does not exist",
-            DEPENDENCY_FAILED: f"it waits for {other}, which did not complete",
-        }[reason]
-        await self._update(scope, job_id, other, job_updates.ended(status, reason, message))
 
-    async def _update(self, scope: Scope, job_id: str, blocked_by: str, update: Pipeline) -> None:
-        await scope.update_one(JOB_BLOCKED, update, job_id=job_id, blocked_by=blocked_by)
+def _ended(status: JobStatus, reason: str, other: str) -> Pipeline:
+    message = {
+        DEPENDENCY_CYCLE: "it waits for a job that waits for it",
+        DEPENDENCY_MISSING: f"it waits for {other}, which does not exist",
+        DEPENDENCY_FAILED: f"it waits for {other}, which did not complete",
+    }[reason]
+    return job_updates.ended(status, reason, message)
 
 
 async def _is_in_a_circle(scope: Scope, job: Row, known: Mapping[str, Row]) -> bool:

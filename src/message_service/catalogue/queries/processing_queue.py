@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from message_service.catalogue.queries.parts import equal
 from message_service.database.query import Filter, Query
 from message_service.documents.job import LIVE, JobStatus
 
@@ -262,13 +261,17 @@ JOB_DEPENDENTS = Query(
 )
 
 
-JOB_BLOCKED = Query(
+def _still_blocked(job_ids: Sequence[str], by: str) -> Filter:
+    return {"job_id": {"$in": list(job_ids)}, "blocked_by": by}
+
+
+JOBS_BLOCKED = Query(
     name="queue.blocked",
     collection="processing_queue",
-    purpose="A job, if it still waits for another one",
+    purpose="Jobs, if they still wait for another one",
     index="idx_job_id_unique",
-    build=equal("job_id", "blocked_by"),
-    example={"job_id": _JOB, "blocked_by": _JOB},
+    build=_still_blocked,
+    example={"job_ids": [_JOB], "by": _JOB},
     examined_slack=1,
 )
 
