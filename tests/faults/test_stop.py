@@ -53,17 +53,22 @@ class Written:
 
     async def _write(self) -> None:
         while not self._stop.requested:
-            try:
-                await self.service.messages.append(
-                    self.conversation,
-                    "user",
-                    f"hello again, world {self.count}",
-                    client_msg_id=str(self.count),
-                )
-            except errors.Unavailable:
-                continue
+            while not await self._append():
+                pass  # it may be stored, so it is repeated until it is acknowledged
             self.count += 1
             await self._stop.pause(random.random() * 0.02)
+
+    async def _append(self) -> bool:
+        try:
+            await self.service.messages.append(
+                self.conversation,
+                "user",
+                f"hello again, world {self.count}",
+                client_msg_id=str(self.count),
+            )
+        except errors.Unavailable:
+            return False
+        return True
 
     async def end(self) -> None:
         self._stop.request()
