@@ -119,8 +119,12 @@ async def test_a_held_job_keeps_no_other_from_its_outcome(
 async def test_a_transaction_longer_than_the_lease_costs_nobody_the_lease(
     queue: MessageService, handlers: Handlers, database: Database
 ) -> None:
+    lease_after = datetime.now(UTC)
+
     @handlers.registry.handler("writes")
     async def writes(job: RunningJob, _tenant: Tenant) -> None:
+        nonlocal lease_after
+
         async def work(transaction: Transaction) -> None:
             await transaction.access.collection("effects").insert_one(
                 {"job_id": job.job_id}, session=transaction.access.session
@@ -128,6 +132,7 @@ async def test_a_transaction_longer_than_the_lease_costs_nobody_the_lease(
             await handlers.gate.wait()
 
         await job.transaction(work)
+        lease_after = await _lease_of(queue, job.job_id)
 
     await database.create_collection("effects")
     async with at_work(queue) as worker:
@@ -135,7 +140,9 @@ async def test_a_transaction_longer_than_the_lease_costs_nobody_the_lease(
         beside = await queue.jobs.enqueue("holds")
         await until("both run", lambda: worker.running == 2)
         await _keeps_its_lease(queue, beside.job_id)
+        over = datetime.now(UTC)
         handlers.gate.set()
         assert _ends(await ended(queue, writing, beside)) == [("completed", 1)] * 2
         assert worker.figures.lost == 0
+    assert lease_after > over
     assert await database["effects"].count_documents({}) == 1

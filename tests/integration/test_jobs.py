@@ -76,6 +76,11 @@ async def test_a_dead_job_is_retried_by_hand(queue: MessageService, handlers: Ha
     [
         ("gives_up", "gave_up", "there is no such thing"),
         ("exits", "handler_error", "RuntimeError: the handler raised SystemExit"),
+        (
+            "snoozes_wrongly",
+            "handler_error",
+            "ValueError: could not convert string to float: 'soon'",
+        ),
     ],
 )
 async def test_a_handler_can_give_up_and_cannot_end_the_worker(

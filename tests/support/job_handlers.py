@@ -83,6 +83,10 @@ class Handlers:
                 raise Snooze(0.05 if job.config.get("n") else 600, "the oven is cold")
             return {"attempt": job.attempt}
 
+        @handler("snoozes_wrongly", max_attempts=1)
+        async def snoozes_wrongly(_job: RunningJob, _tenant: Tenant) -> None:
+            raise Snooze("soon", "not a number")  # pyright: ignore[reportArgumentType]
+
         @handler("exits", max_attempts=1)
         def exits(_job: RunningJob, _tenant: Tenant) -> None:
             raise SystemExit(3)

@@ -32,7 +32,7 @@ class RetryIn(Exception):
 
     def __init__(self, seconds: float, message: str = "") -> None:
         super().__init__(message or f"wants to be tried again in {seconds:g} s")
-        self.seconds = seconds
+        self.seconds = float(seconds)  # what is no number is the handler's error, told here
 
 
 class Snooze(Exception):
@@ -44,7 +44,7 @@ class Snooze(Exception):
 
     def __init__(self, seconds: float, message: str = "") -> None:
         super().__init__(message or f"is put off for {seconds:g} s")
-        self.seconds = seconds
+        self.seconds = float(seconds)  # what is no number is the handler's error, told here
 
 
 class RunningJob:
