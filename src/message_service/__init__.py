@@ -1,5 +1,6 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
+from message_service.analytics.rollups import Rollups
 from message_service.attachments.attachments import Attachments, StoredFile
 from message_service.background.worker import BackgroundWorker
 from message_service.clock import Clock
@@ -154,6 +155,7 @@ __all__ = [
     "Replayed",
     "RetryIn",
     "Role",
+    "Rollups",
     "RunningJob",
     "Schedules",
     "SearchPage",

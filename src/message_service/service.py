@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from message_service import connection, errors
+from message_service.analytics.rollup import Rollup
+from message_service.analytics.rollups import Rollups
 from message_service.arguments import check_flag, check_instance
 from message_service.attachments.attachments import Attachments
 from message_service.background.job_types import own_job_types
@@ -46,7 +48,9 @@ from message_service.usage.usage_counters import UsageCounters
 
 DEFAULT_TENANT = "default"
 
-LOOPS: tuple[str, ...] = (Indexer.name, UsageCounting.name, QueueSweep.name, Scheduling.name)
+LOOPS: tuple[str, ...] = tuple(
+    loop.name for loop in (Indexer, UsageCounting, Rollup, QueueSweep, Scheduling)
+)
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
@@ -97,6 +101,7 @@ class MessageService:
         server: What the server is.
         search_index: The search index of all tenants, for operators.
         usage_counters: The counters of budgets of all tenants, for operators.
+        rollups: The summaries of all tenants, for operators.
         queue: The workers of the job queue, for operators.
         loops: The loops that run in the background, in this or other processes, for operators.
     """
@@ -116,13 +121,14 @@ class MessageService:
         self.usage_counters = UsageCounters(
             runtime.store, runtime.clock, holder, self.settings.index_poll
         )
+        self.rollups = Rollups(runtime.store, runtime.clock, holder, self.settings.index_poll)
         self.queue = QueueControl(connected.database)
         self._queue = QueueRuntime(
             runtime.store,
             self.queue,
             runtime.signer,
             registry,
-            own_job_types(runtime.store, self.usage_counters),
+            own_job_types(runtime.store, self.usage_counters, self.rollups),
             Settler(runtime.store, self.settings.queue_ageing, runtime.random),
             runtime.clock,
             runtime.ids,
@@ -137,6 +143,8 @@ class MessageService:
             self._background.append(asyncio.create_task(self.search_index.run(self._stop)))
         if self.settings.count_usage_in_background:
             self._background.append(asyncio.create_task(self.usage_counters.run(self._stop)))
+        if self.settings.roll_up_in_background:
+            self._background.append(asyncio.create_task(self.rollups.run(self._stop)))
 
     @classmethod
     async def connect(
@@ -287,13 +295,13 @@ class MessageService:
             queues: The queues it listens on; empty for those of all job types with a handler here.
             concurrency: Most jobs it runs at once.
             grace: Seconds running jobs have to end, once the worker is asked to stop.
-            loops: Whether the other background work is done too: the search index and the counters
-                of budgets. Sweep and schedules of the queue run in any case.
+            loops: Whether the other background work is done too: the search index, the counters
+                of budgets and the summaries. Sweep and schedules of the queue run in any case.
 
         Raises:
             InvalidInput: An argument is wrong.
         """
-        others = (self.search_index.run, self.usage_counters.run)
+        others = (self.search_index.run, self.usage_counters.run, self.rollups.run)
         return make_worker(
             self._queue,
             self.settings,

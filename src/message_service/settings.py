@@ -151,12 +151,16 @@ class Settings(BaseSettings):
         description="keep the counters of budgets in this process too; else run "
         "`message-service usage count`",
     )
+    roll_up_in_background: bool = Field(
+        default=False,
+        description="keep the summaries in this process too; else run `message-service worker`",
+    )
     index_poll: float = Field(
         default=0.5,
         gt=0,
         le=60,
-        description="pause between looks at the work list of indexer or counters when no change "
-        "wakes them",
+        description="pause between looks at the work list of indexer, counters or summaries when "
+        "no change wakes them",
     )
 
     queue_lease: float = Field(

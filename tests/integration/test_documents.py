@@ -203,6 +203,7 @@ async def test_the_message_sample_through_the_public_call(service: MessageServic
 ANALYTICS = {
     "tenant_id": "default",
     "analytics_id": "analytics_conv_789xyz123_20250115",
+    "subject": f"conversation:{CONVERSATION}",
     "conversation_id": CONVERSATION,
     "user_id": USER,
     "aggregation_type": "daily_summary",

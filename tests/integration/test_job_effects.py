@@ -135,7 +135,7 @@ async def test_counters_are_computed_by_a_job(queue: MessageService) -> None:
     )
     async with at_work(queue):
         done = await queue.jobs.enqueue("analytics_computation")
-        assert await queue.jobs.result(done.job_id, 20) == {"counted": 1}
+        assert await queue.jobs.result(done.job_id, 20) == {"counted": 1, "summarised": 1}
 
 
 async def test_an_effect_is_committed_with_the_end_of_its_job(

@@ -23,6 +23,7 @@ KEY = {"conversation_id": "conv_000000000001"}
         ("aggregate", {"aggregate": "messages", "pipeline": [{"$match": KEY}]}),
         ("createIndexes", {"createIndexes": "messages"}),
         ("endSessions", {"endSessions": [{"id": 1}]}),
+        ("find", {"find": "messages", "filter": {"$or": [KEY, KEY], "role": "user"}}),
     ],
 )
 def test_targeted(name: str, command: dict[str, Any]) -> None:
@@ -34,7 +35,8 @@ def test_targeted(name: str, command: dict[str, Any]) -> None:
     [
         ("find", {"find": "messages", "filter": {"message_id": "m"}}),
         ("find", {"find": "messages", "filter": {"conversation_id": {"$gt": ""}}}),
-        ("find", {"find": "messages", "filter": {"$or": [KEY]}}),
+        ("find", {"find": "messages", "filter": {"$or": [KEY, {"message_id": "m"}]}}),
+        ("find", {"find": "messages", "filter": {"$or": []}}),
         ("find", {"find": "messages", "filter": {}, "comment": "messages.by_id"}),
         ("insert", {"insert": "messages", "documents": [KEY, {"a": 1}]}),
         ("update", {"update": "messages", "updates": [{"q": KEY}, {"q": {"_id": 1}}]}),

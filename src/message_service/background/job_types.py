@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from message_service import errors
+from message_service.analytics.rollups import Rollups
 from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
@@ -26,12 +27,13 @@ _INDEXED_LATER = 5.0
 """Seconds to the next look, when the indexer is behind or none runs."""
 
 
-def own_job_types(store: Store, usage_counters: UsageCounters) -> JobRegistry:
+def own_job_types(store: Store, usage_counters: UsageCounters, rollups: Rollups) -> JobRegistry:
     """Return the service's own job types.
 
     Args:
         store: The database.
         usage_counters: The counters of budgets.
+        rollups: The summaries.
     """
     registry = JobRegistry()
 
@@ -68,7 +70,8 @@ def own_job_types(store: Store, usage_counters: UsageCounters) -> JobRegistry:
 
     @registry.handler(JobType.ANALYTICS_COMPUTATION.value, max_attempts=5)
     async def analytics_computation(_job: RunningJob, _tenant: object) -> dict[str, Any]:
-        """Bring the counters of budgets up to date."""
-        return {"counted": await usage_counters.drain()}
+        """Bring the counters of budgets and the summaries up to date."""
+        counted = await usage_counters.drain()
+        return {"counted": counted, "summarised": await rollups.drain()}
 
     return registry

@@ -20,9 +20,11 @@ LIVE = 1
 BACKLOG = 2
 REVISION = "revision"
 USAGE_REVISION = "token_usage.revision"
+ENRICHED = "enrichment.version"
 """Ranks of a mark: what a caller just wrote comes before what can wait.
 
-`REVISION` counts the changes of a message, `USAGE_REVISION` those of its usage.
+`REVISION` counts the changes of a message, `USAGE_REVISION` those of its usage; `ENRICHED` is
+there once its text has been enriched.
 """
 
 _ALL = "a follower serves every tenant"
@@ -38,8 +40,8 @@ class Follower:
         purpose: Its work after a change, in one line.
         fields: Fields of a message it reads, besides the ids and the revision.
         group: Path of its mark in a message; empty for the default, `marks.<name>`.
-        guards: Paths of the numbers of which each change it follows increases one. A new message
-            is marked if it has one of them.
+        guards: Paths of which each change it follows sets one to another value. A new message is
+            marked if it has one of them.
         keys: Keys of its work list; the default begins with the most urgent.
         notes: Path of what it keeps in a message for itself, if anything.
     """

@@ -15,7 +15,7 @@ def marked(now: datetime, rank: int = LIVE, *, changed: str = REVISION) -> Row:
     Args:
         now: The present moment.
         rank: The rank of the marks.
-        changed: Path of the number that the change increases (`Follower.guards`).
+        changed: Path whose value the change replaces (`Follower.guards`).
     """
     return {
         path: value

@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service.database import bulk
 from message_service.database.access import Access, each_row
 from message_service.database.bulk import Refused, TargetedUpdate, Update
+from message_service.database.commands import unhurried
 from message_service.database.query import Query
 from message_service.database.scope import Scope
 from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
@@ -113,6 +114,19 @@ class Store:
         cursor = await self._access.aggregate(query, _everywhere(query, values))
         with translated():
             return await cursor.to_list()
+
+    async def summarise_everywhere(
+        self, query: Query, stages: Sequence[Mapping[str, Any]], **values: Any
+    ) -> list[Row]:
+        """Return what further stages make of the documents of a query declared for all tenants.
+
+        Only majority-committed data is read. Callers' values must not be operators in the stages.
+        """
+        chosen = _everywhere(query, values)
+        with unhurried():
+            cursor = await self._access.aggregate(query, chosen, stages, committed=True)
+            with translated():
+                return await cursor.to_list()
 
     async def estimated_count(self, collection: str) -> int:
         """Return the approximate number of documents of a collection, from its metadata."""

@@ -1,28 +1,49 @@
-"""The collection `message_analytics`: summaries per day, week and month."""
+"""The collection `message_analytics`: summaries per day, week and month.
+
+Additions to the design: whose summary it is (`dimension`, `subject` and what names it; the design
+knows conversations and users), the figures the design's averages and percentiles are made of
+(`figures`), and some more metrics.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from message_service.documents.fields import (
-    ConversationId,
+    CharacterId,
     Count,
     Embedded,
-    Milliseconds,
     Moment,
-    Money,
     Name,
-    Score,
     StoredDocument,
-    TenantId,
     UserId,
 )
+from message_service.documents.summary_metrics import (
+    Distributions,
+    Figures,
+    MessageMetrics,
+    PerformanceMetrics,
+    QualityMetrics,
+    TokenMetrics,
+)
+from message_service.ids import TENANT_PATTERN, IdKind
 
-NonNegative = Annotated[float, Field(ge=0)]
-Histogram = dict[str, Count]
+EVERY = "*"
+"""In the place of a conversation or tenant: the summary is over all of them."""
+
+
+class Dimension(StrEnum):
+    """What a summary is about."""
+
+    CONVERSATION = "conversation"
+    USER = "user"
+    CHARACTER = "character"
+    MODEL = "model"
+    TENANT = "tenant"
+    GLOBAL = "global"
 
 
 class AggregationType(StrEnum):
@@ -33,75 +54,73 @@ class AggregationType(StrEnum):
     MONTHLY = "monthly_summary"
 
 
-class MessageMetrics(Embedded):
-    """Counts of messages and their sizes."""
+class PartKey(Embedded):
+    """What tells apart the parts of a conversation's summary."""
 
-    total_messages: Count | None = None
-    user_messages: Count | None = None
-    assistant_messages: Count | None = None
-    system_messages: Count | None = None
-    avg_message_length: NonNegative | None = None
-    total_words: Count | None = None
-    total_characters: Count | None = None
+    user_id: UserId | None = None
+    character_id: CharacterId | None = None
+    provider: Name | None = None
+    model: Name | None = None
 
 
-class TokenMetrics(Embedded):
-    """Tokens and their cost."""
+class Member(PartKey):
+    """How many messages of the summary have this user, character and model."""
 
-    total_tokens: Count | None = None
-    input_tokens: Count | None = None
-    output_tokens: Count | None = None
-    total_cost: Money | None = None
-    avg_tokens_per_message: NonNegative | None = None
-    max_tokens_single_message: Count | None = None
-    token_efficiency: NonNegative | None = None
+    messages: Count
 
 
-class PerformanceMetrics(Embedded):
-    """Response times in milliseconds."""
+class AnalyticsPart(PartKey):
+    """The figures of one user, character and model in a conversation's day.
 
-    avg_response_time_ms: NonNegative | None = None
-    min_response_time_ms: Milliseconds | None = None
-    max_response_time_ms: Milliseconds | None = None
-    median_response_time_ms: NonNegative | None = None
-    p95_response_time_ms: NonNegative | None = None
-    total_processing_time_ms: Milliseconds | None = None
-    cache_hit_rate: Score | None = None
+    Attributes:
+        figures: All figures by name; the other summaries of the day are the sums of such parts.
+    """
 
-
-class QualityMetrics(Embedded):
-    """Average scores and rates."""
-
-    avg_coherence_score: Score | None = None
-    avg_relevance_score: Score | None = None
-    avg_safety_score: Score | None = None
-    content_filter_rate: Score | None = None
-    user_satisfaction_rate: Score | None = None
-    error_rate: Score | None = None
-
-
-class Distributions(Embedded):
-    """Histograms; their keys are the class labels of the source design."""
-
-    message_length_distribution: Histogram | None = None
-    response_time_distribution: Histogram | None = None
-    topic_distribution: dict[str, Score] | None = None
+    figures: dict[str, Any]
 
 
 class MessageAnalytics(StoredDocument):
-    """The summary of one conversation (or user) over one period."""
+    """The summary of one subject over one period.
 
-    tenant_id: TenantId
-    analytics_id: Name
-    conversation_id: ConversationId
+    Attributes:
+        tenant_id: The tenant; `*` in summaries of all tenants.
+        analytics_id: Its name, unique.
+        conversation_id: The conversation; `*` when it is not about one.
+        user_id: The user; in a conversation's summary the one with the most messages.
+        dimension: What it is about.
+        subject: Who: `user:ID`, `model:PROVIDER/MODEL` and so on.
+        date: The first day of the period, as midnight UTC; weeks begin on Monday.
+        time_zone: The zone whose days are meant; absent for UTC.
+        figures: What the metrics are made of.
+        parts: The parts of a conversation's day.
+        members: What a user's or a conversation's messages are counted for, to count different
+            users and conversations of the others.
+        applied: The number of the last piece of work that wrote it.
+    """
+
+    tenant_id: Annotated[str, StringConstraints(pattern=rf"^({TENANT_PATTERN}|\*)$")]
+    analytics_id: Annotated[str, StringConstraints(max_length=1_000)]
+    conversation_id: Annotated[
+        str, StringConstraints(pattern=rf"^({IdKind.CONVERSATION.pattern}|\*)$")
+    ]
     user_id: UserId | None = None
+    character_id: CharacterId | None = None
+    provider: Name | None = None
+    model: Name | None = None
+    dimension: Dimension = Dimension.CONVERSATION
+    subject: Annotated[str, StringConstraints(max_length=1_000)]
     aggregation_type: AggregationType
     date: Moment
-    message_metrics: MessageMetrics | None = None
-    token_metrics: TokenMetrics | None = None
-    performance_metrics: PerformanceMetrics | None = None
-    quality_metrics: QualityMetrics | None = None
-    distributions: Distributions | None = None
+    time_zone: Name | None = None
+    message_metrics: MessageMetrics = Field(default_factory=MessageMetrics)
+    token_metrics: TokenMetrics = Field(default_factory=TokenMetrics)
+    performance_metrics: PerformanceMetrics = Field(default_factory=PerformanceMetrics)
+    quality_metrics: QualityMetrics = Field(default_factory=QualityMetrics)
+    distributions: Distributions = Field(default_factory=Distributions)
+    figures: Figures = Field(default_factory=Figures)
+    parts: list[AnalyticsPart] | None = None
+    members: list[Member] | None = None
+    applied: Count = 0
     created_at: Moment
     updated_at: Moment
     version: Count = 1

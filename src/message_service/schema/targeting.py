@@ -41,7 +41,7 @@ def untargeted(name: str, command: Mapping[str, Any]) -> str | None:
         return None
     key = _SHARD_KEYS[collection]
     for chosen in _filters(name, command):
-        if not _has(key, chosen):
+        if not names_key(key, chosen):
             return f"{name} on {collection} without {key} (comment {comment!r})"
     return None
 
@@ -65,7 +65,18 @@ def _filters(name: str, command: Mapping[str, Any]) -> Sequence[Mapping[str, Any
             return ()  # not routed by the shard key
 
 
-def _has(key: str, chosen: Mapping[str, Any]) -> bool:
+def names_key(key: str, chosen: Mapping[str, Any]) -> bool:
+    """Return whether a filter says which values of a field it wants; so may all parts of an `$or`.
+
+    A router takes the union of what the parts want (`collapseQuerySolution` in the server's
+    `shard_key_pattern_query_util.cpp`).
+
+    Args:
+        key: The first field of a shard key.
+        chosen: The filter.
+    """
+    if key not in chosen and "$or" in chosen:
+        return bool(chosen["$or"]) and all(names_key(key, part) for part in chosen["$or"])
     value = chosen.get(key)
     if isinstance(value, Mapping):
         return "$in" in value or "$eq" in value

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from message_service.catalogue.follower import BACKLOG, ENRICHED
 from message_service.catalogue.followers.enrichment import ENRICHMENT
+from message_service.catalogue.marks import marked
 from message_service.documents.row import Row
 from message_service.enrichment.pipeline import ENRICHMENT_VERSION, MESSAGE_PATHS, Enriched
 from message_service.enrichment.text_statistics import sanitize
@@ -67,6 +69,7 @@ def message_update(
     changed: Row = {
         "enrichment.version": ENRICHMENT_VERSION,
         "enrichment.enriched_at": now,
+        **marked(now, message["enrichment"].get("pending", BACKLOG), changed=ENRICHED),
     }
     dropped: Row = {**ENRICHMENT.cleared, "enrichment.refused": ""}
     for path in MESSAGE_PATHS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from message_service.catalogue.collections.parts import TENANT
 from message_service.catalogue.model import Collection, Index
 from message_service.documents import (
     MessageAnalytics,
@@ -21,9 +20,9 @@ ANALYTICS = Collection(
                 ("date", 1),
                 ("tenant_id", 1),
                 ("aggregation_type", 1),
-                ("user_id", 1),
+                ("subject", 1),
             ),
-            "one summary per subject and period, so that a repeated run replaces",
+            "one summary of a subject and period",
             unique=True,
             added=True,
         ),
@@ -35,27 +34,35 @@ ANALYTICS = Collection(
         ),
         Index(
             "idx_conversation_analytics",
-            (("conversation_id", 1), ("tenant_id", 1), ("aggregation_type", 1), ("date", -1)),
-            "a conversation's summaries",
-            correction=TENANT,
+            (
+                ("conversation_id", 1),
+                ("tenant_id", 1),
+                ("subject", 1),
+                ("aggregation_type", 1),
+                ("date", -1),
+            ),
+            "the summaries of a conversation; of anything else, where the conversation is `*`",
+            correction="serves every subject; scoped to the tenant",
         ),
         Index(
             "idx_user_analytics",
             (("tenant_id", 1), ("user_id", 1), ("aggregation_type", 1), ("date", -1)),
             "a user's summaries",
-            correction=TENANT,
+            partial={"dimension": "user"},
+            correction="without the summaries of the user's conversations; scoped to the tenant",
         ),
         Index(
             "idx_global_analytics",
-            (("tenant_id", 1), ("aggregation_type", 1), ("date", -1)),
-            "a tenant's summaries",
-            correction=TENANT,
+            (("tenant_id", 1), ("dimension", 1), ("aggregation_type", 1), ("date", -1)),
+            "the summaries of everything of one kind",
+            correction="a tenant's, of one dimension: those of all conversations lay between",
         ),
         Index(
             "idx_analytics_ttl",
             (("delete_at", 1),),
             "removes summaries a policy has released",
             expire_after_seconds=0,
+            partial={"delete_at": {"$exists": True}},
             correction="on an explicit date: six months after created_at lost monthly totals too",
         ),
     ),

@@ -1,0 +1,185 @@
+"""Carries out a piece of work: grains have changed, and with them every summary they are part of.
+
+A summary notes the number of the work that wrote it last, and is written only while that is lower.
+So the work may be carried out again after a kill, or by two processes at once, and each summary
+takes it in once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from message_service.analytics.changes import (
+    Delta,
+    GrainChange,
+    deltas,
+    different_counted,
+    distinct_of,
+    grain_place,
+)
+from message_service.analytics.extremes import find_extremes
+from message_service.analytics.figures import add
+from message_service.analytics.metrics import DISTINCT
+from message_service.analytics.summaries import (
+    Members,
+    Place,
+    Summary,
+    add_members,
+    count_different,
+    members_of,
+)
+from message_service.catalogue.queries.analytics import SUMMARIES, SUMMARY_OLDER, SummaryKey
+from message_service.clock import Clock
+from message_service.database.store import Store
+from message_service.documents.analytics import EVERY, AggregationType
+
+_PAGE = 400
+"""Summaries that are read or written in one round trip."""
+
+
+class Applying:
+    """Writes summaries.
+
+    Args:
+        store: The database.
+        clock: The present moment.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def read(self, places: Iterable[Place]) -> dict[Place, Summary]:
+        """Return the summaries that are stored."""
+        by_key: dict[SummaryKey, Place] = {place.key: place for place in places}
+        keys = [*by_key]
+        found: dict[Place, Summary] = {}
+        for start in range(0, len(keys), _PAGE):
+            rows = await self._store.find_everywhere(SUMMARIES, keys=keys[start : start + _PAGE])
+            for row in rows:
+                key = SummaryKey(
+                    row["tenant_id"],
+                    row["conversation_id"],
+                    row["subject"],
+                    row["aggregation_type"],
+                    row["date"],
+                )
+                found[by_key[key]] = Summary.of_row(by_key[key], row)
+        return found
+
+    async def write(
+        self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        """Store summaries that have not been written by this or later work."""
+        now = self._clock.now()
+        for start in range(0, len(summaries), _PAGE):
+            rows = [
+                summary.stored(number, now, _zone_of(summary.place, zones))
+                for summary in summaries[start : start + _PAGE]
+            ]
+            await self._store.replace_each(
+                SUMMARY_OLDER,
+                [
+                    (
+                        {
+                            "conversation_id": row["conversation_id"],
+                            "subject": row["subject"],
+                            "aggregation_type": row["aggregation_type"],
+                            "date": row["date"],
+                            "applied": number,
+                        },
+                        row,
+                    )
+                    for row in rows
+                ],
+            )
+
+    async def apply(
+        self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        """Bring changes of grains into every summary."""
+        places = [grain_place(change.key) for change in changes]
+        stored = await self.read(places)
+        grains: list[Summary] = []
+        for place, change in zip(places, changes, strict=True):
+            grain = Summary.of_grain(place, change.after)
+            if place in stored:
+                grain.created_at = stored[place].created_at
+            grains.append(grain)
+        await self.write(grains, number, zones)
+        due = deltas(changes)
+        # Weeks and months may have to look at their days for what was taken away.
+        for kinds in ((AggregationType.DAILY,), (AggregationType.WEEKLY, AggregationType.MONTHLY)):
+            part = {place: delta for place, delta in due.items() if place.kind in kinds}
+            counted = _grains_counted(changes) if AggregationType.DAILY in kinds else {}
+            await self._apply_kind(part, counted, number, zones)
+
+    async def _apply_kind(
+        self,
+        due: Mapping[Place, Delta],
+        counted: Mapping[tuple[Place, str], int],
+        number: int,
+        zones: Mapping[str, ZoneInfo],
+    ) -> None:
+        """Apply what changes in summaries of some lengths.
+
+        Args:
+            due: What changes, by summary.
+            counted: Changes of the number of different conversations that are known already.
+            number: The number of the work.
+            zones: The time zones of tenants.
+        """
+        stored = await self.read(due)
+        after: dict[Place, Members] = {}
+        different: dict[tuple[Place, str], int] = dict(counted)
+        for place, delta in due.items():
+            if not place.has_members:
+                continue
+            summary = stored.get(place)
+            now = {} if summary is None else dict(summary.members)
+            then = dict(now)
+            if summary is not None and summary.applied >= number:
+                add_members(then, delta.members, -1)
+            else:
+                add_members(now, delta.members)
+            after[place] = now
+            name = distinct_of(place)
+            for subject, change in different_counted(place, then, now).items():
+                if subject.dimension is place.subject.dimension:
+                    continue
+                of = (place._replace(subject=subject), name)
+                different[of] = different.get(of, 0) + change
+        changed: list[Summary] = []
+        for place, delta in due.items():
+            summary = stored.get(place) or Summary(place)
+            if summary.applied >= number:
+                continue
+            lost = delta.apply(summary.values)
+            if place in after:
+                summary.members = after[place]
+            for name in DISTINCT:
+                add(summary.values, {name: different.get((place, name), 0)})
+            if place.has_members:
+                count_different(summary)
+            if lost:
+                await find_extremes(self._store, summary, lost)
+            changed.append(summary)
+        await self.write(changed, number, zones)
+
+
+def _grains_counted(changes: Iterable[GrainChange]) -> dict[tuple[Place, str], int]:
+    """Return by how much the number of different conversations changes in the days' summaries."""
+    found: dict[tuple[Place, str], int] = {}
+    for change in changes:
+        place = grain_place(change.key)
+        moved = different_counted(place, members_of(change.before), members_of(change.after))
+        for subject, sign in moved.items():
+            of = (place._replace(subject=subject), distinct_of(place))
+            found[of] = found.get(of, 0) + sign
+    return found
+
+
+def _zone_of(place: Place, zones: Mapping[str, ZoneInfo]) -> str:
+    tenant_id = place.subject.tenant_id
+    return "UTC" if tenant_id == EVERY else zones[tenant_id].key

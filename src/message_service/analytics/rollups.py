@@ -1,0 +1,57 @@
+"""The summaries of all tenants, for operators: keep them up to date."""
+
+from __future__ import annotations
+
+from message_service.analytics.rollup import Rollup
+from message_service.arguments import check_instance, check_whole_number
+from message_service.clock import Clock
+from message_service.database.lease import Lease
+from message_service.database.store import Store
+from message_service.loops.runner import LoopRunner
+from message_service.stopping import StopSignal
+
+
+class Rollups:
+    """The summaries in `message_analytics`.
+
+    Args:
+        store: The database.
+        clock: The present moment.
+        holder: Name of this process, unique.
+        poll: Seconds between looks at the work list when nothing wakes the loop.
+    """
+
+    def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
+        self._loop = Rollup(store, clock, poll=poll)
+        lease = Lease(store.database, Rollup.name, holder, Rollup.lease_seconds)
+        self._runner = LoopRunner(self._loop, lease, clock, standby=poll)
+
+    async def run(self, stop: StopSignal | None = None) -> bool:
+        """Summarise until asked to stop; one process works at a time, the others stand by.
+
+        Args:
+            stop: Asks to stop: the step in progress is finished, for 5 seconds at most. Without
+                it, cancel the task that runs this call. Nothing is lost either way.
+
+        Returns:
+            Whether the last step was finished.
+        """
+        if stop is not None:
+            check_instance("stop", stop, StopSignal)
+        return await self._runner.run(stop)
+
+    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
+        """Summarise until nothing is due; return how many changed messages were taken in.
+
+        Args:
+            most: Stop after about this many messages; None goes on to the end.
+            stop: Asks to stop after the step in progress.
+
+        Raises:
+            Unavailable: The database cannot be reached; finished work is kept.
+        """
+        if most is not None:
+            check_whole_number("most", most, 1, 2**63 - 1)
+        if stop is not None:
+            check_instance("stop", stop, StopSignal)
+        return await self._loop.drain(most, stop)

@@ -1,0 +1,78 @@
+"""One piece of work at a time, numbered, so that it has its effect once although it is repeated.
+
+Whoever has prepared a piece of work puts it into the slot, under the next number, if nobody has put
+in another since it was prepared. Then it is carried out: every document it changes notes its number
+and is changed only while it has a lower one. Whoever finds work in the slot, after its worker was
+killed, carries it out again: what was changed already stays as it is. Two workers may even do it
+together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from message_service.database.records import COLLECTION
+from message_service.database.translate import translated
+from message_service.documents.row import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a slot holds.
+
+    Attributes:
+        number: The number of the last piece of work.
+        work: That work, while it is not finished.
+    """
+
+    number: int
+    work: Row | None
+
+
+class WorkSlot:
+    """A slot for one piece of work.
+
+    Args:
+        database: The database.
+        name: The document's `_id`.
+    """
+
+    def __init__(self, database: AsyncDatabase[Row], name: str) -> None:
+        self._slots = database.get_collection(COLLECTION)
+        self._name = name
+
+    async def read(self) -> Slot:
+        """Return what the slot holds."""
+        with translated():
+            found = await self._slots.find_one({"_id": self._name}) or {}
+        return Slot(found.get("number", 0), found.get("work"))
+
+    async def put(self, number: int, work: Row) -> bool:
+        """Put work in, if the slot is empty and the last number was the one before.
+
+        Args:
+            number: The number of the work.
+            work: What to do; 16 MB at most.
+        """
+        with translated():
+            if number == 1:
+                try:
+                    await self._slots.insert_one({"_id": self._name, "number": 1, "work": work})
+                except DuplicateKeyError:
+                    return False
+                return True
+            done = await self._slots.update_one(
+                {"_id": self._name, "number": number - 1, "work": None},
+                {"$set": {"number": number, "work": work}},
+            )
+        return done.modified_count == 1
+
+    async def finish(self, number: int) -> None:
+        """Empty the slot, if it still holds the work of this number."""
+        with translated():
+            await self._slots.update_one(
+                {"_id": self._name, "number": number}, {"$unset": {"work": ""}}
+            )
