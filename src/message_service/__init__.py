@@ -1,10 +1,13 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
+from message_service.analytics.analytics import Analytics
+from message_service.analytics.results import Ranked, Series, Summary, Top
 from message_service.analytics.rollups import Rollups
 from message_service.attachments.attachments import Attachments, StoredFile
 from message_service.background.worker import BackgroundWorker
 from message_service.clock import Clock
 from message_service.database.transaction import Transaction
+from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.conversation import Conversation, ConversationState
 from message_service.documents.job import Job, JobStatus, JobType, OnFailedDependency, Priority
 from message_service.documents.job_schedule import CatchUp, JobSchedule
@@ -21,6 +24,13 @@ from message_service.documents.parts import (
     ToolCall,
     ToolResult,
     ToolStatus,
+)
+from message_service.documents.summary_metrics import (
+    Distributions,
+    MessageMetrics,
+    PerformanceMetrics,
+    QualityMetrics,
+    TokenMetrics,
 )
 from message_service.documents.token_usage import (
     CostState,
@@ -80,7 +90,9 @@ from message_service.usage.usage import Usage
 from message_service.usage.usage_counters import UsageCounters
 
 __all__ = [
+    "AggregationType",
     "Agreement",
+    "Analytics",
     "Appended",
     "Attachment",
     "AttachmentKind",
@@ -101,6 +113,8 @@ __all__ = [
     "Conversation",
     "ConversationState",
     "CostState",
+    "Dimension",
+    "Distributions",
     "EnqueueOutcome",
     "Enqueued",
     "Explanation",
@@ -127,6 +141,7 @@ __all__ = [
     "Loaded",
     "LoopStatus",
     "Message",
+    "MessageMetrics",
     "MessageService",
     "MessageServiceError",
     "MessageStatus",
@@ -142,12 +157,15 @@ __all__ = [
     "OtherPart",
     "Page",
     "Part",
+    "PerformanceMetrics",
     "Period",
     "PriceRow",
     "Prices",
     "Priority",
     "Purged",
+    "QualityMetrics",
     "QueueControl",
+    "Ranked",
     "Reasoning",
     "Reconciliation",
     "Recosted",
@@ -159,20 +177,24 @@ __all__ = [
     "RunningJob",
     "Schedules",
     "SearchPage",
+    "Series",
     "Settings",
     "Snooze",
     "Spent",
     "StopSignal",
     "StoredFile",
     "StoredMessage",
+    "Summary",
     "Suspect",
     "Tenant",
     "TextPart",
     "TokenClass",
+    "TokenMetrics",
     "TokenUsage",
     "ToolCall",
     "ToolResult",
     "ToolStatus",
+    "Top",
     "Transaction",
     "Usage",
     "UsageCounters",

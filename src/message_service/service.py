@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from message_service import connection, errors
+from message_service.analytics.analytics import Analytics
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.rollups import Rollups
 from message_service.arguments import check_flag, check_instance
@@ -72,6 +73,7 @@ class Tenant:
         attachments: The files its messages refer to.
         usage: What its messages used and cost.
         prices: What it pays for tokens.
+        analytics: Its summaries by day, week and month.
         jobs: Its jobs.
         transfer: Import and export.
     """
@@ -85,6 +87,7 @@ class Tenant:
         self.attachments = runtime.attachments(scope)
         self.usage = Usage(runtime.store, scope, runtime.price_book, runtime.clock)
         self.prices = Prices(scope, runtime.price_book, runtime.clock)
+        self.analytics = Analytics(runtime.store, scope, runtime.clock)
         self.jobs = Jobs(queue, scope)
         self.transfer = Transfer(runtime, scope)
 
@@ -233,6 +236,11 @@ class MessageService:
     def prices(self) -> Prices:
         """What the tenant `default` pays for tokens."""
         return self.tenant(DEFAULT_TENANT).prices
+
+    @property
+    def analytics(self) -> Analytics:
+        """The summaries of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).analytics
 
     @property
     def jobs(self) -> Jobs:

@@ -1,11 +1,11 @@
 """No call of one tenant reaches another, or tells that the other's things exist."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from message_service import MessageService, Recosted, Tenant, errors
+from message_service import MessageService, Recosted, Series, Tenant, Top, errors
 from message_service.interchange.report import ImportReport
 
 USER = "user_000000000001"
@@ -14,6 +14,7 @@ MESSAGE = "msg_000000000001"
 JOB = "job_000000000001"
 SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 TODAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
+DAYS = (TODAY[0].date(), TODAY[1].date() + timedelta(days=1))
 
 # Every public call of a tenant with another tenant's ids: what must come back.
 NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
@@ -66,6 +67,8 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
     "usage.recost": lambda t: _recosted(t.usage.recost(SINCE, UNTIL)),
     "usage.report": lambda t: _listed(t.usage.report(*TODAY, ["user"])),
+    "analytics.series": lambda t: _said(t.analytics.series(*DAYS)),
+    "analytics.top": lambda t: _ranked(t.analytics.top("user", *DAYS)),
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
     "jobs.list": lambda t: _items(t.jobs.list()),
@@ -73,6 +76,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "jobs.counts": lambda t: t.jobs.counts(),
 }
 OTHERWISE = {
+    "analytics.summary",  # what series returns one of
     "conversations.create",  # see test_equal_ids_do_not_meet
     "usage.check",  # see test_budgets.py
     "usage.reconcile",  # see test_reconcile.py
@@ -91,6 +95,14 @@ async def _listed(rows: AsyncIterator[object]) -> list[object]:
 
 async def _recosted(done: Awaitable[Recosted]) -> int:
     return (await done).examined
+
+
+async def _said(series: Awaitable[Series]) -> int:
+    return sum(each.message_metrics.total_messages for each in (await series).summaries)
+
+
+async def _ranked(top: Awaitable[Top]) -> Sequence[object]:
+    return (await top).ranked
 
 
 async def _items(page: Awaitable[object]) -> list[object]:
@@ -116,7 +128,9 @@ async def test_every_public_call_is_walked(service: MessageService) -> None:
     tenant = service.tenant("acme")
     public = {
         f"{prefix}.{name}"
-        for prefix in ("messages", "conversations", "search", "usage", "prices", "jobs")
+        for prefix in (
+            *("messages", "conversations", "search", "usage", "prices", "jobs", "analytics"),
+        )
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))
     }
@@ -141,6 +155,7 @@ async def test_anothers_ids_are_not_found(service: MessageService, name: str) ->
 async def test_anothers_things_are_in_no_listing(service: MessageService, name: str) -> None:
     await _fill(service.tenant("acme"), "secret")
     await service.search_index.drain()
+    await service.rollups.drain()
     assert not await NOTHING[name](service.tenant("other"))
     if name != "messages.with_same_text":
         assert await NOTHING[name](service.tenant("acme"))

@@ -6,7 +6,7 @@ import inspect
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,14 @@ TOGETHER = {
 PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
 
 USAGE = "start_time,model,input_tokens,output_tokens\n1735603200,gpt-4o,1,2\n"
+
+DAYS = {
+    "by": "user",
+    "day": date(2025, 1, 1),
+    "since": date(2025, 1, 1),
+    "until": date(2025, 1, 3),
+}
+"""Values of calls that take days."""
 
 NOT_CALLED = {
     "tenant.jobs.events",
@@ -148,8 +156,11 @@ class Target:
             database=self.service.settings.database,
         )
 
-    def valid(self) -> dict[str, Any]:
+    def valid(self, method: str) -> dict[str, Any]:
         """Return a valid value for every parameter name there is."""
+        return self._valid() | (DAYS if method.startswith("tenant.analytics.") else {})
+
+    def _valid(self) -> dict[str, Any]:
         return {
             "active_branch": "main",
             "admin": True,
@@ -280,7 +291,7 @@ class Target:
 
     def arguments(self, method: str, path: tuple[str | int, ...] = ()) -> dict[str, Any]:
         """Return a valid call: what is required, and the parameter in question."""
-        valid = self.valid()
+        valid = self.valid(method)
         chosen: dict[str, Any] = {}
         for parameter in inspect.signature(self.methods[method]).parameters.values():
             name = parameter.name
@@ -292,6 +303,8 @@ class Target:
                 chosen[name] = valid[name]
         if method == "service.connect":
             chosen |= {"uri": self.uri, "settings": self.settings} | chosen
+        if method.startswith("tenant.analytics.") and path[:1] != ("conversation_id",):
+            chosen.pop("conversation_id", None)
         if method == "tenant.usage.reconcile":
             chosen["file"] = str(self.home / "usage.csv")
         if method == "tenant.search.find":
@@ -306,7 +319,7 @@ class Target:
             if parameter.kind is parameter.VAR_KEYWORD:
                 found += list(slots_within(_open(method, name), (name,)))[1:]
             else:
-                found += slots_within(self.valid()[name], (name,))
+                found += slots_within(self.valid(method)[name], (name,))
         return found
 
     async def call(self, method: str, arguments: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def subjects(message: Row) -> list[tuple[str, str]]:
         found.append((tenant, f"character:{message['character_id']}"))
     llm = message.get("llm_metadata", {})
     if "provider" in llm or "model" in llm:
-        found.append((tenant, f"model:{llm.get('provider', '')}/{llm.get('model', '')}"))
+        found.append((tenant, f"model:{llm.get('provider', '').lower()}/{llm.get('model', '')}"))
     return found
 
 

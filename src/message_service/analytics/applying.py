@@ -21,6 +21,7 @@ from message_service.analytics.changes import (
 from message_service.analytics.extremes import find_extremes
 from message_service.analytics.figures import add
 from message_service.analytics.metrics import DISTINCT
+from message_service.analytics.subjects import GLOBAL
 from message_service.analytics.summaries import (
     Members,
     Place,
@@ -150,7 +151,7 @@ class Applying:
                     continue
                 of = (place._replace(subject=subject), name)
                 different[of] = different.get(of, 0) + change
-        changed: list[Summary] = []
+        changed: list[tuple[Summary, set[str]]] = []
         for place, delta in due.items():
             summary = stored.get(place) or Summary(place)
             if summary.applied >= number:
@@ -162,10 +163,14 @@ class Applying:
                 add(summary.values, {name: different.get((place, name), 0)})
             if place.has_members:
                 count_different(summary)
-            if lost:
-                await find_extremes(self._store, summary, lost)
-            changed.append(summary)
-        await self.write(changed, number, zones)
+            changed.append((summary, lost))
+        # Those of all tenants look for what was taken away in those of each.
+        for every in (False, True):
+            part = [each for each in changed if (each[0].place.subject == GLOBAL) is every]
+            for summary, lost in part:
+                if lost:
+                    await find_extremes(self._store, summary, lost)
+            await self.write([summary for summary, _ in part], number, zones)
 
 
 def _grains_counted(changes: Iterable[GrainChange]) -> dict[tuple[Place, str], int]:

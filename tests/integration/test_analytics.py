@@ -1,0 +1,256 @@
+"""Summaries: read, ranked, kept up to date, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pymongo.asynchronous.database import AsyncDatabase
+
+from message_service import MessageService, Tenant, errors
+from message_service.analytics.applying import Applying
+from message_service.analytics.rollup import Rollup
+from message_service.analytics.summaries import Summary
+from message_service.documents.row import Row
+from support.summaries import problems
+
+Database = AsyncDatabase[Row]
+
+USER, OTHER = "user_000000000001", "user_000000000002"
+LUNA = "char_000000000001"
+LLM = {"provider": "OpenAI", "model": "gpt-4o"}
+MONDAY = datetime(2026, 3, 30, 9, tzinfo=UTC)
+
+
+async def _say(
+    tenant: Tenant | MessageService, conversation: str, at: datetime, **fields: Any
+) -> str:
+    role, text = fields.pop("role", "assistant"), fields.pop("text", "x")
+    done = await tenant.messages.append(conversation, role, text, created_at=at, **fields)
+    return done.message_id
+
+
+async def _filled(service: MessageService) -> str:
+    conversation = (await service.conversations.create(USER, character_id=LUNA)).conversation_id
+    for day, tokens in ((0, 10), (0, 30), (2, 5)):
+        await _say(
+            service,
+            conversation,
+            MONDAY + timedelta(days=day),
+            llm_metadata=LLM,
+            token_usage={
+                "total_tokens": tokens,
+                "prompt_tokens": tokens,
+                "total_cost": f"0.{tokens}",
+                "cost_currency": "USD",
+            },
+            processing_metadata={"total_latency_ms": tokens * 100},
+        )
+    await _say(service, conversation, MONDAY, role="user", text="two words", user_id=OTHER)
+    await service.rollups.drain()
+    return conversation
+
+
+async def test_a_series_has_every_day(service: MessageService) -> None:
+    await _filled(service)
+    before = service.runtime.clock.now()
+    found = await service.analytics.series(date(2026, 3, 29), date(2026, 4, 2))
+    assert found.complete_up_to >= before
+    assert [each.first for each in found.summaries] == [
+        date(2026, 3, 29) + timedelta(days=number) for number in range(4)
+    ]
+    assert [each.message_metrics.total_messages for each in found.summaries] == [0, 3, 0, 1]
+    assert [each.token_metrics.total_cost for each in found.summaries] == [
+        None,
+        Decimal("0.40"),
+        None,
+        Decimal("0.5"),
+    ]
+    empty, monday, _, _ = found.summaries
+    assert (empty.updated_at, empty.token_metrics.costs) == (None, {})
+    assert (monday.begins, monday.ends) == (
+        datetime(2026, 3, 30, tzinfo=UTC),
+        datetime(2026, 3, 31, tzinfo=UTC),
+    )
+    assert monday.message_metrics.unique_users == 2
+    assert monday.value("max_response_time_ms") == 3000
+    assert monday.performance_metrics.median_response_time_ms == pytest.approx(1000, rel=0.01)
+
+
+async def test_summaries_of_anything(service: MessageService) -> None:
+    conversation = await _filled(service)
+    for subject, messages, users in (
+        ({}, 4, 2),
+        ({"user_id": USER}, 3, 1),
+        ({"user_id": OTHER}, 1, 1),
+        ({"character_id": LUNA}, 4, 2),
+        ({"conversation_id": conversation}, 4, 2),
+        ({"provider": "openai", "model": "gpt-4o"}, 3, 1),
+        ({"provider": "openai"}, 0, 0),
+        ({"model": "gpt-4o"}, 0, 0),
+        ({"user_id": "user_000000000009"}, 0, 0),
+    ):
+        week = await service.analytics.summary(date(2026, 4, 1), "week", **subject)
+        assert (week.first, week.until) == (date(2026, 3, 30), date(2026, 4, 6))
+        assert week.message_metrics.total_messages == messages, subject
+        assert week.message_metrics.unique_users == users, subject
+    months = await service.analytics.series(date(2026, 3, 31), date(2026, 4, 2), "month")
+    assert [each.message_metrics.total_messages for each in months.summaries] == [3, 1]
+
+
+async def test_the_most(service: MessageService) -> None:
+    conversation = await _filled(service)
+    days = (date(2026, 3, 1), date(2026, 5, 1))
+    top = await service.analytics.top("user", *days)
+    assert [(each.key, each.value, each.share) for each in top.ranked] == [
+        ({"user_id": USER}, 3, 0.75),
+        ({"user_id": OTHER}, 1, 0.25),
+    ]
+    assert top.total == 2
+    (first,) = (await service.analytics.top("user", *days, order_by="USD", limit=1)).ranked
+    assert (first.value, first.share) == (Decimal("0.90"), 1.0)
+    slowest = await service.analytics.top(
+        "model", *days, order_by="avg_response_time_ms", period="month"
+    )
+    (model,) = slowest.ranked
+    assert (model.key, model.value) == ({"provider": "openai", "model": "gpt-4o"}, 1500)
+    (talk,) = (await service.analytics.top("conversation", *days)).ranked
+    assert talk.key == {"conversation_id": conversation}
+    assert (await service.tenant("empty").analytics.top("user", *days)).total == 0
+
+
+async def test_what_waits_is_said(service: MessageService) -> None:
+    conversation = (await service.conversations.create(USER)).conversation_id
+    before = service.runtime.clock.now()
+    await _say(service, conversation, MONDAY)
+    after = service.runtime.clock.now()
+    found = await service.analytics.series(MONDAY.date(), MONDAY.date() + timedelta(days=1))
+    assert before <= found.complete_up_to <= after
+    assert found.summaries[0].message_metrics.total_messages == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "said"),
+    [
+        (lambda a: a.series(date(2026, 2, 1), date(2026, 1, 1)), "until", "Swap"),
+        (lambda a: a.series(date(2026, 2, 1), date(2026, 2, 1)), "until", "Swap"),
+        (lambda a: a.series(date(2016, 1, 1), date(2026, 2, 1)), "until", "ten years"),
+        (lambda a: a.series(MONDAY, MONDAY), "since", "date"),
+        (lambda a: a.series("2026-01-01", date(2026, 1, 2)), "since", "date"),
+        (lambda a: a.summary(date(1, 1, 1)), "day", "1900"),
+        (lambda a: a.summary(date(2026, 1, 1), "moth"), "period", "month"),
+        (lambda a: a.summary(date(2026, 1, 1), user_id=USER, model="m"), "model", "user_id"),
+        (lambda a: a.summary(date(2026, 1, 1), user_id="me"), "user_id", "user_"),
+        (lambda a: a.top("charakter", date(2026, 1, 1), date(2026, 1, 2)), "by", "character"),
+        (
+            lambda a: a.top("user", date(2026, 1, 1), date(2026, 1, 2), order_by="total_token"),
+            "order_by",
+            "total_tokens",
+        ),
+        (
+            lambda a: a.top(
+                "user", date(2026, 1, 1), date(2026, 1, 2), order_by="p95_response_time_ms"
+            ),
+            "order_by",
+            "does not add up",
+        ),
+        (lambda a: a.top("user", date(2026, 1, 1), date(2026, 1, 2), limit=0), "limit", "1"),
+    ],
+)
+async def test_bad_questions(service: MessageService, call: Any, field: str, said: str) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        await call(service.analytics)
+    assert caught.value.field == field
+    assert said in str(caught.value)
+
+
+class _Killed(Exception):
+    """The process is killed here."""
+
+
+class _Until(Applying):
+    """Writes the first summaries, and is killed."""
+
+    def __init__(self, service: MessageService, writes: int) -> None:
+        super().__init__(service.store, service.runtime.clock)
+        self.left = writes
+
+    async def write(
+        self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        kept = summaries[: self.left]
+        self.left -= len(kept)
+        await super().write(kept, number, zones)
+        if len(kept) < len(summaries):
+            raise _Killed
+
+
+async def test_killed_after_every_single_write(service: MessageService, database: Database) -> None:
+    """Whatever was written stays, the rest follows, and nothing is added twice."""
+    conversation = await _filled(service)
+    number = 0
+    while True:
+        await _say(service, conversation, MONDAY, user_id=OTHER, text=f"word {number}")
+        rollup = Rollup(service.store, service.runtime.clock, poll=1)
+        rollup._applying = _Until(service, number)
+        try:
+            await rollup.step()
+        except _Killed:
+            number += 1
+        else:
+            break
+        assert await service.rollups.drain() == 1
+        assert await problems(database, ["default"], all_tenants=True) == []
+    assert number > 10
+
+
+async def test_the_largest_is_taken_away(service: MessageService, database: Database) -> None:
+    conversation = await _filled(service)
+    largest = await _say(
+        service, conversation, MONDAY, llm_metadata=LLM, token_usage={"total_tokens": 900}
+    )
+    await service.rollups.drain()
+    day = await service.analytics.summary(MONDAY.date())
+    assert day.token_metrics.max_tokens_single_message == 900
+    await service.messages.record_usage(conversation, largest, {"input": 1, "output": 1})
+    await service.rollups.drain()
+    day = await service.analytics.summary(MONDAY.date())
+    assert day.token_metrics.max_tokens_single_message == 30
+    assert await problems(database, ["default"], all_tenants=True) == []
+
+
+async def test_erased_messages_stay_in_their_summaries(
+    service: MessageService, database: Database
+) -> None:
+    conversation = await _filled(service)
+    await database["messages"].delete_one({"conversation_id": conversation, "sequence_number": 2})
+    left = await service.messages.history(conversation)
+    await service.messages.edit(conversation, left.items[0].message_id, "changed")
+    assert await service.rollups.drain() == 1
+    found = await service.analytics.summary(MONDAY.date(), "month")
+    assert found.message_metrics.total_messages == 3
+    assert found.token_metrics.total_tokens == 40
+
+
+async def test_a_giant_day(service: MessageService, database: Database) -> None:
+    """A conversation with more messages than one row of the server's answer holds."""
+    conversation = (await service.conversations.create(USER)).conversation_id
+    await service.messages.append_many(
+        conversation,
+        [
+            {
+                "role": "assistant",
+                "text": "x" * (1 + number % 700),
+                "created_at": MONDAY,
+                "processing_metadata": {"total_latency_ms": number * 17},
+                "custom_metadata": {"topics": [f"t{number % 7}", "all"]},
+            }
+            for number in range(2_300)
+        ],
+    )
+    await service.rollups.drain()
+    assert await problems(database, ["default"], all_tenants=True) == []
