@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
@@ -195,8 +196,8 @@ async def test_killed_after_every_single_write(service: MessageService, database
     number = 0
     while True:
         await _say(service, conversation, MONDAY, user_id=OTHER, text=f"word {number}")
-        rollup = Rollup(service.store, service.runtime.clock, poll=1)
-        rollup._applying = _Until(service, number)
+        killed = _Until(service, number)
+        rollup = Rollup(service.store, service.runtime.clock, poll=1, applying=killed)
         try:
             await rollup.step()
         except _Killed:
@@ -234,6 +235,44 @@ async def test_erased_messages_stay_in_their_summaries(
     found = await service.analytics.summary(MONDAY.date(), "month")
     assert found.message_metrics.total_messages == 3
     assert found.token_metrics.total_tokens == 40
+
+
+async def test_a_rebuild_repairs_what_was_tampered_with(
+    service: MessageService, database: Database
+) -> None:
+    await _filled(service)
+    wrong = {"$inc": {"message_metrics.total_messages": 1}, "$set": {"figures.topics": []}}
+    await database["message_analytics"].update_many({}, wrong)
+    stray = await database["message_analytics"].find_one({"subject": f"user:{OTHER}"})
+    assert stray is not None
+    subject = {"user_id": "user_000000000009", "subject": "user:user_000000000009"}
+    await database["message_analytics"].insert_one({**stray, **subject, "_id": ObjectId()})
+    assert len(await problems(database, ["default"], all_tenants=True)) > 10
+    assert await service.rollups.rebuild(MONDAY.date(), date(2026, 4, 2))
+    assert await problems(database, ["default"], all_tenants=True) == []
+    assert await service.rollups.rebuild(until=MONDAY.date())
+    assert await service.rollups.rebuild(since=date(2027, 1, 1))
+    assert await problems(database, ["default"], all_tenants=True) == []
+
+
+async def test_what_was_stored_before_is_summarised_once(
+    service: MessageService, database: Database
+) -> None:
+    """As after an upgrade: messages without marks."""
+    await _filled(service)
+    for tenant_id in ("acme", "zeta"):
+        tenant = service.tenant(tenant_id)
+        conversation = (await tenant.conversations.create(USER)).conversation_id
+        await _say(tenant, conversation, MONDAY)
+        await _say(tenant, conversation, MONDAY - timedelta(days=200))
+    await database["message_analytics"].delete_many({})
+    await database["schema_state"].delete_one({"_id": "analytics_rollup_begun"})
+    await database["messages"].update_many({}, {"$unset": {"marks.analytics": ""}})
+    rollup = Rollup(service.store, service.runtime.clock, poll=1)
+    assert [await rollup.step() for _ in range(4)] == [True, True, True, False]
+    assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
+    await database["message_analytics"].delete_many({})
+    assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
 
 
 async def test_a_giant_day(service: MessageService, database: Database) -> None:

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service import MessageService, Tenant, errors
+from message_service import MessageService, StopSignal, Tenant, errors
 from message_service.analytics.applying import Applying
+from message_service.analytics.folding import Range
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.summaries import Summary
 from message_service.documents.row import Row
@@ -69,6 +70,7 @@ operations = st.lists(
         st.tuples(st.just("roll up"), st.just(ALL)),
         st.tuples(st.just("roll up"), st.integers(0, 40)),
         st.tuples(st.just("two"), st.integers(0, 40)),
+        st.tuples(st.just("rebuild"), st.sampled_from([ALL, 3, 12]), st.integers(0, 5)),
     ),
     min_size=6,
     max_size=30,
@@ -163,6 +165,11 @@ class Run:
                 await self.service.search_index.drain()
             case ("roll up", writes):
                 await self.roll_up(writes)
+            case ("rebuild", writes, days):
+                with contextlib.suppress(Cut):
+                    since = JAN.replace(hour=0) + timedelta(days=days)
+                    wanted = Range(self.tenant.tenant_id, since, since + timedelta(days=days + 1))
+                    await self.rollup(writes).rebuild(wanted, StopSignal())
             case ("two", writes):
                 await asyncio.gather(self.roll_up(writes), self.roll_up(ALL))
             case (name, place, *rest) if self.said:
@@ -184,10 +191,14 @@ class Run:
             case _:
                 pass
 
-    async def roll_up(self, writes: int) -> None:
-        rollup = Rollup(self.service.store, self.service.runtime.clock, poll=1)
-        rollup._applying = applying = CutApplying(self.service.store, self.service.runtime.clock)
+    def rollup(self, writes: int) -> Rollup:
+        """Return a loop that is killed after so many summaries."""
+        applying = CutApplying(self.service.store, self.service.runtime.clock)
         applying.left = writes
+        return Rollup(self.service.store, self.service.runtime.clock, poll=1, applying=applying)
+
+    async def roll_up(self, writes: int) -> None:
+        rollup = self.rollup(writes)
         with contextlib.suppress(Cut):
             while await rollup.step():
                 pass

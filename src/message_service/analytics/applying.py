@@ -7,6 +7,7 @@ takes it in once.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,10 @@ from message_service.analytics.changes import (
 )
 from message_service.analytics.extremes import find_extremes
 from message_service.analytics.figures import add
+from message_service.analytics.folding import Range
 from message_service.analytics.metrics import DISTINCT
-from message_service.analytics.subjects import GLOBAL
+from message_service.analytics.periods import TYPES, periods
+from message_service.analytics.subjects import GLOBAL, subject_of
 from message_service.analytics.summaries import (
     Members,
     Place,
@@ -30,12 +33,17 @@ from message_service.analytics.summaries import (
     count_different,
     members_of,
 )
-from message_service.catalogue.queries.analytics import SUMMARIES, SUMMARY_OLDER, SummaryKey
+from message_service.catalogue.queries.analytics import (
+    SUMMARIES,
+    SUMMARIES_LEFT_BEHIND,
+    SUMMARY_OLDER,
+    SummaryKey,
+)
 from message_service.clock import Clock
 from message_service.database.store import Store
-from message_service.documents.analytics import EVERY, AggregationType
+from message_service.documents.analytics import EVERY, AggregationType, Dimension
 
-_PAGE = 400
+PAGE = 400
 """Summaries that are read or written in one round trip."""
 
 
@@ -56,8 +64,8 @@ class Applying:
         by_key: dict[SummaryKey, Place] = {place.key: place for place in places}
         keys = [*by_key]
         found: dict[Place, Summary] = {}
-        for start in range(0, len(keys), _PAGE):
-            rows = await self._store.find_everywhere(SUMMARIES, keys=keys[start : start + _PAGE])
+        for start in range(0, len(keys), PAGE):
+            rows = await self._store.find_everywhere(SUMMARIES, keys=keys[start : start + PAGE])
             for row in rows:
                 key = SummaryKey(
                     row["tenant_id"],
@@ -74,10 +82,10 @@ class Applying:
     ) -> None:
         """Store summaries that have not been written by this or later work."""
         now = self._clock.now()
-        for start in range(0, len(summaries), _PAGE):
+        for start in range(0, len(summaries), PAGE):
             rows = [
                 summary.stored(number, now, _zone_of(summary.place, zones))
-                for summary in summaries[start : start + _PAGE]
+                for summary in summaries[start : start + PAGE]
             ]
             await self._store.replace_each(
                 SUMMARY_OLDER,
@@ -95,6 +103,34 @@ class Applying:
                     for row in rows
                 ],
             )
+
+    async def clear_left_behind(
+        self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        """Empty the summaries of a range that the work of this number has not written.
+
+        Nothing belongs to them any longer. A grain without messages was erased; it is kept.
+        """
+        scope = self._store.scope(wanted.tenant_id)
+        for dimension, kind in itertools.product(Dimension, TYPES):
+            if dimension is Dimension.GLOBAL or (
+                dimension is Dimension.CONVERSATION and kind is AggregationType.DAILY
+            ):
+                continue
+            firsts = [*periods(kind, wanted.since, wanted.until)]
+            rows = await scope.find(
+                SUMMARIES_LEFT_BEHIND,
+                dimension=dimension.value,
+                aggregation_type=kind.value,
+                since=firsts[0],
+                until=wanted.until,
+                applied=number,
+            )
+            empty = [
+                Summary(Place(subject_of(row), kind, row["date"]), created_at=row["created_at"])
+                for row in rows
+            ]
+            await self.write(empty, number, zones)
 
     async def apply(
         self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]

@@ -9,16 +9,20 @@ from zoneinfo import ZoneInfo
 
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
+from message_service.analytics.folding import Range
 from message_service.analytics.grains import GrainKey, read_grains
-from message_service.analytics.periods import local_day
-from message_service.analytics.summaries import MESSAGES
+from message_service.analytics.periods import DAY, after, local_day, periods
+from message_service.analytics.sections import Sections
+from message_service.analytics.summaries import is_erased
 from message_service.analytics.zones import Zones
 from message_service.catalogue.followers.analytics import ANALYTICS
-from message_service.catalogue.queries.analytics import SUMMARISED_UNCHANGED
+from message_service.catalogue.queries.analytics import SUMMARISED_UNCHANGED, TENANTS_WITH_MESSAGES
 from message_service.clock import Clock
+from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
 from message_service.database.work_slot import WorkSlot
+from message_service.documents.analytics import AggregationType
 from message_service.documents.row import Row
 from message_service.loops.loop import Loop
 from message_service.messages.following import MESSAGES_CHANGED
@@ -35,14 +39,20 @@ class Rollup(Loop):
         store: The database.
         clock: The present moment.
         poll: Seconds between looks at the work list when nothing wakes it.
+        applying: Writes the summaries.
     """
 
     name = "analytics_rollup"
 
-    def __init__(self, store: Store, clock: Clock, *, poll: float) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, poll: float, applying: Applying | None = None
+    ) -> None:
         self._store = store
         self._slot = WorkSlot(store.database, self.name + "_work")
-        self._applying = Applying(store, clock)
+        self._record = Record(store.database, self.name + "_begun")
+        self._caught_up = False
+        self._applying = Applying(store, clock) if applying is None else applying
+        self._sections = Sections(store, self._applying)
         self._zones = Zones(store)
         self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)
         self._messages = 0
@@ -60,7 +70,7 @@ class Rollup(Loop):
             return True
         due = await self._store.find_everywhere(ANALYTICS.work, limit=_BATCH, committed=True)
         if not due:
-            return False
+            return await self._catch_up()
         zones = await self._zones.of(message["tenant_id"] for message in due)
         changes = await self._changes(_days_of(due, zones), zones)
         if changes:
@@ -70,7 +80,7 @@ class Rollup(Loop):
             }
             if not await self._slot.put(slot.number + 1, work):
                 return True  # somebody else was faster; look again
-            await self._carry_out(work, slot.number + 1, changes)
+            await self._apply(changes, slot.number + 1, zones)
         await self._take_off(due)
         self._messages += len(due)
         return True
@@ -101,20 +111,88 @@ class Rollup(Loop):
         found: list[GrainChange] = []
         for place, key in places.items():
             before = stored[place].parts if place in stored else {}
-            after = now[key]
-            messages = sum(values.get(MESSAGES, 0) for values in after.values())
-            if place in stored and messages < stored[place].values.get(MESSAGES, 0):
-                continue
-            if before != after:
-                found.append(GrainChange(key, before, after))
+            if before != now[key] and not is_erased(before, now[key]):
+                found.append(GrainChange(key, before, now[key]))
         return found
 
-    async def _carry_out(
-        self, work: Row, number: int, changes: Sequence[GrainChange] | None = None
+    async def rebuild(self, wanted: Range, stop: StopSignal) -> bool:
+        """Make the summaries of a tenant's days from nothing, a month at a time.
+
+        Args:
+            wanted: The days.
+            stop: Asks to stop after the month in progress.
+
+        Returns:
+            Whether all of them were made.
+        """
+        zone = (await self._zones.of([wanted.tenant_id]))[wanted.tenant_id]
+        for month in periods(AggregationType.MONTHLY, wanted.since, wanted.until):
+            if stop.requested:
+                return False
+            end = after(AggregationType.MONTHLY, month)
+            part = Range(wanted.tenant_id, max(wanted.since, month), min(wanted.until, end))
+            await self._make(part, zone)
+        return True
+
+    async def ranges(self) -> list[Range]:
+        """Return the days on which each tenant has messages."""
+        rows = await self._store.aggregate_everywhere(TENANTS_WITH_MESSAGES)
+        zones = await self._zones.of(row["_id"] for row in rows)
+        return [
+            Range(
+                row["_id"],
+                local_day(row["first"], zones[row["_id"]]),
+                local_day(row["last"], zones[row["_id"]]) + DAY,
+            )
+            for row in rows
+        ]
+
+    async def _catch_up(self) -> bool:
+        """Once, summarise the messages that were stored before anybody followed them."""
+        if self._caught_up:
+            return False
+        record = await self._record.read()
+        if not record.get("done"):
+            for wanted in await self.ranges():
+                if wanted.tenant_id > record.get("tenant_id", ""):
+                    await self.rebuild(wanted, StopSignal())
+                    await self._record.write({"tenant_id": wanted.tenant_id})
+                    return True
+            await self._record.write({"done": True})
+        self._caught_up = True
+        return False
+
+    async def _make(self, wanted: Range, zone: ZoneInfo) -> None:
+        """Put a section into the slot and carry it out, after what is in it."""
+        work: Row = {
+            "section": {
+                "tenant_id": wanted.tenant_id,
+                "since": wanted.since,
+                "until": wanted.until,
+                "zone": zone.key,
+            }
+        }
+        while True:
+            slot = await self._slot.read()
+            if slot.work is not None:
+                await self._carry_out(slot.work, slot.number)
+            elif await self._slot.put(slot.number + 1, work):
+                await self._carry_out(work, slot.number + 1)
+                return
+
+    async def _carry_out(self, work: Row, number: int) -> None:
+        section: Row | None = work.get("section")
+        if section is None:
+            zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
+            await self._apply([GrainChange.of(row) for row in work["changes"]], number, zones)
+            return
+        wanted = Range(section["tenant_id"], section["since"], section["until"])
+        self._days += await self._sections.make(wanted, number, ZoneInfo(section["zone"]))
+        await self._slot.finish(number)
+
+    async def _apply(
+        self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]
     ) -> None:
-        zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
-        if changes is None:
-            changes = [GrainChange.of(row) for row in work["changes"]]
         await self._applying.apply(changes, number, zones)
         await self._slot.finish(number)
         self._days += len(changes)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from message_service import errors
+from message_service.analytics.asking import check_day
+from message_service.analytics.folding import Range
 from message_service.analytics.rollup import Rollup
 from message_service.arguments import check_instance, check_whole_number
 from message_service.clock import Clock
@@ -39,6 +44,41 @@ class Rollups:
         if stop is not None:
             check_instance("stop", stop, StopSignal)
         return await self._runner.run(stop)
+
+    async def rebuild(
+        self, since: date | None = None, until: date | None = None, stop: StopSignal | None = None
+    ) -> bool:
+        """Make the summaries of a range of days from nothing, for all tenants.
+
+        Nothing is to be seen of it but what was wrong. The weeks and months that the days lie in
+        are made again too. Summaries made from messages that were erased since are kept.
+
+        Args:
+            since: The first day; None for the first one with messages.
+            until: The first day after the range; None for all days after.
+            stop: Asks to stop after the month in progress.
+
+        Returns:
+            Whether all of them were made.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Unavailable: The database cannot be reached; finished work is kept.
+        """
+        asked = StopSignal() if stop is None else check_instance("stop", stop, StopSignal)
+        first = None if since is None else check_day("since", since)
+        end = None if until is None else check_day("until", until)
+        if first is not None and end is not None and end <= first:
+            raise errors.InvalidInput("until", "is not after the first day", "Swap the two dates")
+        for each in await self._loop.ranges():
+            wanted = Range(
+                each.tenant_id,
+                each.since if first is None else max(first, each.since),
+                each.until if end is None else min(end, each.until),
+            )
+            if wanted.since < wanted.until and not await self._loop.rebuild(wanted, asked):
+                return False
+        return True
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
         """Summarise until nothing is due; return how many changed messages were taken in.

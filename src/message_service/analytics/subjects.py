@@ -83,6 +83,18 @@ GLOBAL = Subject(EVERY, Dimension.GLOBAL, Dimension.GLOBAL.value)
 """All tenants together. Its days are those of each tenant's time zone."""
 
 
+def subject_of(row: Row) -> Subject:
+    """Return the subject of a stored summary."""
+    names = PartKey._fields if row["dimension"] != Dimension.CONVERSATION else ()
+    return Subject(
+        row["tenant_id"],
+        Dimension(row["dimension"]),
+        row["subject"],
+        row["conversation_id"],
+        tuple((name, row[name]) for name in names if name in row),
+    )
+
+
 def subjects_of(tenant_id: str, key: PartKey) -> list[Subject]:
     """Return the subjects that messages of a part belong to, besides their conversation."""
     found = [user(tenant_id, key.user_id)]

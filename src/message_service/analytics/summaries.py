@@ -158,6 +158,11 @@ def count_different(summary: Summary) -> None:
             summary.values.pop(name, None)
 
 
+def is_erased(before: Parts, now: Parts) -> bool:
+    """Return whether a grain was made from more messages than are left: the others were erased."""
+    return sum(members_of(now).values()) < sum(members_of(before).values())
+
+
 def add_members(members: Members, more: Mapping[PartKey, int], sign: int = 1) -> None:
     """Add members to others, in place; or take them away."""
     for key, count in more.items():

@@ -254,3 +254,65 @@ USER_SUMMARIES = Query(
     sort=(("date", -1),),
     scatter="a query of the source design",
 )
+
+
+def _said(since: datetime, until: datetime) -> Filter:
+    return {
+        "timestamps.created_at": {"$gte": since, "$lt": until},
+        "message_type": {"$ne": MessageType.TOMBSTONE.value},
+    }
+
+
+SUMMARISED_PERIOD = Query(
+    name="analytics.period",
+    collection="messages",
+    purpose="A tenant's messages between two moments, to be summarised",
+    index="idx_temporal_pagination",
+    build=_said,
+    example={"since": THEN, "until": LATER},
+    examined_ratio=1.1,
+    scatter="a tenant's conversations lie on every shard",
+)
+
+
+def _left_behind(
+    dimension: str, aggregation_type: str, since: datetime, until: datetime, applied: int
+) -> Filter:
+    return {
+        **_of_dimension(dimension, aggregation_type, since, until),
+        "applied": {"$lt": applied},
+        "message_metrics.total_messages": {"$gt": 0},
+    }
+
+
+SUMMARIES_LEFT_BEHIND = Query(
+    name="message_analytics.left_behind",
+    collection="message_analytics",
+    purpose="Summaries that a piece of work has not written, although it wrote all there are",
+    index="idx_global_analytics",
+    build=_left_behind,
+    example={**_DIMENSION, "applied": 1},
+    examined_slack=100_000,
+    scatter="conversations' summaries lie on every shard",
+)
+
+TENANTS_WITH_MESSAGES = Query(
+    name="analytics.tenants",
+    collection="messages",
+    purpose="The tenants that have messages, with their first and last moment",
+    index="idx_temporal_pagination",
+    build=dict,
+    example={},
+    stages=(
+        {
+            "$group": {
+                "_id": "$tenant_id",
+                "first": {"$min": "$timestamps.created_at"},
+                "last": {"$max": "$timestamps.created_at"},
+            }
+        },
+        {"$sort": {"_id": 1}},
+    ),
+    scatter="tenants lie on every shard",
+    all_tenants=_ROLLED_UP,
+)

@@ -1,0 +1,137 @@
+"""Makes summaries of the grains of a range of days, from nothing."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from message_service.analytics import subjects
+from message_service.analytics.changes import distinct_of
+from message_service.analytics.figures import add
+from message_service.analytics.grains import GrainKey, Parts
+from message_service.analytics.metrics import Values
+from message_service.analytics.periods import TYPES, after, period_of, periods
+from message_service.analytics.subjects import Subject, subjects_of
+from message_service.analytics.summaries import (
+    Members,
+    Place,
+    Summary,
+    add_members,
+    count_different,
+    members_of,
+)
+from message_service.documents.analytics import AggregationType, Dimension
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Days of a tenant whose summaries, and those of their weeks and months, are made.
+
+    Attributes:
+        tenant_id: The tenant.
+        since: The first day.
+        until: The first day after it.
+    """
+
+    tenant_id: str
+    since: datetime
+    until: datetime
+
+    @property
+    def first(self) -> datetime:
+        """The first day of all whose grains are needed."""
+        return min(period_of(kind, self.since) for kind in TYPES)
+
+    @property
+    def end(self) -> datetime:
+        """The first day after those."""
+        return max(after(kind, [*periods(kind, self.since, self.until)][-1]) for kind in TYPES)
+
+    def has(self, kind: AggregationType, first: datetime) -> bool:
+        """Return whether a period has days of the range."""
+        return first < self.until and after(kind, first) > self.since
+
+
+class Fold:
+    """The summaries of one part of the subjects.
+
+    A summary of a week or month is added up from its days. What is too much to be held in memory
+    at once is made in several parts, each from all the grains.
+
+    Args:
+        wanted: The range.
+        part: Which part of the subjects, from 0.
+        parts: How many parts there are.
+        counting: Whether it is of users and conversations, which others count, or of the others.
+    """
+
+    def __init__(self, wanted: Range, part: int, parts: int, *, counting: bool) -> None:
+        self._wanted = wanted
+        self._counting = counting
+        self._part = part
+        self._parts = parts
+        self._days: dict[tuple[Subject, datetime], Values] = defaultdict(Values)
+        self._members: dict[Place, Members] = defaultdict(Members)
+
+    def take(self, key: GrainKey, parts: Parts) -> None:
+        """Take in a grain."""
+        tenant_id, conversation_id, day = key
+        whole = subjects.conversation(tenant_id, conversation_id)
+        if self._counting and self._holds(whole):
+            values = self._days[whole, day]
+            for part in parts.values():
+                add(values, part)
+            self._take_members(whole, day, members_of(parts))
+        for part, values in parts.items():
+            for subject in subjects_of(tenant_id, part):
+                if subject is subjects.GLOBAL or not self._holds(subject):
+                    continue
+                if (subject.dimension is Dimension.USER) is not self._counting:
+                    continue
+                add(self._days[subject, day], values)
+                if subject.dimension is Dimension.USER:
+                    self._take_members(subject, day, members_of({part: values}))
+
+    def summaries(self) -> Iterator[Summary]:
+        """Yield the summaries, without the numbers of different users and conversations."""
+        found: dict[Place, Summary] = {}
+        for (subject, day), values in self._days.items():
+            for kind in TYPES:
+                place = Place(subject, kind, period_of(kind, day))
+                if self._wanted.has(kind, place.date) and not _is_grain(place):
+                    summary = found.get(place)
+                    if summary is None:
+                        summary = found[place] = Summary(place)
+                    add(summary.values, values)
+        for place, summary in found.items():
+            if place.has_members:
+                summary.members = self._members[place]
+                count_different(summary)
+            yield summary
+
+    def different(self) -> dict[tuple[Place, str], int]:
+        """Return how many users and conversations of this part the summaries of others count."""
+        found: dict[tuple[Place, str], int] = defaultdict(int)
+        for place, members in self._members.items():
+            name = distinct_of(place)
+            tenant_id = place.subject.tenant_id
+            for subject in {each for key in members for each in subjects_of(tenant_id, key)}:
+                if subject.dimension is not place.subject.dimension:
+                    found[place._replace(subject=subject), name] += 1
+        return found
+
+    def _holds(self, subject: Subject) -> bool:
+        return zlib.crc32(subject.name.encode()) % self._parts == self._part
+
+    def _take_members(self, subject: Subject, day: datetime, members: Members) -> None:
+        for kind in TYPES:
+            first = period_of(kind, day)
+            if self._wanted.has(kind, first):
+                add_members(self._members[Place(subject, kind, first)], members)
+
+
+def _is_grain(place: Place) -> bool:
+    return place.subject.dimension is Dimension.CONVERSATION and place.kind is AggregationType.DAILY

@@ -1,0 +1,190 @@
+"""A section: a range of days of a tenant whose summaries are made from nothing.
+
+First the grains of its days are made from the messages, then, from these, the summaries of its days
+and of the weeks and months they lie in, and last those of all tenants. Doing it again changes
+nothing, so a section that was cut short is done again from its beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from zoneinfo import ZoneInfo
+
+from message_service.analytics.applying import PAGE, Applying
+from message_service.analytics.changes import grain_place
+from message_service.analytics.figures import add, read_groups, read_part
+from message_service.analytics.folding import Fold, Range
+from message_service.analytics.grains import GrainKey, Parts, group_stage, take_in
+from message_service.analytics.metrics import DISTINCT
+from message_service.analytics.periods import TYPES, moments_of, periods
+from message_service.analytics.subjects import GLOBAL, PartKey
+from message_service.analytics.summaries import Place, Summary, is_erased
+from message_service.catalogue.queries.analytics import (
+    DAY_OF_TENANTS,
+    PARTS_OF_DAYS,
+    SUMMARISED_PERIOD,
+)
+from message_service.database.store import Store
+from message_service.documents.analytics import AggregationType, Dimension
+from message_service.documents.row import Row
+
+_HELD = 20_000
+"""Grains whose summaries are held in memory at once."""
+
+
+async def grains_of(
+    store: Store, wanted: Range, zone: ZoneInfo
+) -> AsyncIterator[tuple[GrainKey, Parts]]:
+    """Yield the grains of a range's days, from the messages as they are now."""
+    since, until = moments_of(wanted.since, wanted.until, zone)
+    order = {"$sort": {"_id.conversation": 1, "_id.day": 1}}
+    batches = store.scope(wanted.tenant_id).summarise(
+        SUMMARISED_PERIOD, [group_stage(zone, since, until), order], since=since, until=until
+    )
+    held: dict[GrainKey, Parts] = {}
+    async for batch in batches:
+        for row in batch:
+            take_in(held, row)
+            if len(held) > 1:
+                last = next(iter(held))
+                parts = held.pop(last)
+                if wanted.since <= last.day < wanted.until:
+                    yield last, parts
+    for key, parts in held.items():
+        if wanted.since <= key.day < wanted.until:
+            yield key, parts
+
+
+async def stored_grains(store: Store, wanted: Range) -> AsyncIterator[tuple[GrainKey, Parts]]:
+    """Yield the stored grains of all days that the summaries of a range are made of."""
+    batches = store.scope(wanted.tenant_id).summarise(
+        PARTS_OF_DAYS,
+        [{"$project": PARTS_OF_DAYS.projection}],
+        dimension=Dimension.CONVERSATION.value,
+        aggregation_type=AggregationType.DAILY.value,
+        since=wanted.first,
+        until=wanted.end,
+    )
+    async for batch in batches:
+        for row in batch:
+            parts: list[Row] = row.get("parts", [])
+            yield (
+                GrainKey(wanted.tenant_id, row["conversation_id"], row["date"]),
+                {PartKey.of(part): read_part(part["figures"]) for part in parts},
+            )
+
+
+async def count_grains(store: Store, wanted: Range) -> int:
+    """Return how many grains the summaries of a range are made of."""
+    batches = store.scope(wanted.tenant_id).summarise(
+        PARTS_OF_DAYS,
+        [{"$count": "grains"}],
+        dimension=Dimension.CONVERSATION.value,
+        aggregation_type=AggregationType.DAILY.value,
+        since=wanted.first,
+        until=wanted.end,
+    )
+    return sum([row["grains"] async for batch in batches for row in batch])
+
+
+async def folded(store: Store, wanted: Range) -> AsyncIterator[Summary]:
+    """Yield the summaries of a range but the grains, as they follow from the stored grains.
+
+    However many they are, those of some ten thousand grains are in memory at once.
+    """
+    rounds = max(1, math.ceil(await count_grains(store, wanted) / _HELD))
+    different: dict[tuple[Place, str], int] = defaultdict(int)
+    # Who is counted for others comes first.
+    for counting in (True, False):
+        for part in range(rounds):
+            fold = Fold(wanted, part, rounds, counting=counting)
+            async for key, parts in stored_grains(store, wanted):
+                fold.take(key, parts)
+            if counting:
+                for of, count in fold.different().items():
+                    different[of] += count
+            for summary in fold.summaries():
+                for name in DISTINCT:
+                    add(summary.values, {name: different.get((summary.place, name), 0)})
+                yield summary
+
+
+async def of_all_tenants(store: Store, wanted: Range) -> AsyncIterator[Summary]:
+    """Yield the summaries of all tenants over the periods that a range has days of."""
+    for kind in TYPES:
+        for first in periods(kind, wanted.since, wanted.until):
+            summary = Summary(Place(GLOBAL, kind, first))
+            for row in await store.find_everywhere(DAY_OF_TENANTS, kind=kind.value, date=first):
+                add(summary.values, read_groups(row))
+            yield summary
+
+
+class Sections:
+    """Makes sections.
+
+    Args:
+        store: The database.
+        applying: Writes summaries.
+    """
+
+    def __init__(self, store: Store, applying: Applying) -> None:
+        self._store = store
+        self._applying = applying
+
+    async def make(self, wanted: Range, number: int, zone: ZoneInfo) -> int:
+        """Make the summaries of a range.
+
+        Args:
+            wanted: The range.
+            number: The number of the work.
+            zone: The tenant's time zone.
+
+        Returns:
+            How many grains were written.
+        """
+        zones = {wanted.tenant_id: zone}
+        count = await self._write_grains(wanted, number, zones)
+        await self._write(folded(self._store, wanted), number, zones)
+        await self._applying.clear_left_behind(wanted, number, zones)
+        await self._write(of_all_tenants(self._store, wanted), number, zones)
+        return count
+
+    async def _write_grains(self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]) -> int:
+        count = 0
+        page: list[Summary] = []
+        async for key, parts in grains_of(self._store, wanted, zones[wanted.tenant_id]):
+            page.append(Summary.of_grain(grain_place(key), parts))
+            if len(page) == PAGE:
+                count += await self._write_page(page, number, zones)
+                page = []
+        return count + await self._write_page(page, number, zones)
+
+    async def _write_page(
+        self, page: Iterable[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> int:
+        """Write grains, but keep those made from more messages than are left of them."""
+        made = {summary.place: summary for summary in page}
+        stored = await self._applying.read(made)
+        changed: list[Summary] = []
+        for place, summary in made.items():
+            before = stored.get(place)
+            if before is not None:
+                if is_erased(before.parts, summary.parts):
+                    summary = Summary.of_grain(place, before.parts)
+                summary.created_at = before.created_at
+            changed.append(summary)
+        await self._applying.write(changed, number, zones)
+        return len(changed)
+
+    async def _write(
+        self, summaries: AsyncIterator[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        page: list[Summary] = []
+        async for summary in summaries:
+            page.append(summary)
+            if len(page) == PAGE:
+                await self._applying.write(page, number, zones)
+                page = []
+        await self._applying.write(page, number, zones)
