@@ -1,6 +1,7 @@
 """Message Service: the message store for LLM and character-chat applications on MongoDB."""
 
 from message_service.analytics.analytics import Analytics
+from message_service.analytics.checking import Checked, MetricDrift
 from message_service.analytics.results import Ranked, Series, Summary, Top
 from message_service.analytics.rollups import Rollups
 from message_service.attachments.attachments import Attachments, StoredFile
@@ -105,6 +106,7 @@ __all__ = [
     "BudgetStatus",
     "Budgets",
     "CatchUp",
+    "Checked",
     "Citation",
     "Clock",
     "ComparedUsage",
@@ -146,6 +148,7 @@ __all__ = [
     "MessageServiceError",
     "MessageStatus",
     "MessageVersion",
+    "MetricDrift",
     "MissingPrice",
     "ModelChange",
     "ModelPrices",

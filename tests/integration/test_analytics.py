@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
@@ -255,6 +256,72 @@ async def test_a_rebuild_repairs_what_was_tampered_with(
     assert await problems(database, ["default"], all_tenants=True) == []
 
 
+async def test_a_check_tells_what_is_wrong(service: MessageService, database: Database) -> None:
+    conversation = await _filled(service)
+    right = await service.rollups.check()
+    assert right.is_right
+    assert (right.messages, right.summaries, right.waiting, right.erased) == (4, 34, 0, 0)
+    summaries = database["message_analytics"]
+    luna = {"subject": f"character:{LUNA}"}
+    await summaries.update_many(luna, {"$inc": {"message_metrics.total_messages": 2}})
+    day = {**luna, "aggregation_type": "daily_summary", "date": MONDAY.replace(hour=0)}
+    await summaries.update_one(day, {"$set": {"token_metrics.costs.USD": Decimal128("0.1")}})
+    await summaries.delete_one({"subject": f"user:{OTHER}"})
+    await summaries.update_one(
+        {"conversation_id": conversation, "date": MONDAY.replace(hour=0)},
+        {"$set": {"performance_metrics.median_response_time_ms": 5.0}},
+    )
+    found = await service.rollups.check(date(2026, 3, 1), date(2026, 5, 1))
+    assert (found.missing, found.stray, found.repaired) == (1, 0, False)
+    assert {name: (each.summaries, each.difference) for name, each in found.drift.items()} == {
+        "total_messages": (5, Decimal(10)),
+        "costs": (1, None),
+        "median_response_time_ms": (1, None),
+    }
+    name, stored, right_value = found.drift["costs"].example
+    assert name.startswith(f"analytics_character:{LUNA}_")
+    assert (stored, right_value) == ({"USD": Decimal("0.1")}, {"USD": Decimal("0.40")})
+    assert (await service.rollups.check(repair=True)).repaired
+    assert await problems(database, ["default"], all_tenants=True) == []
+    assert (await service.rollups.check()).is_right
+
+
+async def test_a_check_knows_what_waits_and_what_was_erased(
+    service: MessageService, database: Database
+) -> None:
+    conversation = await _filled(service)
+    await _say(service, conversation, MONDAY)
+    found = await service.rollups.check()
+    assert (found.is_right, found.waiting) == (True, 1)
+    await service.rollups.drain()
+    await database["messages"].delete_many({"conversation_id": conversation, "sequence_number": 2})
+    found = await service.rollups.check(repair=True)
+    assert (found.is_right, found.erased, found.repaired) == (True, 1, False)
+
+
+async def test_nobody_writes_during_a_check(service: MessageService, database: Database) -> None:
+    conversation = await _filled(service)
+    rollup = Rollup(service.store, service.runtime.clock, poll=1)
+    await _say(service, conversation, MONDAY)
+    async with rollup.work.held() as go_on:
+        step = asyncio.create_task(rollup.step())
+        assert not (await asyncio.wait([step], timeout=0.5))[0]
+        await go_on()
+    assert await step
+    assert await problems(database, ["default"], all_tenants=True) == []
+    # Whoever held it is gone, and others need not wait for ever.
+    state = database["schema_state"]
+    slot = await state.find_one({"_id": "analytics_work"})
+    assert slot is not None
+    gone = {"number": slot["number"] + 1, "work": {"held_until": MONDAY}}
+    await state.update_one({"_id": "analytics_work"}, {"$set": gone})
+    await _say(service, conversation, MONDAY)
+    assert await service.rollups.drain() == 1
+    with pytest.raises(errors.Conflict):
+        async with rollup.work.held():
+            await state.update_one({"_id": "analytics_work"}, {"$inc": {"number": 1}})
+
+
 async def test_what_was_stored_before_is_summarised_once(
     service: MessageService, database: Database
 ) -> None:
@@ -266,7 +333,7 @@ async def test_what_was_stored_before_is_summarised_once(
         await _say(tenant, conversation, MONDAY)
         await _say(tenant, conversation, MONDAY - timedelta(days=200))
     await database["message_analytics"].delete_many({})
-    await database["schema_state"].delete_one({"_id": "analytics_rollup_begun"})
+    await database["schema_state"].delete_one({"_id": "analytics_begun"})
     await database["messages"].update_many({}, {"$unset": {"marks.analytics": ""}})
     rollup = Rollup(service.store, service.runtime.clock, poll=1)
     assert [await rollup.step() for _ in range(4)] == [True, True, True, False]

@@ -169,7 +169,7 @@ class Run:
                 with contextlib.suppress(Cut):
                     since = JAN.replace(hour=0) + timedelta(days=days)
                     wanted = Range(self.tenant.tenant_id, since, since + timedelta(days=days + 1))
-                    await self.rollup(writes).rebuild(wanted, StopSignal())
+                    await self.rollup(writes).ranges.make(wanted, StopSignal())
             case ("two", writes):
                 await asyncio.gather(self.roll_up(writes), self.roll_up(ALL))
             case (name, place, *rest) if self.said:

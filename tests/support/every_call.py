@@ -58,6 +58,8 @@ PRICES = '[[price]]\nprovider = "mine"\nmodel = "*"\ninput = 1\noutput = 2\n'
 
 USAGE = "start_time,model,input_tokens,output_tokens\n1735603200,gpt-4o,1,2\n"
 
+OF_DAYS = ("tenant.analytics.", "service.rollups.")
+
 DAYS = {
     "by": "user",
     "day": date(2025, 1, 1),
@@ -158,7 +160,7 @@ class Target:
 
     def valid(self, method: str) -> dict[str, Any]:
         """Return a valid value for every parameter name there is."""
-        return self._valid() | (DAYS if method.startswith("tenant.analytics.") else {})
+        return self._valid() | (DAYS if method.startswith(OF_DAYS) else {})
 
     def _valid(self) -> dict[str, Any]:
         return {

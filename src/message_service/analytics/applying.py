@@ -8,7 +8,7 @@ takes it in once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from message_service.analytics.changes import (
@@ -23,7 +23,7 @@ from message_service.analytics.extremes import find_extremes
 from message_service.analytics.figures import add
 from message_service.analytics.folding import Range
 from message_service.analytics.metrics import DISTINCT
-from message_service.analytics.periods import TYPES, periods
+from message_service.analytics.periods import TYPES, period_of
 from message_service.analytics.subjects import GLOBAL, subject_of
 from message_service.analytics.summaries import (
     Members,
@@ -35,13 +35,14 @@ from message_service.analytics.summaries import (
 )
 from message_service.catalogue.queries.analytics import (
     SUMMARIES,
-    SUMMARIES_LEFT_BEHIND,
+    SUMMARIES_BEFORE,
     SUMMARY_OLDER,
     SummaryKey,
 )
 from message_service.clock import Clock
 from message_service.database.store import Store
 from message_service.documents.analytics import EVERY, AggregationType, Dimension
+from message_service.documents.row import Row
 
 PAGE = 400
 """Summaries that are read or written in one round trip."""
@@ -61,9 +62,14 @@ class Applying:
 
     async def read(self, places: Iterable[Place]) -> dict[Place, Summary]:
         """Return the summaries that are stored."""
+        rows = await self.rows(places)
+        return {place: Summary.of_row(place, row) for place, row in rows.items()}
+
+    async def rows(self, places: Iterable[Place]) -> dict[Place, Row]:
+        """Return the documents of summaries that are stored."""
         by_key: dict[SummaryKey, Place] = {place.key: place for place in places}
         keys = [*by_key]
-        found: dict[Place, Summary] = {}
+        found: dict[Place, Row] = {}
         for start in range(0, len(keys), PAGE):
             rows = await self._store.find_everywhere(SUMMARIES, keys=keys[start : start + PAGE])
             for row in rows:
@@ -74,8 +80,31 @@ class Applying:
                     row["aggregation_type"],
                     row["date"],
                 )
-                found[by_key[key]] = Summary.of_row(by_key[key], row)
+                found[by_key[key]] = row
         return found
+
+    async def with_messages(self, wanted: Range, applied: int = 2**63 - 1) -> AsyncIterator[Place]:
+        """Yield the summaries of a range, but the grains, that have messages.
+
+        Args:
+            wanted: The range.
+            applied: Only those written before the work of this number.
+        """
+        scope = self._store.scope(wanted.tenant_id)
+        for dimension, kind in itertools.product(Dimension, TYPES):
+            if dimension is Dimension.GLOBAL or (
+                dimension is Dimension.CONVERSATION and kind is AggregationType.DAILY
+            ):
+                continue
+            async for row in scope.stream(
+                SUMMARIES_BEFORE,
+                dimension=dimension.value,
+                aggregation_type=kind.value,
+                since=period_of(kind, wanted.since),
+                until=wanted.until,
+                applied=applied,
+            ):
+                yield Place(subject_of(row), kind, row["date"])
 
     async def write(
         self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
@@ -111,26 +140,8 @@ class Applying:
 
         Nothing belongs to them any longer. A grain without messages was erased; it is kept.
         """
-        scope = self._store.scope(wanted.tenant_id)
-        for dimension, kind in itertools.product(Dimension, TYPES):
-            if dimension is Dimension.GLOBAL or (
-                dimension is Dimension.CONVERSATION and kind is AggregationType.DAILY
-            ):
-                continue
-            firsts = [*periods(kind, wanted.since, wanted.until)]
-            rows = await scope.find(
-                SUMMARIES_LEFT_BEHIND,
-                dimension=dimension.value,
-                aggregation_type=kind.value,
-                since=firsts[0],
-                until=wanted.until,
-                applied=number,
-            )
-            empty = [
-                Summary(Place(subject_of(row), kind, row["date"]), created_at=row["created_at"])
-                for row in rows
-            ]
-            await self.write(empty, number, zones)
+        left = [Summary(place) async for place in self.with_messages(wanted, number)]
+        await self.write(left, number, zones)
 
     async def apply(
         self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]

@@ -9,20 +9,18 @@ from zoneinfo import ZoneInfo
 
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
-from message_service.analytics.folding import Range
 from message_service.analytics.grains import GrainKey, read_grains
-from message_service.analytics.periods import DAY, after, local_day, periods
-from message_service.analytics.sections import Sections
+from message_service.analytics.periods import local_day
+from message_service.analytics.rebuilding import Rebuilding
 from message_service.analytics.summaries import is_erased
+from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
 from message_service.catalogue.followers.analytics import ANALYTICS
-from message_service.catalogue.queries.analytics import SUMMARISED_UNCHANGED, TENANTS_WITH_MESSAGES
+from message_service.catalogue.queries.analytics import SUMMARISED_UNCHANGED
 from message_service.clock import Clock
 from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.database.wake import WakeUp
-from message_service.database.work_slot import WorkSlot
-from message_service.documents.analytics import AggregationType
 from message_service.documents.row import Row
 from message_service.loops.loop import Loop
 from message_service.messages.following import MESSAGES_CHANGED
@@ -40,6 +38,10 @@ class Rollup(Loop):
         clock: The present moment.
         poll: Seconds between looks at the work list when nothing wakes it.
         applying: Writes the summaries.
+
+    Attributes:
+        work: Puts work in hand.
+        ranges: Makes and checks whole ranges of days.
     """
 
     name = "analytics_rollup"
@@ -48,39 +50,29 @@ class Rollup(Loop):
         self, store: Store, clock: Clock, *, poll: float, applying: Applying | None = None
     ) -> None:
         self._store = store
-        self._slot = WorkSlot(store.database, self.name + "_work")
-        self._record = Record(store.database, self.name + "_begun")
-        self._caught_up = False
         self._applying = Applying(store, clock) if applying is None else applying
-        self._sections = Sections(store, self._applying)
+        self.work = Work(store, self._applying)
         self._zones = Zones(store)
+        self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)
+        self._begun = Record(store.database, "analytics_begun")
+        self._caught_up = False
         self._messages = 0
-        self._days = 0
 
     def figures(self) -> Mapping[str, int]:
         """Return how many messages were taken in, and how many days of conversations changed."""
-        return {"messages": self._messages, "days": self._days}
+        return {"messages": self._messages, "days": self.work.days}
 
     async def step(self) -> bool:
         """Summarise the days of a batch; False when nothing was due."""
-        slot = await self._slot.read()
-        if slot.work is not None:
-            await self._carry_out(slot.work, slot.number)
-            return True
+        slot = await self.work.settle()
         due = await self._store.find_everywhere(ANALYTICS.work, limit=_BATCH, committed=True)
         if not due:
             return await self._catch_up()
         zones = await self._zones.of(message["tenant_id"] for message in due)
         changes = await self._changes(_days_of(due, zones), zones)
-        if changes:
-            work: Row = {
-                "changes": [change.stored() for change in changes],
-                "zones": {tenant_id: zone.key for tenant_id, zone in zones.items()},
-            }
-            if not await self._slot.put(slot.number + 1, work):
-                return True  # somebody else was faster; look again
-            await self._apply(changes, slot.number + 1, zones)
+        if changes and not await self.work.change(slot, changes, zones):
+            return True  # somebody else was faster; look again
         await self._take_off(due)
         self._messages += len(due)
         return True
@@ -115,87 +107,20 @@ class Rollup(Loop):
                 found.append(GrainChange(key, before, now[key]))
         return found
 
-    async def rebuild(self, wanted: Range, stop: StopSignal) -> bool:
-        """Make the summaries of a tenant's days from nothing, a month at a time.
-
-        Args:
-            wanted: The days.
-            stop: Asks to stop after the month in progress.
-
-        Returns:
-            Whether all of them were made.
-        """
-        zone = (await self._zones.of([wanted.tenant_id]))[wanted.tenant_id]
-        for month in periods(AggregationType.MONTHLY, wanted.since, wanted.until):
-            if stop.requested:
-                return False
-            end = after(AggregationType.MONTHLY, month)
-            part = Range(wanted.tenant_id, max(wanted.since, month), min(wanted.until, end))
-            await self._make(part, zone)
-        return True
-
-    async def ranges(self) -> list[Range]:
-        """Return the days on which each tenant has messages."""
-        rows = await self._store.aggregate_everywhere(TENANTS_WITH_MESSAGES)
-        zones = await self._zones.of(row["_id"] for row in rows)
-        return [
-            Range(
-                row["_id"],
-                local_day(row["first"], zones[row["_id"]]),
-                local_day(row["last"], zones[row["_id"]]) + DAY,
-            )
-            for row in rows
-        ]
-
     async def _catch_up(self) -> bool:
         """Once, summarise the messages that were stored before anybody followed them."""
         if self._caught_up:
             return False
-        record = await self._record.read()
-        if not record.get("done"):
-            for wanted in await self.ranges():
-                if wanted.tenant_id > record.get("tenant_id", ""):
-                    await self.rebuild(wanted, StopSignal())
-                    await self._record.write({"tenant_id": wanted.tenant_id})
+        begun = await self._begun.read()
+        if not begun.get("done"):
+            for wanted in await self.ranges.ranges():
+                if wanted.tenant_id > begun.get("tenant_id", ""):
+                    await self.ranges.make(wanted, StopSignal())
+                    await self._begun.write({"tenant_id": wanted.tenant_id})
                     return True
-            await self._record.write({"done": True})
+            await self._begun.write({"done": True})
         self._caught_up = True
         return False
-
-    async def _make(self, wanted: Range, zone: ZoneInfo) -> None:
-        """Put a section into the slot and carry it out, after what is in it."""
-        work: Row = {
-            "section": {
-                "tenant_id": wanted.tenant_id,
-                "since": wanted.since,
-                "until": wanted.until,
-                "zone": zone.key,
-            }
-        }
-        while True:
-            slot = await self._slot.read()
-            if slot.work is not None:
-                await self._carry_out(slot.work, slot.number)
-            elif await self._slot.put(slot.number + 1, work):
-                await self._carry_out(work, slot.number + 1)
-                return
-
-    async def _carry_out(self, work: Row, number: int) -> None:
-        section: Row | None = work.get("section")
-        if section is None:
-            zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
-            await self._apply([GrainChange.of(row) for row in work["changes"]], number, zones)
-            return
-        wanted = Range(section["tenant_id"], section["since"], section["until"])
-        self._days += await self._sections.make(wanted, number, ZoneInfo(section["zone"]))
-        await self._slot.finish(number)
-
-    async def _apply(
-        self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]
-    ) -> None:
-        await self._applying.apply(changes, number, zones)
-        await self._slot.finish(number)
-        self._days += len(changes)
 
     async def _take_off(self, due: Sequence[Row]) -> None:
         """Clear the marks of messages that have not changed since they were read."""

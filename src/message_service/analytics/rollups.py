@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from message_service import errors
 from message_service.analytics.asking import check_day
-from message_service.analytics.folding import Range
+from message_service.analytics.checking import Checked
 from message_service.analytics.rollup import Rollup
-from message_service.arguments import check_instance, check_whole_number
+from message_service.arguments import check_flag, check_instance, check_whole_number
 from message_service.clock import Clock
 from message_service.database.lease import Lease
 from message_service.database.store import Store
@@ -66,19 +66,40 @@ class Rollups:
             Unavailable: The database cannot be reached; finished work is kept.
         """
         asked = StopSignal() if stop is None else check_instance("stop", stop, StopSignal)
-        first = None if since is None else check_day("since", since)
-        end = None if until is None else check_day("until", until)
-        if first is not None and end is not None and end <= first:
-            raise errors.InvalidInput("until", "is not after the first day", "Swap the two dates")
-        for each in await self._loop.ranges():
-            wanted = Range(
-                each.tenant_id,
-                each.since if first is None else max(first, each.since),
-                each.until if end is None else min(end, each.until),
-            )
-            if wanted.since < wanted.until and not await self._loop.rebuild(wanted, asked):
+        for wanted in await self._loop.ranges.ranges(*_range(since, until)):
+            if not await self._loop.ranges.make(wanted, asked):
                 return False
         return True
+
+    async def check(
+        self,
+        since: date | None = None,
+        until: date | None = None,
+        stop: StopSignal | None = None,
+        *,
+        repair: bool = False,
+    ) -> Checked:
+        """Compare the summaries of a range of days with the messages, for all tenants.
+
+        Nobody writes summaries of a month while it is checked.
+
+        Args:
+            since: The first day; None for the first one with messages.
+            until: The first day after the range; None for all days after.
+            stop: Asks to stop after the month in progress.
+            repair: Whether to make the summaries of months again in which some are wrong.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Conflict: This process stood still for a minute, so that others went on.
+            Unavailable: The database cannot be reached.
+        """
+        asked = StopSignal() if stop is None else check_instance("stop", stop, StopSignal)
+        check_flag("repair", repair)
+        found = Checked()
+        for wanted in await self._loop.ranges.ranges(*_range(since, until)):
+            await self._loop.ranges.check(wanted, found, asked, repair=repair)
+        return found
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
         """Summarise until nothing is due; return how many changed messages were taken in.
@@ -95,3 +116,11 @@ class Rollups:
         if stop is not None:
             check_instance("stop", stop, StopSignal)
         return await self._loop.drain(most, stop)
+
+
+def _range(since: date | None, until: date | None) -> tuple[datetime | None, datetime | None]:
+    first = None if since is None else check_day("since", since)
+    end = None if until is None else check_day("until", until)
+    if first is not None and end is not None and end <= first:
+        raise errors.InvalidInput("until", "is not after the first day", "Swap the two dates")
+    return first, end

@@ -18,6 +18,8 @@ from message_service.database.records import COLLECTION
 from message_service.database.translate import translated
 from message_service.documents.row import Row
 
+_READ = {"number": 1, "work": 1, "held": {"$gt": ["$work.held_until", "$$NOW"]}}
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -25,11 +27,13 @@ class Slot:
 
     Attributes:
         number: The number of the last piece of work.
-        work: That work, while it is not finished.
+        work: That work, while it is not finished; None when the slot is empty.
+        held: Whether somebody holds the slot for now, so that nobody puts work in.
     """
 
     number: int
     work: Row | None
+    held: bool
 
 
 class WorkSlot:
@@ -47,8 +51,8 @@ class WorkSlot:
     async def read(self) -> Slot:
         """Return what the slot holds."""
         with translated():
-            found = await self._slots.find_one({"_id": self._name}) or {}
-        return Slot(found.get("number", 0), found.get("work"))
+            found = await self._slots.find_one({"_id": self._name}, _READ) or {}
+        return Slot(found.get("number", 0), found.get("work"), found.get("held", False))
 
     async def put(self, number: int, work: Row) -> bool:
         """Put work in, if the slot is empty and the last number was the one before.
@@ -70,9 +74,34 @@ class WorkSlot:
             )
         return done.modified_count == 1
 
-    async def finish(self, number: int) -> None:
-        """Empty the slot, if it still holds the work of this number."""
+    async def hold(self, number: int, seconds: float) -> bool:
+        """Keep others from putting work in, for some seconds of the server's clock; or go on so.
+
+        Args:
+            number: The next number, or the one it is held under.
+            seconds: How long, from now on.
+
+        Returns:
+            Whether it is held.
+        """
+        until = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": round(seconds)}}
         with translated():
-            await self._slots.update_one(
+            done = await self._slots.update_one(
+                {
+                    "_id": self._name,
+                    "$or": [
+                        {"number": number - 1, "work": None},
+                        {"number": number, "work.held_until": {"$exists": True}},
+                    ],
+                },
+                [{"$set": {"number": number, "work": {"held_until": until}}}],
+            )
+        return done.matched_count == 1
+
+    async def finish(self, number: int) -> bool:
+        """Empty the slot; return whether it still had the work of this number."""
+        with translated():
+            done = await self._slots.update_one(
                 {"_id": self._name, "number": number}, {"$unset": {"work": ""}}
             )
+        return done.modified_count == 1

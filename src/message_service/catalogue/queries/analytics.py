@@ -275,7 +275,7 @@ SUMMARISED_PERIOD = Query(
 )
 
 
-def _left_behind(
+def _before(
     dimension: str, aggregation_type: str, since: datetime, until: datetime, applied: int
 ) -> Filter:
     return {
@@ -285,15 +285,39 @@ def _left_behind(
     }
 
 
-SUMMARIES_LEFT_BEHIND = Query(
-    name="message_analytics.left_behind",
+SUMMARIES_BEFORE = Query(
+    name="message_analytics.before",
     collection="message_analytics",
-    purpose="Summaries that a piece of work has not written, although it wrote all there are",
+    purpose="Summaries with messages that a piece of work has not written",
     index="idx_global_analytics",
-    build=_left_behind,
+    build=_before,
     example={**_DIMENSION, "applied": 1},
+    projection={
+        **dict.fromkeys(("tenant_id", "dimension", "subject", "conversation_id", "date"), 1),
+        **dict.fromkeys(("user_id", "character_id", "provider", "model"), 1),
+    },
     examined_slack=100_000,
     scatter="conversations' summaries lie on every shard",
+)
+
+
+def _marked_in(conversation_id: str, since: datetime, until: datetime) -> Filter:
+    return {
+        "conversation_id": conversation_id,
+        "timestamps.created_at": {"$gte": since, "$lt": until},
+        "marks.analytics": {"$exists": True},
+    }
+
+
+MARKED_IN = Query(
+    name="analytics.marked_in",
+    collection="messages",
+    purpose="A message of a conversation's day that is not summarised yet",
+    index="idx_hot_conversation_data",
+    build=_marked_in,
+    example={"conversation_id": CONVERSATION, "since": THEN, "until": LATER},
+    projection={"_id": 1},
+    examined_slack=100_000,
 )
 
 TENANTS_WITH_MESSAGES = Query(

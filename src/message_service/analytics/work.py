@@ -1,0 +1,135 @@
+"""Work on summaries, one piece at a time, by whichever process comes first.
+
+See `database.work_slot`. A piece of work is a list of grains that changed, or a section.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from zoneinfo import ZoneInfo
+
+from message_service import errors
+from message_service.analytics.applying import Applying
+from message_service.analytics.changes import GrainChange
+from message_service.analytics.folding import Range
+from message_service.analytics.sections import Sections
+from message_service.database.store import Store
+from message_service.database.work_slot import Slot, WorkSlot
+from message_service.documents.row import Row
+
+_HELD = 60.0
+"""Seconds after which others go on, when whoever held the slot does not say that it is at work."""
+
+_LOOK = 0.1
+
+
+class Work:
+    """Puts work in hand and carries it out.
+
+    Args:
+        store: The database.
+        applying: Writes summaries.
+    """
+
+    def __init__(self, store: Store, applying: Applying) -> None:
+        self._slot = WorkSlot(store.database, "analytics_work")
+        self._applying = applying
+        self._sections = Sections(store, applying)
+        self.days = 0
+        """Days of conversations that were written."""
+
+    async def settle(self) -> Slot:
+        """Carry out what is in hand, if anything is; return the empty slot."""
+        while True:
+            slot = await self._slot.read()
+            if slot.work is None:
+                return slot
+            if slot.held:
+                await asyncio.sleep(_LOOK)
+            else:
+                await self._carry_out(slot.work, slot.number)
+
+    async def change(
+        self, slot: Slot, changes: Sequence[GrainChange], zones: Mapping[str, ZoneInfo]
+    ) -> bool:
+        """Bring changed grains into every summary.
+
+        Args:
+            slot: The slot as it was before the grains were read.
+            changes: The grains.
+            zones: The time zones of their tenants.
+
+        Returns:
+            False when somebody has put in other work since: the grains must be read again.
+        """
+        work: Row = {
+            "changes": [change.stored() for change in changes],
+            "zones": {tenant_id: zone.key for tenant_id, zone in zones.items()},
+        }
+        if not await self._slot.put(slot.number + 1, work):
+            return False
+        await self._apply(changes, slot.number + 1, zones)
+        return True
+
+    async def make(self, wanted: Range, zone: ZoneInfo) -> None:
+        """Make the summaries of a range of days from nothing."""
+        work: Row = {
+            "section": {
+                "tenant_id": wanted.tenant_id,
+                "since": wanted.since,
+                "until": wanted.until,
+                "zone": zone.key,
+            }
+        }
+        while True:
+            slot = await self.settle()
+            if await self._slot.put(slot.number + 1, work):
+                await self._carry_out(work, slot.number + 1)
+                return
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+        """Keep everybody from writing summaries.
+
+        What it yields must be called every few seconds, and raises when others went on.
+
+        Raises:
+            Conflict: Others went on, as this process said nothing for a minute.
+        """
+        while True:
+            number = (await self.settle()).number + 1
+            if number == 1:
+                await self._slot.put(1, {"changes": [], "zones": {}})
+            elif await self._slot.hold(number, _HELD):
+                break
+
+        async def go_on() -> None:
+            if not await self._slot.hold(number, _HELD):
+                raise errors.Conflict("others wrote summaries during the check; start it again")
+
+        try:
+            yield go_on
+            await go_on()
+        finally:
+            await self._slot.finish(number)
+
+    async def _carry_out(self, work: Row, number: int) -> None:
+        section: Row | None = work.get("section")
+        if section is not None:
+            wanted = Range(section["tenant_id"], section["since"], section["until"])
+            self.days += await self._sections.make(wanted, number, ZoneInfo(section["zone"]))
+            await self._slot.finish(number)
+        elif "changes" in work:
+            zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
+            await self._apply([GrainChange.of(row) for row in work["changes"]], number, zones)
+        else:  # whoever held it is gone
+            await self._slot.finish(number)
+
+    async def _apply(
+        self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        await self._applying.apply(changes, number, zones)
+        await self._slot.finish(number)
+        self.days += len(changes)
