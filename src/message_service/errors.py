@@ -31,6 +31,7 @@
     ├── AttachmentDamaged       the bytes of a stored file are missing or changed
     ├── ImportIncomplete        part of an import could not be read or stored
     ├── UsageDiffers            a provider's usage export and the messages do not match
+    ├── SummariesDiffer         summaries do not say what the messages do
     ├── LocalServerError        the local mongod could not be found, started or stopped
     └── Internal                an unexpected driver error
 
@@ -289,6 +290,14 @@ class UsageDiffers(MessageServiceError):
     code = "usage_differs"
     http_status = 409
     exit_code = 12
+
+
+class SummariesDiffer(MessageServiceError):
+    """Summaries do not say what the messages do."""
+
+    code = "summaries_differ"
+    http_status = 409
+    exit_code = 14
 
 
 class LocalServerError(MessageServiceError):

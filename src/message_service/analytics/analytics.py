@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from message_service.analytics.freshness import complete_up_to
 from message_service.analytics.periods import after, moments_of, period_of, periods
 from message_service.analytics.ranking import Measure, plain
 from message_service.analytics.results import Series, Summary, Top, groups_of
-from message_service.analytics.subjects import Subject
+from message_service.analytics.subjects import Subject, subject_of
 from message_service.analytics.zones import Zones
 from message_service.arguments import check_whole_number
 from message_service.catalogue.queries.analytics import SUMMARIES_OF_DIMENSION, SUMMARY_SERIES
@@ -131,6 +132,41 @@ class Analytics:
         complete = await complete_up_to(self._store, self._clock)
         return Series(await self._read(subject, kind, first, end), complete)
 
+    def each(
+        self, by: str, since: date, until: date, period: str = "day"
+    ) -> AsyncIterator[Summary]:
+        """Yield the summaries of everybody, or everything, of one kind that had messages.
+
+        They come by date, and are read as they are needed, so there may be millions of them.
+
+        Args:
+            by: `user`, `character`, `conversation` or `model`.
+            since: The first day.
+            until: The first day after the range.
+            period: `day`, `week` (from Monday) or `month`.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Unavailable: The database cannot be reached; raised while summaries are read.
+        """
+        dimension = check_dimension("by", by)
+        first, end = check_days(since, until)
+        return self._each(dimension, check_period(period), first, end)
+
+    async def _each(
+        self, dimension: Dimension, kind: AggregationType, since: datetime, until: datetime
+    ) -> AsyncIterator[Summary]:
+        zone = await self._zone()
+        async for row in self._scope.stream(
+            SUMMARIES_OF_DIMENSION,
+            dimension=dimension.value,
+            aggregation_type=kind.value,
+            since=period_of(kind, since),
+            until=until,
+        ):
+            if row["message_metrics"]["total_messages"]:
+                yield _summary(subject_of(row), kind, row["date"], zone, row)
+
     async def top(
         self,
         by: str,
@@ -179,7 +215,7 @@ class Analytics:
         self, subject: Subject, kind: AggregationType, since: datetime, until: datetime
     ) -> list[Summary]:
         firsts = [*periods(kind, since, until)]
-        zone = (await self._zones.of([self._scope.tenant_id]))[self._scope.tenant_id]
+        zone = await self._zone()
         rows = await self._scope.find(
             SUMMARY_SERIES,
             conversation_id=subject.conversation_id,
@@ -190,6 +226,10 @@ class Analytics:
         )
         stored = {row["date"]: row for row in rows}
         return [_summary(subject, kind, first, zone, stored.get(first)) for first in firsts]
+
+    async def _zone(self) -> ZoneInfo:
+        tenant_id = self._scope.tenant_id
+        return (await self._zones.of([tenant_id]))[tenant_id]
 
 
 def _summary(

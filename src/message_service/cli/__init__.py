@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from message_service import errors
 from message_service.cli import (
+    analytics,
     attachments,
     conversations,
     db,
@@ -36,9 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 2 bad input, 3 not found, 4 conflict, 5 the database differs from "
     "the catalogue, 6 unavailable, 7 unsupported, 8 not allowed, 9 storage full, 10 local server, "
-    "11 import or export incomplete, 12 usage differs, 13 job failed, 130 stopped by Ctrl-C and "
-    "143 by SIGTERM with work left, 1 anything else, such as output that cannot be written (a "
-    "closed pipe is no failure).",
+    "11 import or export incomplete, 12 usage differs, 13 job failed, 14 summaries differ, 130 "
+    "stopped by Ctrl-C and 143 by SIGTERM with work left, 1 anything else, such as "
+    "output that cannot be written (a closed pipe is no failure).",
 )
 app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
@@ -57,6 +58,9 @@ app.command("export")(transfer.export_command)
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 
+app.add_typer(
+    analytics.app, name="analytics", help="Summaries by day, week, month: rollup, check, report."
+)
 config = typer.Typer(no_args_is_help=True)
 app.add_typer(config, name="config", help="The settings in force.")
 

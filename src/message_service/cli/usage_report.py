@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,10 @@ from typing import Annotated
 import typer
 
 from message_service import errors
-from message_service.cli.context import connected_tenant, progress_console
+from message_service.cli.context import connected_tenant
 from message_service.cli.exporting import write_lines
 from message_service.cli.numbers import number
+from message_service.cli.report_files import TABLE, check_output, write_chart
 from message_service.cli.running import run_once
 from message_service.cli.usage_table import UsageTable
 from message_service.cli.values import moment
@@ -26,8 +26,6 @@ from message_service.usage.reporting.dimensions import DIMENSIONS, dimensions
 from message_service.usage.reporting.lines import columns_of, lines_of
 from message_service.usage.reporting.report import MOST_TOP, check_measure
 from message_service.usage.reporting.rows import UsageRow
-
-TABLE = "table"
 
 
 def report(
@@ -74,7 +72,7 @@ def report(
     begin = month if since is None else moment("since", since, zone)
     end = now if until is None else moment("until", until, zone)
     chosen = dimensions([each for given in by or () for each in given.split(",")])
-    _check_output(name, output)
+    check_output(name, output)
     kind = None if chart is None else kind_of_chart(chart)
     check_measure("chart_of", chart_of)
     title = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, {time_zone}"
@@ -116,23 +114,7 @@ def report(
             )
         points = points_of(kept, chart_of)
         data = draw(points, kind, title=f"{chart_of}, {title}", unit=chart_of)
-        try:
-            run_once(write_lines(_one(data), chart, StopSignal()))
-        except errors.InvalidInput as error:
-            raise errors.InvalidInput("chart", error.problem, error.fix) from None
-        progress_console.print(f"chart written to {chart}", markup=False)
-
-
-def _check_output(name: str, output: Path) -> None:
-    if name != TABLE and name not in FORMATS:
-        raise errors.InvalidInput(
-            "format", f"there is no format {name!r}", f"Use {TABLE}, {', '.join(FORMATS)}"
-        )
-    to_screen = str(output) == "-"
-    if name == TABLE and not to_screen:
-        raise errors.InvalidInput("output", "is for files", "Use --format csv, json or parquet")
-    if name == "parquet" and to_screen and sys.stdout.isatty():
-        raise errors.InvalidInput("output", "would be a terminal", "Name a file by --output")
+        write_chart(data, chart)
 
 
 async def _kept(rows: AsyncIterator[UsageRow], kept: list[UsageRow]) -> AsyncIterator[UsageRow]:
@@ -141,7 +123,3 @@ async def _kept(rows: AsyncIterator[UsageRow], kept: list[UsageRow]) -> AsyncIte
         if len(kept) <= MOST_POINTS:
             kept.append(row)
         yield row
-
-
-async def _one(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, cast
 
 from message_service import errors
@@ -22,6 +22,18 @@ def moment(field: str, text: str, zone: tzinfo = UTC) -> datetime:
             field, "is not a date", "Use 2026-01-31 or 2026-01-31T15:00:00+01:00"
         ) from None
     return found if found.tzinfo is not None else found.replace(tzinfo=zone)
+
+
+def day(field: str, text: str) -> date:
+    """Return a day written as an ISO date.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise errors.InvalidInput(field, "is not a day", "Use one like 2026-01-31") from None
 
 
 def json_object(field: str, text: str) -> dict[str, Any]:

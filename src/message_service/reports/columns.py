@@ -10,11 +10,12 @@ Line = tuple[object, ...]
 
 
 class Kind(StrEnum):
-    """What the values of a column are: `str`, `date`, `int`, or `Decimal`."""
+    """What the values of a column are: `str`, `date`, `int`, `float`, or `Decimal`."""
 
     TEXT = "text"
     DATE = "date"
     COUNT = "count"
+    NUMBER = "number"
     MONEY = "money"
 
 

@@ -76,6 +76,7 @@ async def _parquet(
         Kind.TEXT: pa.string(),
         Kind.DATE: pa.date32(),
         Kind.COUNT: pa.int64(),
+        Kind.NUMBER: pa.float64(),
         Kind.MONEY: pa.decimal128(38, _DECIMALS),
     }
     schema = pa.schema([(column.name, types[column.kind]) for column in columns])
