@@ -260,7 +260,7 @@ async def test_a_check_tells_what_is_wrong(service: MessageService, database: Da
     conversation = await _filled(service)
     right = await service.rollups.check()
     assert right.is_right
-    assert (right.messages, right.summaries, right.waiting, right.erased) == (4, 34, 0, 0)
+    assert (right.messages, right.summaries, right.waiting, right.erased) == (4, 33, 0, 0)
     summaries = database["message_analytics"]
     luna = {"subject": f"character:{LUNA}"}
     await summaries.update_many(luna, {"$inc": {"message_metrics.total_messages": 2}})
@@ -340,6 +340,54 @@ async def test_what_was_stored_before_is_summarised_once(
     assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
     await database["message_analytics"].delete_many({})
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
+
+
+async def test_days_of_a_time_zone(service: MessageService, database: Database) -> None:
+    """Days of 23 and 25 hours, and a clock that is set back over midnight, add up."""
+    nights = {
+        "Europe/Berlin": [(2026, 3, 29), (2026, 10, 25)],
+        "America/St_Johns": [(2010, 11, 7)],
+        "Pacific/Apia": [(2011, 12, 30)],
+    }
+    zones: dict[str, str] = {}
+    for zone, several in nights.items():
+        name = zone.partition("/")[2].lower()
+        zones[name] = zone
+        tenant = service.tenant(name)
+        conversation = (await tenant.conversations.create(USER)).conversation_id
+        for night in several:
+            for minutes in range(-26 * 60, 26 * 60, 47):
+                at = datetime(*night, tzinfo=UTC) + timedelta(minutes=minutes)
+                await _say(tenant, conversation, at, text="x" * (1 + minutes % 7))
+        await tenant.analytics.set_time_zone(zone)
+        assert await tenant.analytics.time_zone() == zone
+    await service.rollups.drain()
+
+    def zone_of(tenant_id: str) -> ZoneInfo:
+        return ZoneInfo(zones[tenant_id])
+
+    assert await problems(database, zones, zone_of, all_tenants=True) == []
+    analytics = service.tenant("berlin").analytics
+    for day, hours in ((date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 10, 26), 24)):
+        found = await analytics.summary(day)
+        assert found.ends - found.begins == timedelta(hours=hours)
+    await analytics.set_time_zone("UTC")
+    zones["berlin"] = "UTC"
+    assert await problems(database, zones, zone_of, all_tenants=True) == []
+    assert (await service.rollups.check()).is_right
+
+
+async def test_a_time_zone_that_cannot_be_set(service: MessageService, database: Database) -> None:
+    await _filled(service)
+    with pytest.raises(errors.InvalidInput, match="Asia/Tokyo"):
+        await service.analytics.set_time_zone("Asia/Tokio")
+    await database["messages"].delete_many({"timestamps.created_at": {"$gt": MONDAY}})
+    with pytest.raises(errors.Conflict, match="1 messages that are erased"):
+        await service.analytics.set_time_zone("Asia/Tokyo")
+    assert await service.analytics.time_zone() == "UTC"
+    assert (await service.rollups.check()).is_right
+    await service.tenant("new").analytics.set_time_zone("Asia/Tokyo")
+    assert await service.tenant("new").analytics.time_zone() == "Asia/Tokyo"
 
 
 async def test_a_giant_day(service: MessageService, database: Database) -> None:

@@ -67,6 +67,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "messages.with_same_text": lambda t: t.messages.with_same_text(CONVERSATION, "sha256:0"),
     "usage.recost": lambda t: _recosted(t.usage.recost(SINCE, UNTIL)),
     "usage.report": lambda t: _listed(t.usage.report(*TODAY, ["user"])),
+    "analytics.each": lambda t: _listed(t.analytics.each("user", *DAYS)),
     "analytics.series": lambda t: _said(t.analytics.series(*DAYS)),
     "analytics.top": lambda t: _ranked(t.analytics.top("user", *DAYS)),
     "prices.missing": lambda t: t.prices.missing(),
@@ -77,6 +78,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
 }
 OTHERWISE = {
     "analytics.summary",  # what series returns one of
+    *("analytics.set_time_zone", "analytics.time_zone"),  # see test_analytics.py
     "conversations.create",  # see test_equal_ids_do_not_meet
     "usage.check",  # see test_budgets.py
     "usage.reconcile",  # see test_reconcile.py

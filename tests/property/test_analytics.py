@@ -34,6 +34,7 @@ USERS = ["user_000000000001", "user_000000000002"]
 CHARACTERS = ["char_000000000001", "char_000000000002", None]
 MODELS = [None, ("mine", "m"), ("mine", "n"), ("other", None)]
 JAN = datetime(2026, 1, 30, 22, tzinfo=UTC)
+ZONES = ["Asia/Tokyo", "America/St_Johns", "Europe/Berlin", "UTC"]
 TENANTS = itertools.count()
 
 ALL = 1_000_000
@@ -70,6 +71,7 @@ operations = st.lists(
         st.tuples(st.just("roll up"), st.just(ALL)),
         st.tuples(st.just("roll up"), st.integers(0, 40)),
         st.tuples(st.just("two"), st.integers(0, 40)),
+        st.tuples(st.just("zone"), st.sampled_from(ZONES)),
         st.tuples(st.just("rebuild"), st.sampled_from([ALL, 3, 12]), st.integers(0, 5)),
     ),
     min_size=6,
@@ -105,6 +107,7 @@ class Run:
         self.directory = directory
         self.conversations: list[str] = []
         self.said: list[tuple[str, str]] = []
+        self.zone = ZoneInfo("UTC")
 
     async def begin(self) -> None:
         for user in USERS:
@@ -170,6 +173,9 @@ class Run:
                     since = JAN.replace(hour=0) + timedelta(days=days)
                     wanted = Range(self.tenant.tenant_id, since, since + timedelta(days=days + 1))
                     await self.rollup(writes).ranges.make(wanted, StopSignal())
+            case ("zone", name):
+                await self.tenant.analytics.set_time_zone(name)
+                self.zone = ZoneInfo(name)
             case ("two", writes):
                 await asyncio.gather(self.roll_up(writes), self.roll_up(ALL))
             case (name, place, *rest) if self.said:
@@ -217,5 +223,5 @@ async def test_every_summary_is_the_sum_of_its_messages(
     for operation in wanted:
         await run.do(operation)
     await service.rollups.drain()
-    assert await problems(database, [run.tenant.tenant_id]) == []
+    assert await problems(database, [run.tenant.tenant_id], lambda _: run.zone) == []
     assert await service.rollups.drain() == 0

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from message_service.analytics.applying import Applying
 from message_service.analytics.asking import (
     check_day,
     check_days,
@@ -17,8 +18,10 @@ from message_service.analytics.figures import read_groups
 from message_service.analytics.freshness import complete_up_to
 from message_service.analytics.periods import after, moments_of, period_of, periods
 from message_service.analytics.ranking import Measure, plain
+from message_service.analytics.rebuilding import Rebuilding
 from message_service.analytics.results import Series, Summary, Top, groups_of
 from message_service.analytics.subjects import Subject, subject_of
+from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
 from message_service.arguments import check_whole_number
 from message_service.catalogue.queries.analytics import SUMMARIES_OF_DIMENSION, SUMMARY_SERIES
@@ -27,6 +30,7 @@ from message_service.database.scope import Scope
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.row import Row
+from message_service.reports.zones import zone_of
 
 MOST_RANKED = 10_000
 
@@ -137,7 +141,7 @@ class Analytics:
     ) -> AsyncIterator[Summary]:
         """Yield the summaries of everybody, or everything, of one kind that had messages.
 
-        They come by date, and are read as they are needed, so there may be millions of them.
+        They come by date and name, and are read as they are needed: there may be millions.
 
         Args:
             by: `user`, `character`, `conversation` or `model`.
@@ -227,9 +231,35 @@ class Analytics:
         stored = {row["date"]: row for row in rows}
         return [_summary(subject, kind, first, zone, stored.get(first)) for first in firsts]
 
+    async def time_zone(self) -> str:
+        """Return the time zone whose days the summaries have."""
+        return (await self._zone()).key
+
+    async def set_time_zone(self, time_zone: str) -> None:
+        """Give the summaries the days of another time zone.
+
+        All of the tenant's summaries are made again by it, while no others are written: set it
+        early. Those of all tenants together add up what each tenant calls the same day.
+
+        Args:
+            time_zone: The zone's IANA name, such as `Asia/Tokyo`.
+
+        Raises:
+            InvalidInput: There is no such zone.
+            Conflict: Messages that summaries were made from are erased; nobody knows which day of
+                the other zone they belong to. Nothing is changed.
+            Unavailable: The database cannot be reached; whoever works on summaries next finishes.
+        """
+        zone = zone_of(time_zone)
+        if zone == await self._zone():
+            return
+        applying = Applying(self._store, self._clock)
+        work = Work(self._store, applying, self._clock)
+        ranges = Rebuilding(self._store, work, applying, self._zones)
+        await ranges.set_zone(self._scope.tenant_id, zone)
+
     async def _zone(self) -> ZoneInfo:
-        tenant_id = self._scope.tenant_id
-        return (await self._zones.of([tenant_id]))[tenant_id]
+        return await self._zones.of_one(self._scope.tenant_id)
 
 
 def _summary(

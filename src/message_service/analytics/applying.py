@@ -7,7 +7,6 @@ takes it in once.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
@@ -23,7 +22,7 @@ from message_service.analytics.extremes import find_extremes
 from message_service.analytics.figures import add
 from message_service.analytics.folding import Range
 from message_service.analytics.metrics import DISTINCT
-from message_service.analytics.periods import TYPES, period_of
+from message_service.analytics.periods import TYPES
 from message_service.analytics.subjects import GLOBAL, subject_of
 from message_service.analytics.summaries import (
     Members,
@@ -90,21 +89,18 @@ class Applying:
             wanted: The range.
             applied: Only those written before the work of this number.
         """
-        scope = self._store.scope(wanted.tenant_id)
-        for dimension, kind in itertools.product(Dimension, TYPES):
-            if dimension is Dimension.GLOBAL or (
-                dimension is Dimension.CONVERSATION and kind is AggregationType.DAILY
-            ):
-                continue
-            async for row in scope.stream(
-                SUMMARIES_BEFORE,
-                dimension=dimension.value,
-                aggregation_type=kind.value,
-                since=period_of(kind, wanted.since),
-                until=wanted.until,
-                applied=applied,
-            ):
-                yield Place(subject_of(row), kind, row["date"])
+        rows = self._store.scope(wanted.tenant_id).stream(
+            SUMMARIES_BEFORE,
+            dimensions=[each.value for each in Dimension],
+            kinds=[kind.value for kind in TYPES],
+            since=wanted.first,
+            until=wanted.until,
+            applied=applied,
+        )
+        async for row in rows:
+            place = Place(subject_of(row), AggregationType(row["aggregation_type"]), row["date"])
+            if wanted.has(place.kind, place.date) and not place.is_grain:
+                yield place
 
     async def write(
         self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
@@ -141,6 +137,22 @@ class Applying:
         Nothing belongs to them any longer. A grain without messages was erased; it is kept.
         """
         left = [Summary(place) async for place in self.with_messages(wanted, number)]
+        await self.write(left, number, zones)
+
+    async def clear_grains(self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]) -> None:
+        """Empty the grains of a range that the work of this number has not written."""
+        rows = self._store.scope(wanted.tenant_id).stream(
+            SUMMARIES_BEFORE,
+            dimensions=[Dimension.CONVERSATION.value],
+            kinds=[AggregationType.DAILY.value],
+            since=wanted.since,
+            until=wanted.until,
+            applied=number,
+        )
+        left = [
+            Summary(Place(subject_of(row), AggregationType.DAILY, row["date"]))
+            async for row in rows
+        ]
         await self.write(left, number, zones)
 
     async def apply(

@@ -15,13 +15,18 @@ from zoneinfo import ZoneInfo
 from message_service.analytics.applying import PAGE, Applying
 from message_service.analytics.changes import grain_place
 from message_service.analytics.figures import stored_groups
-from message_service.analytics.folding import Range
+from message_service.analytics.folding import Range, of_everybody
 from message_service.analytics.grains import GrainKey, Parts
 from message_service.analytics.metrics import METRICS
 from message_service.analytics.periods import DAY, moments_of
-from message_service.analytics.sections import folded, grains_of, of_all_tenants
+from message_service.analytics.sections import (
+    count_messages,
+    folded,
+    grains_of,
+    of_all_tenants,
+)
 from message_service.analytics.summaries import Place, Summary, is_erased, members_of
-from message_service.catalogue.queries.analytics import MARKED_IN
+from message_service.catalogue.queries.summarised_messages import MARKED_IN
 from message_service.database.decimals import decimal
 from message_service.database.store import Store
 from message_service.documents.row import Row
@@ -140,6 +145,7 @@ class Checking:
             first: Whether it is the first part of a longer range; of others, the week before is
                 checked already.
         """
+        into.erased += await count_messages(self._store, wanted)
         async for page in _pages(grains_of(self._store, wanted, zone)):
             await go_on()
             await self._check_grains(dict(page), zone, into)
@@ -152,8 +158,9 @@ class Checking:
                     seen.add(summary.place)
                     if first or summary.place.date >= wanted.since:
                         into.compare(summary, rows.get(summary.place))
-        async for place in self._applying.with_messages(wanted):
-            into.stray += place not in seen
+        for each in (wanted, of_everybody(wanted)):
+            async for place in self._applying.with_messages(each):
+                into.stray += place not in seen
 
     async def _check_grains(
         self, made: Mapping[GrainKey, Parts], zone: ZoneInfo, into: Checked
@@ -164,10 +171,13 @@ class Checking:
             place = grain_place(key)
             row = rows.get(place)
             stored = None if row is None else Summary.of_row(place, row)
-            if stored is not None and is_erased(stored.parts, parts):
-                into.erased += sum(members_of(stored.parts).values())
-                into.erased -= sum(members_of(parts).values())
-                parts = stored.parts
+            if stored is not None:
+                # What is left of all that summaries were made from is erased.
+                into.erased -= sum(members_of(stored.parts).values())
+                if is_erased(stored.parts, parts):
+                    into.erased += sum(members_of(stored.parts).values())
+                    into.erased -= sum(members_of(parts).values())
+                    parts = stored.parts
             wrong = stored is None or stored.parts != parts
             if wrong and await self._is_waiting(key, zone):
                 into.waiting += 1

@@ -10,8 +10,8 @@ from message_service.analytics.metrics import METRICS
 from message_service.analytics.periods import after
 from message_service.analytics.summaries import Summary
 from message_service.catalogue.queries.analytics import (
-    DAY_OF_TENANTS,
     PARTS_OF_DAYS,
+    SUMMARIES_OF_TENANTS,
     SUMMARY_SERIES,
 )
 from message_service.database.store import Store
@@ -30,7 +30,11 @@ async def find_extremes(store: Store, summary: Summary, names: Collection[str]) 
     subject, kind, date = summary.place
     if kind is AggregationType.DAILY and subject.dimension is Dimension.GLOBAL:
         rows = await store.summarise_everywhere(
-            DAY_OF_TENANTS, [_group(names, "")], kind=kind.value, date=date
+            SUMMARIES_OF_TENANTS,
+            [_group(names, "")],
+            kind=kind.value,
+            since=date,
+            until=after(kind, date),
         )
     elif kind is AggregationType.DAILY:
         rows = await _found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from message_service.analytics import subjects
@@ -23,7 +23,7 @@ from message_service.analytics.summaries import (
     count_different,
     members_of,
 )
-from message_service.documents.analytics import AggregationType, Dimension
+from message_service.documents.analytics import EVERY, AggregationType, Dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,18 @@ class Range:
     def has(self, kind: AggregationType, first: datetime) -> bool:
         """Return whether a period has days of the range."""
         return first < self.until and after(kind, first) > self.since
+
+
+def of_everybody(wanted: Range) -> Range:
+    """Return the same days of all tenants together."""
+    return replace(wanted, tenant_id=EVERY)
+
+
+def months_of(wanted: Range) -> Iterator[Range]:
+    """Yield a range month by month."""
+    for month in periods(AggregationType.MONTHLY, wanted.since, wanted.until):
+        end = after(AggregationType.MONTHLY, month)
+        yield Range(wanted.tenant_id, max(wanted.since, month), min(wanted.until, end))
 
 
 class Fold:
@@ -101,7 +113,7 @@ class Fold:
         for (subject, day), values in self._days.items():
             for kind in TYPES:
                 place = Place(subject, kind, period_of(kind, day))
-                if self._wanted.has(kind, place.date) and not _is_grain(place):
+                if self._wanted.has(kind, place.date) and not place.is_grain:
                     summary = found.get(place)
                     if summary is None:
                         summary = found[place] = Summary(place)
@@ -131,7 +143,3 @@ class Fold:
             first = period_of(kind, day)
             if self._wanted.has(kind, first):
                 add_members(self._members[Place(subject, kind, first)], members)
-
-
-def _is_grain(place: Place) -> bool:
-    return place.subject.dimension is Dimension.CONVERSATION and place.kind is AggregationType.DAILY

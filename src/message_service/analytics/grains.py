@@ -15,7 +15,7 @@ from message_service.analytics.figures import add, from_server
 from message_service.analytics.metrics import FIGURES, Values
 from message_service.analytics.periods import DAY, moments_of
 from message_service.analytics.subjects import PartKey
-from message_service.catalogue.queries.analytics import SUMMARISED_MESSAGES, Stretch
+from message_service.catalogue.queries.summarised_messages import SUMMARISED_MESSAGES, Stretch
 from message_service.database.store import Store
 from message_service.documents.measures import Figure, Histogram, Largest, Smallest, Tally
 from message_service.documents.row import Row

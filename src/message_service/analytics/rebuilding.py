@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+from message_service import errors
+from message_service.analytics import subjects
 from message_service.analytics.applying import Applying
 from message_service.analytics.checking import Checked, Checking
-from message_service.analytics.folding import Range
-from message_service.analytics.periods import DAY, after, local_day, periods
+from message_service.analytics.folding import Range, months_of
+from message_service.analytics.periods import DAY, local_day
 from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
-from message_service.catalogue.queries.analytics import TENANTS_WITH_MESSAGES
+from message_service.catalogue.queries.analytics import FIRST_SUMMARY, LAST_SUMMARY
+from message_service.catalogue.queries.summarised_messages import TENANTS_WITH_MESSAGES
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType
 from message_service.stopping import StopSignal
@@ -36,18 +39,34 @@ class Rebuilding:
     async def ranges(
         self, since: datetime | None = None, until: datetime | None = None
     ) -> list[Range]:
-        """Return the days between two on which each tenant has messages."""
+        """Return the days between two on which each tenant that has messages has summaries."""
         rows = await self._store.aggregate_everywhere(TENANTS_WITH_MESSAGES)
         zones = await self._zones.of(row["_id"] for row in rows)
         found: list[Range] = []
         for row in rows:
             first = local_day(row["first"], zones[row["_id"]])
             end = local_day(row["last"], zones[row["_id"]]) + DAY
+            for date in await self._summarised(row["_id"]):
+                first, end = min(first, date), max(end, date + DAY)
             first = first if since is None else max(first, since)
             end = end if until is None else min(end, until)
             if first < end:
                 found.append(Range(row["_id"], first, end))
         return found
+
+    async def _summarised(self, tenant_id: str) -> list[datetime]:
+        """Return the first and the last day of a tenant that is summarised."""
+        subject = subjects.tenant(tenant_id)
+        found = [
+            await self._store.scope(tenant_id).find_one(
+                query,
+                conversation_id=subject.conversation_id,
+                subject=subject.name,
+                aggregation_type=AggregationType.DAILY.value,
+            )
+            for query in (FIRST_SUMMARY, LAST_SUMMARY)
+        ]
+        return [row["date"] for row in found if row is not None]
 
     async def make(self, wanted: Range, stop: StopSignal) -> bool:
         """Make the summaries of a tenant's days from nothing.
@@ -59,8 +78,8 @@ class Rebuilding:
         Returns:
             Whether all of them were made.
         """
-        zone = (await self._zones.of([wanted.tenant_id]))[wanted.tenant_id]
-        for part in _months(wanted):
+        zone = await self._zones.of_one(wanted.tenant_id)
+        for part in months_of(wanted):
             if stop.requested:
                 return False
             await self._work.make(part, zone)
@@ -75,8 +94,8 @@ class Rebuilding:
             stop: Asks to stop after the month in progress.
             repair: Whether to make the summaries of a month again in which some are wrong.
         """
-        zone = (await self._zones.of([wanted.tenant_id]))[wanted.tenant_id]
-        for part in _months(wanted):
+        zone = await self._zones.of_one(wanted.tenant_id)
+        for part in months_of(wanted):
             if stop.requested:
                 into.finished = False
                 return
@@ -89,8 +108,27 @@ class Rebuilding:
                 into.repaired = True
             into.add(found)
 
+    async def set_zone(self, tenant_id: str, zone: ZoneInfo) -> None:
+        """Give a tenant's summaries the days of another time zone.
 
-def _months(wanted: Range) -> Iterator[Range]:
-    for month in periods(AggregationType.MONTHLY, wanted.since, wanted.until):
-        end = after(AggregationType.MONTHLY, month)
-        yield Range(wanted.tenant_id, max(wanted.since, month), min(wanted.until, end))
+        Raises:
+            Conflict: Messages that summaries were made from are erased.
+        """
+        found = [each for each in await self.ranges() if each.tenant_id == tenant_id]
+        if not found:
+            found = [Range(tenant_id, _NO_DAYS, _NO_DAYS + DAY)]
+        (wanted,) = found
+        seen = Checked()
+        await self.check(wanted, seen, StopSignal(), repair=False)
+        if seen.erased:
+            raise errors.Conflict(
+                f"summaries were made from {seen.erased:,} messages that are erased since; "
+                "nobody knows which day of another time zone these belong to"
+            )
+        # By another zone, the first and the last message fall on a day beside.
+        around = Range(tenant_id, wanted.since - 2 * DAY, wanted.until + 2 * DAY)
+        await self._work.cut_anew(around, zone)
+
+
+_NO_DAYS = datetime(2000, 1, 1, tzinfo=UTC)
+"""What is made again for a tenant without messages."""

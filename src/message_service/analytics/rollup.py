@@ -16,7 +16,7 @@ from message_service.analytics.summaries import is_erased
 from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
 from message_service.catalogue.followers.analytics import ANALYTICS
-from message_service.catalogue.queries.analytics import SUMMARISED_UNCHANGED
+from message_service.catalogue.queries.summarised_messages import SUMMARISED_UNCHANGED
 from message_service.clock import Clock
 from message_service.database.records import Record
 from message_service.database.store import Store
@@ -51,7 +51,7 @@ class Rollup(Loop):
     ) -> None:
         self._store = store
         self._applying = Applying(store, clock) if applying is None else applying
-        self.work = Work(store, self._applying)
+        self.work = Work(store, self._applying, clock)
         self._zones = Zones(store)
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)

@@ -10,25 +10,25 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from message_service.analytics.applying import PAGE, Applying
 from message_service.analytics.changes import grain_place
 from message_service.analytics.figures import add, read_groups, read_part
-from message_service.analytics.folding import Fold, Range
+from message_service.analytics.folding import Fold, Range, months_of, of_everybody
 from message_service.analytics.grains import GrainKey, Parts, group_stage, take_in
-from message_service.analytics.metrics import DISTINCT
-from message_service.analytics.periods import TYPES, moments_of, periods
+from message_service.analytics.metrics import DISTINCT, Values
+from message_service.analytics.periods import TYPES, moments_of, period_of
 from message_service.analytics.subjects import GLOBAL, PartKey
 from message_service.analytics.summaries import Place, Summary, is_erased
-from message_service.catalogue.queries.analytics import (
-    DAY_OF_TENANTS,
-    PARTS_OF_DAYS,
-    SUMMARISED_PERIOD,
-)
+from message_service.catalogue.queries.analytics import PARTS_OF_DAYS, SUMMARIES_OF_TENANTS
+from message_service.catalogue.queries.summarised_messages import SUMMARISED_PERIOD
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.row import Row
+
+_PART_MESSAGES = "$parts.figures.total_messages"
 
 _HELD = 20_000
 """Grains whose summaries are held in memory at once."""
@@ -89,12 +89,32 @@ async def count_grains(store: Store, wanted: Range) -> int:
     return sum([row["grains"] async for batch in batches for row in batch])
 
 
+async def count_messages(store: Store, wanted: Range) -> int:
+    """Return how many messages the grains of a range were made from."""
+    batches = store.scope(wanted.tenant_id).summarise(
+        PARTS_OF_DAYS,
+        [
+            {
+                "$group": {
+                    "_id": None,
+                    "messages": {"$sum": {"$sum": "$parts.figures.total_messages"}},
+                }
+            }
+        ],
+        dimension=Dimension.CONVERSATION.value,
+        aggregation_type=AggregationType.DAILY.value,
+        since=wanted.since,
+        until=wanted.until,
+    )
+    return sum([row["messages"] async for batch in batches for row in batch])
+
+
 async def folded(store: Store, wanted: Range) -> AsyncIterator[Summary]:
     """Yield the summaries of a range but the grains, as they follow from the stored grains.
 
     However many they are, those of some ten thousand grains are in memory at once.
     """
-    rounds = max(1, math.ceil(await count_grains(store, wanted) / _HELD))
+    rounds = math.ceil(await count_grains(store, wanted) / _HELD)
     different: dict[tuple[Place, str], int] = defaultdict(int)
     # Who is counted for others comes first.
     for counting in (True, False):
@@ -114,11 +134,15 @@ async def folded(store: Store, wanted: Range) -> AsyncIterator[Summary]:
 async def of_all_tenants(store: Store, wanted: Range) -> AsyncIterator[Summary]:
     """Yield the summaries of all tenants over the periods that a range has days of."""
     for kind in TYPES:
-        for first in periods(kind, wanted.since, wanted.until):
-            summary = Summary(Place(GLOBAL, kind, first))
-            for row in await store.find_everywhere(DAY_OF_TENANTS, kind=kind.value, date=first):
-                add(summary.values, read_groups(row))
-            yield summary
+        since = period_of(kind, wanted.since)
+        made: dict[datetime, Values] = defaultdict(Values)
+        async for row in store.stream_everywhere(
+            SUMMARIES_OF_TENANTS, kind=kind.value, since=since, until=wanted.until
+        ):
+            add(made[row["date"]], read_groups(row))
+        for first, values in made.items():
+            if values:
+                yield Summary(Place(GLOBAL, kind, first), values)
 
 
 class Sections:
@@ -149,34 +173,70 @@ class Sections:
         await self._write(folded(self._store, wanted), number, zones)
         await self._applying.clear_left_behind(wanted, number, zones)
         await self._write(of_all_tenants(self._store, wanted), number, zones)
+        await self._applying.clear_left_behind(of_everybody(wanted), number, zones)
         return count
 
-    async def _write_grains(self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]) -> int:
+    async def cut_anew(self, wanted: Range, number: int, zone: ZoneInfo) -> int:
+        """Make all summaries of a tenant by the days of another time zone.
+
+        Args:
+            wanted: All days, by either zone, on which it has messages.
+            number: The number of the work.
+            zone: The time zone.
+
+        Returns:
+            How many grains were written.
+        """
+        zones = {wanted.tenant_id: zone}
+        count = 0
+        for month in months_of(wanted):
+            # Fewer messages than by the other zone are not erased: they are on the days beside.
+            count += await self._write_grains(month, number, zones, keep=False)
+        await self._applying.clear_grains(wanted, number, zones)
+        # A week in two months is written with the first; all its days are made by then.
+        for month in months_of(wanted):
+            await self._write(folded(self._store, month), number, zones)
+        await self._applying.clear_left_behind(wanted, number, zones)
+        await self._write(of_all_tenants(self._store, wanted), number, zones)
+        await self._applying.clear_left_behind(of_everybody(wanted), number, zones)
+        return count
+
+    async def _write_grains(
+        self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo], *, keep: bool = True
+    ) -> int:
+        """Write the grains of a range; return how many.
+
+        Args:
+            wanted: The range.
+            number: The number of the work.
+            zones: The time zones of tenants.
+            keep: Whether to keep those made from more messages than are left of them.
+        """
         count = 0
         page: list[Summary] = []
         async for key, parts in grains_of(self._store, wanted, zones[wanted.tenant_id]):
             page.append(Summary.of_grain(grain_place(key), parts))
             if len(page) == PAGE:
-                count += await self._write_page(page, number, zones)
+                await self._write_page(page, number, zones, keep=keep)
+                count += len(page)
                 page = []
-        return count + await self._write_page(page, number, zones)
+        await self._write_page(page, number, zones, keep=keep)
+        return count + len(page)
 
     async def _write_page(
-        self, page: Iterable[Summary], number: int, zones: Mapping[str, ZoneInfo]
-    ) -> int:
-        """Write grains, but keep those made from more messages than are left of them."""
+        self,
+        page: Iterable[Summary],
+        number: int,
+        zones: Mapping[str, ZoneInfo],
+        *,
+        keep: bool,
+    ) -> None:
         made = {summary.place: summary for summary in page}
-        stored = await self._applying.read(made)
-        changed: list[Summary] = []
-        for place, summary in made.items():
-            before = stored.get(place)
-            if before is not None:
-                if is_erased(before.parts, summary.parts):
-                    summary = Summary.of_grain(place, before.parts)
-                summary.created_at = before.created_at
-            changed.append(summary)
-        await self._applying.write(changed, number, zones)
-        return len(changed)
+        for place, before in (await self._applying.read(made)).items():
+            if keep and is_erased(before.parts, made[place].parts):
+                made[place] = Summary.of_grain(place, before.parts)
+            made[place].created_at = before.created_at
+        await self._applying.write([*made.values()], number, zones)
 
     async def _write(
         self, summaries: AsyncIterator[Summary], number: int, zones: Mapping[str, ZoneInfo]

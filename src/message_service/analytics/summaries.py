@@ -47,12 +47,16 @@ class Place(NamedTuple):
         )
 
     @property
+    def is_grain(self) -> bool:
+        """Whether it is a conversation's day, of which the others are made."""
+        dimension = self.subject.dimension
+        return dimension is Dimension.CONVERSATION and self.kind is AggregationType.DAILY
+
+    @property
     def has_members(self) -> bool:
         """Whether it keeps members: they tell what its user or conversation is counted for."""
         dimension = self.subject.dimension
-        return dimension is Dimension.USER or (
-            dimension is Dimension.CONVERSATION and self.kind is not AggregationType.DAILY
-        )
+        return dimension in (Dimension.USER, Dimension.CONVERSATION) and not self.is_grain
 
 
 @dataclass(slots=True)

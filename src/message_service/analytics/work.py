@@ -15,6 +15,8 @@ from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange
 from message_service.analytics.folding import Range
 from message_service.analytics.sections import Sections
+from message_service.analytics.zones import Zones
+from message_service.clock import Clock
 from message_service.database.store import Store
 from message_service.database.work_slot import Slot, WorkSlot
 from message_service.documents.row import Row
@@ -31,12 +33,15 @@ class Work:
     Args:
         store: The database.
         applying: Writes summaries.
+        clock: The present moment.
     """
 
-    def __init__(self, store: Store, applying: Applying) -> None:
+    def __init__(self, store: Store, applying: Applying, clock: Clock) -> None:
         self._slot = WorkSlot(store.database, "analytics_work")
         self._applying = applying
         self._sections = Sections(store, applying)
+        self._zones = Zones(store)
+        self._clock = clock
         self.days = 0
         """Days of conversations that were written."""
 
@@ -75,19 +80,19 @@ class Work:
 
     async def make(self, wanted: Range, zone: ZoneInfo) -> None:
         """Make the summaries of a range of days from nothing."""
-        work: Row = {
-            "section": {
-                "tenant_id": wanted.tenant_id,
-                "since": wanted.since,
-                "until": wanted.until,
-                "zone": zone.key,
-            }
-        }
+        await self._do({"section": _stored(wanted, zone)})
+
+    async def _do(self, work: Row) -> None:
+        """Carry out work that does not depend on what is stored."""
         while True:
             slot = await self.settle()
             if await self._slot.put(slot.number + 1, work):
                 await self._carry_out(work, slot.number + 1)
                 return
+
+    async def cut_anew(self, wanted: Range, zone: ZoneInfo) -> None:
+        """Give a tenant's summaries the days of another time zone."""
+        await self._do({"zone": _stored(wanted, zone)})
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
@@ -116,10 +121,14 @@ class Work:
             await self._slot.finish(number)
 
     async def _carry_out(self, work: Row, number: int) -> None:
-        section: Row | None = work.get("section")
-        if section is not None:
-            wanted = Range(section["tenant_id"], section["since"], section["until"])
-            self.days += await self._sections.make(wanted, number, ZoneInfo(section["zone"]))
+        if "section" in work:
+            wanted, zone = _read(work["section"])
+            self.days += await self._sections.make(wanted, number, zone)
+            await self._slot.finish(number)
+        elif "zone" in work:
+            wanted, zone = _read(work["zone"])
+            await self._zones.note(wanted.tenant_id, zone, self._clock)
+            self.days += await self._sections.cut_anew(wanted, number, zone)
             await self._slot.finish(number)
         elif "changes" in work:
             zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
@@ -133,3 +142,16 @@ class Work:
         await self._applying.apply(changes, number, zones)
         await self._slot.finish(number)
         self.days += len(changes)
+
+
+def _stored(wanted: Range, zone: ZoneInfo) -> Row:
+    return {
+        "tenant_id": wanted.tenant_id,
+        "since": wanted.since,
+        "until": wanted.until,
+        "zone": zone.key,
+    }
+
+
+def _read(row: Row) -> tuple[Range, ZoneInfo]:
+    return Range(row["tenant_id"], row["since"], row["until"]), ZoneInfo(row["zone"])

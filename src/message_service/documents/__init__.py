@@ -1,6 +1,7 @@
 """The stored documents: one module per collection, together with its embedded models."""
 
 from message_service.documents.analytics import MessageAnalytics
+from message_service.documents.analytics_settings import AnalyticsSettings
 from message_service.documents.attachment_file import AttachmentChunk, AttachmentFile
 from message_service.documents.conversation import Branch, Conversation
 from message_service.documents.fields import StoredDocument
@@ -17,6 +18,7 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Conversation,
     Branch,
     MessageAnalytics,
+    AnalyticsSettings,
     SearchEntry,
     Job,
     JobSchedule,
@@ -30,6 +32,7 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
 
 __all__ = [
     "ALL_DOCUMENTS",
+    "AnalyticsSettings",
     "AttachmentChunk",
     "AttachmentFile",
     "Branch",

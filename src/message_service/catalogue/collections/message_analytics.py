@@ -53,7 +53,13 @@ ANALYTICS = Collection(
         ),
         Index(
             "idx_global_analytics",
-            (("tenant_id", 1), ("dimension", 1), ("aggregation_type", 1), ("date", -1)),
+            (
+                ("tenant_id", 1),
+                ("dimension", 1),
+                ("aggregation_type", 1),
+                ("date", -1),
+                ("subject", -1),
+            ),
             "the summaries of everything of one kind",
             correction="a tenant's, of one dimension: those of all conversations lay between",
         ),

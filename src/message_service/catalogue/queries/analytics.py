@@ -1,4 +1,4 @@
-"""The queries on `message_analytics`, and on the messages its summaries are made of."""
+"""The queries on `message_analytics` and `analytics_settings`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from message_service.catalogue.queries.parts import CONVERSATION, LATER, THEN, USER, equal
+from message_service.catalogue.queries.parts import LATER, THEN, USER, equal
 from message_service.database.query import Filter, Query
 from message_service.documents.analytics import EVERY, AggregationType
-from message_service.documents.message import MessageType
 
 _ROLLED_UP = "summaries are made for all tenants together"
 _TENANT = "tenant:default"
 _DAILY = AggregationType.DAILY.value
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A conversation's messages between two moments."""
-
-    tenant_id: str
-    conversation_id: str
-    since: datetime
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,65 +25,6 @@ class SummaryKey:
     subject: str
     aggregation_type: str
     date: datetime
-
-
-def _said_in(stretches: Sequence[Stretch]) -> Filter:
-    return {
-        "$or": [
-            {
-                "conversation_id": each.conversation_id,
-                "tenant_id": each.tenant_id,
-                "timestamps.created_at": {"$gte": each.since, "$lt": each.until},
-            }
-            for each in stretches
-        ],
-        "message_type": {"$ne": MessageType.TOMBSTONE.value},
-    }
-
-
-SUMMARISED_MESSAGES = Query(
-    name="analytics.messages",
-    collection="messages",
-    purpose="The messages of some conversations' days, to be summarised",
-    index="idx_hot_conversation_data",
-    build=_said_in,
-    example={"stretches": [Stretch("default", CONVERSATION, THEN, LATER)]},
-    all_tenants=_ROLLED_UP,
-)
-
-
-def _unchanged(
-    conversation_ids: Sequence[str],
-    ids: Sequence[Any],
-    revision: int,
-    usage_revision: int | None,
-    enrichment: str | None,
-) -> Filter:
-    return {
-        "_id": {"$in": list(ids)},
-        "conversation_id": {"$in": list(conversation_ids)},
-        "revision": revision,
-        # Equality with null finds messages without the field.
-        "token_usage.revision": usage_revision,
-        "enrichment.version": enrichment,
-    }
-
-
-SUMMARISED_UNCHANGED = Query(
-    name="analytics.unchanged",
-    collection="messages",
-    purpose="Messages that nobody has changed since their day was summarised",
-    index="_id_",
-    build=_unchanged,
-    example={
-        "conversation_ids": [CONVERSATION],
-        "ids": [],
-        "revision": 1,
-        "usage_revision": None,
-        "enrichment": None,
-    },
-    all_tenants=_ROLLED_UP,
-)
 
 
 def _one_of(keys: Sequence[SummaryKey]) -> Filter:
@@ -181,6 +111,39 @@ SUMMARY_SERIES = Query(
 )
 
 
+def _of_subject(conversation_id: str, subject: str, aggregation_type: str) -> Filter:
+    return {
+        "conversation_id": conversation_id,
+        "subject": subject,
+        "aggregation_type": aggregation_type,
+    }
+
+
+_SUBJECT = {"conversation_id": EVERY, "subject": _TENANT, "aggregation_type": _DAILY}
+
+FIRST_SUMMARY = Query(
+    name="message_analytics.first",
+    collection="message_analytics",
+    purpose="The first summary of a subject",
+    index="idx_conversation_analytics",
+    build=_of_subject,
+    example=_SUBJECT,
+    sort=(("date", 1),),
+    projection={"date": 1},
+)
+
+LAST_SUMMARY = Query(
+    name="message_analytics.last",
+    collection="message_analytics",
+    purpose="The last summary of a subject",
+    index="idx_conversation_analytics",
+    build=_of_subject,
+    example=_SUBJECT,
+    sort=(("date", -1),),
+    projection={"date": 1},
+)
+
+
 def _of_dimension(
     dimension: str, aggregation_type: str, since: datetime, until: datetime
 ) -> Filter:
@@ -205,7 +168,7 @@ SUMMARIES_OF_DIMENSION = Query(
     index="idx_global_analytics",
     build=_of_dimension,
     example=_DIMENSION,
-    sort=(("date", 1),),
+    sort=(("date", 1), ("subject", 1)),
     projection={"parts": 0, "members": 0},
     scatter="conversations' summaries lie on every shard",
 )
@@ -223,22 +186,24 @@ PARTS_OF_DAYS = Query(
 )
 
 
-def _of_tenants(kind: str, date: datetime) -> Filter:
+def _of_tenants(kind: str, since: datetime, until: datetime) -> Filter:
     return {
         "conversation_id": EVERY,
-        "date": date,
+        "date": {"$gte": since, "$lt": until},
         "aggregation_type": kind,
         "dimension": "tenant",
     }
 
 
-DAY_OF_TENANTS = Query(
+SUMMARIES_OF_TENANTS = Query(
     name="message_analytics.of_tenants",
     collection="message_analytics",
-    purpose="The summaries of all tenants over one period",
+    purpose="The summaries of all tenants over some periods",
     index="idx_analytics_unique",
     build=_of_tenants,
-    example={"kind": _DAILY, "date": THEN},
+    example={"kind": _DAILY, "since": THEN, "until": LATER},
+    sort=(("date", 1),),
+    projection={"parts": 0, "members": 0},
     # Those of users, characters and models lie between.
     examined_slack=100_000,
     all_tenants=_ROLLED_UP,
@@ -256,30 +221,13 @@ USER_SUMMARIES = Query(
 )
 
 
-def _said(since: datetime, until: datetime) -> Filter:
-    return {
-        "timestamps.created_at": {"$gte": since, "$lt": until},
-        "message_type": {"$ne": MessageType.TOMBSTONE.value},
-    }
-
-
-SUMMARISED_PERIOD = Query(
-    name="analytics.period",
-    collection="messages",
-    purpose="A tenant's messages between two moments, to be summarised",
-    index="idx_temporal_pagination",
-    build=_said,
-    example={"since": THEN, "until": LATER},
-    examined_ratio=1.1,
-    scatter="a tenant's conversations lie on every shard",
-)
-
-
 def _before(
-    dimension: str, aggregation_type: str, since: datetime, until: datetime, applied: int
+    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime, applied: int
 ) -> Filter:
     return {
-        **_of_dimension(dimension, aggregation_type, since, until),
+        "dimension": {"$in": list(dimensions)},
+        "aggregation_type": {"$in": list(kinds)},
+        "date": {"$gte": since, "$lt": until},
         "applied": {"$lt": applied},
         "message_metrics.total_messages": {"$gt": 0},
     }
@@ -291,52 +239,42 @@ SUMMARIES_BEFORE = Query(
     purpose="Summaries with messages that a piece of work has not written",
     index="idx_global_analytics",
     build=_before,
-    example={**_DIMENSION, "applied": 1},
+    example={
+        "dimensions": ["user", "tenant"],
+        "kinds": [_DAILY],
+        "since": THEN,
+        "until": LATER,
+        "applied": 1,
+    },
     projection={
         **dict.fromkeys(("tenant_id", "dimension", "subject", "conversation_id", "date"), 1),
         **dict.fromkeys(("user_id", "character_id", "provider", "model"), 1),
+        "aggregation_type": 1,
     },
     examined_slack=100_000,
     scatter="conversations' summaries lie on every shard",
 )
 
 
-def _marked_in(conversation_id: str, since: datetime, until: datetime) -> Filter:
-    return {
-        "conversation_id": conversation_id,
-        "timestamps.created_at": {"$gte": since, "$lt": until},
-        "marks.analytics": {"$exists": True},
-    }
+def _of_these(tenant_ids: Sequence[str]) -> Filter:
+    return {"tenant_id": {"$in": list(tenant_ids)}}
 
 
-MARKED_IN = Query(
-    name="analytics.marked_in",
-    collection="messages",
-    purpose="A message of a conversation's day that is not summarised yet",
-    index="idx_hot_conversation_data",
-    build=_marked_in,
-    example={"conversation_id": CONVERSATION, "since": THEN, "until": LATER},
-    projection={"_id": 1},
-    examined_slack=100_000,
+ANALYTICS_SETTINGS_OF = Query(
+    name="analytics_settings.of",
+    collection="analytics_settings",
+    purpose="The settings of some tenants",
+    index="idx_analytics_settings_unique",
+    build=_of_these,
+    example={"tenant_ids": ["default"]},
+    all_tenants=_ROLLED_UP,
 )
 
-TENANTS_WITH_MESSAGES = Query(
-    name="analytics.tenants",
-    collection="messages",
-    purpose="The tenants that have messages, with their first and last moment",
-    index="idx_temporal_pagination",
+ANALYTICS_SETTINGS = Query(
+    name="analytics_settings.one",
+    collection="analytics_settings",
+    purpose="A tenant's settings",
+    index="idx_analytics_settings_unique",
     build=dict,
     example={},
-    stages=(
-        {
-            "$group": {
-                "_id": "$tenant_id",
-                "first": {"$min": "$timestamps.created_at"},
-                "last": {"$max": "$timestamps.created_at"},
-            }
-        },
-        {"$sort": {"_id": 1}},
-    ),
-    scatter="tenants lie on every shard",
-    all_tenants=_ROLLED_UP,
 )
