@@ -128,6 +128,20 @@ async def test_check(
     assert json.loads(cli("analytics", "check", "--json"))["is_right"]
 
 
+async def test_a_time_zone(cli: Cli, conversation: str) -> None:
+    cli("analytics", "rollup")
+    assert cli("analytics", "zone") == "UTC\n"
+    assert cli("analytics", "zone", "Pacific/Auckland") == "Pacific/Auckland\n"
+    shown = cli("analytics", "report", *DAYS, "--format", "csv", "--metrics", "total_messages")
+    assert shown.splitlines()[1:4] == [
+        "2026-03-30,3,EUR,0.25",
+        "2026-03-30,,USD,0.5",
+        "2026-03-31,0,,",
+    ]
+    cli("analytics", "zone", "Asia/Tokyo")
+    assert "Asia/Tokyo" in cli("analytics", "zone", "Asia/Tokio", code=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

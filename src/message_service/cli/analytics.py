@@ -14,11 +14,12 @@ from message_service.cli import analytics_report
 from message_service.cli.context import (
     JsonOption,
     connected_service,
+    connected_tenant,
     console,
     print_json,
     print_table,
 )
-from message_service.cli.running import run_loop
+from message_service.cli.running import run_loop, run_once
 from message_service.cli.values import day
 from message_service.stopping import StopSignal
 
@@ -85,6 +86,27 @@ def check(
         ended.check("stopped with work left; run it again")
     if not found.is_right and not found.repaired:
         raise errors.SummariesDiffer("summaries do not say what the messages do; use --repair")
+
+
+@app.command("zone")
+def zone(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="The zone to set, like Asia/Tokyo; else it is shown.")
+    ] = None,
+) -> None:
+    """Show whose days the tenant's summaries have, or give them those of another time zone.
+
+    All summaries of the tenant are made again by it.
+    """
+
+    async def run() -> str:
+        async with connected_tenant(ctx) as tenant:
+            if name is not None:
+                await tenant.analytics.set_time_zone(name)
+            return await tenant.analytics.time_zone()
+
+    console.print(run_once(run()), markup=False, highlight=False)
 
 
 def _print_checked(found: Checked) -> None:
