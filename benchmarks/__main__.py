@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import (
+    analytics,
     append,
     attachments,
     bulk_import,
@@ -36,6 +37,7 @@ FIGURES = {
     "search": search,
     "usage": usage,
     "usage_report": usage_report,
+    "analytics": analytics,
 }
 RESULTS = Path(__file__).with_name("results")
 

@@ -156,10 +156,10 @@ async def _memory(service: MessageService, total: int) -> Figure:
 
     grown: list[float] = []
     for read in (ours, raw):
-        before = _peak(reset=True)
+        before = peak(reset=True)
         found = await read()
         assert found > 0.9 * total, found
-        grown.append(_peak() - before)
+        grown.append(peak() - before)
     return Figure(
         f"memory of a usage report with {total:,} rows",
         f"{grown[0]:,.0f} MB",
@@ -170,7 +170,7 @@ async def _memory(service: MessageService, total: int) -> Figure:
     )
 
 
-def _peak(*, reset: bool = False) -> float:
+def peak(*, reset: bool = False) -> float:
     """Return the most memory this process had, in MB, since that was reset."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")

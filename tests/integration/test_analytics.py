@@ -9,12 +9,16 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import bson
 import pytest
 from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
+from message_service.analytics import figures, rollup
 from message_service.analytics.applying import Applying
+from message_service.analytics.changes import GrainChange, grain_place
+from message_service.analytics.grains import GrainKey
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.summaries import Summary
 from message_service.documents.row import Row
@@ -198,9 +202,9 @@ async def test_killed_after_every_single_write(service: MessageService, database
     while True:
         await _say(service, conversation, MONDAY, user_id=OTHER, text=f"word {number}")
         killed = _Until(service, number)
-        rollup = Rollup(service.store, service.runtime.clock, poll=1, applying=killed)
+        loop = Rollup(service.store, service.runtime.clock, poll=1, applying=killed)
         try:
-            await rollup.step()
+            await loop.step()
         except _Killed:
             number += 1
         else:
@@ -301,10 +305,10 @@ async def test_a_check_knows_what_waits_and_what_was_erased(
 
 async def test_nobody_writes_during_a_check(service: MessageService, database: Database) -> None:
     conversation = await _filled(service)
-    rollup = Rollup(service.store, service.runtime.clock, poll=1)
+    loop = Rollup(service.store, service.runtime.clock, poll=1)
     await _say(service, conversation, MONDAY)
-    async with rollup.work.held() as go_on:
-        step = asyncio.create_task(rollup.step())
+    async with loop.work.held() as go_on:
+        step = asyncio.create_task(loop.step())
         assert not (await asyncio.wait([step], timeout=0.5))[0]
         await go_on()
     assert await step
@@ -318,7 +322,7 @@ async def test_nobody_writes_during_a_check(service: MessageService, database: D
     await _say(service, conversation, MONDAY)
     assert await service.rollups.drain() == 1
     with pytest.raises(errors.Conflict):
-        async with rollup.work.held():
+        async with loop.work.held():
             await state.update_one({"_id": "analytics_work"}, {"$inc": {"number": 1}})
 
 
@@ -335,8 +339,8 @@ async def test_what_was_stored_before_is_summarised_once(
     await database["message_analytics"].delete_many({})
     await database["schema_state"].delete_one({"_id": "analytics_begun"})
     await database["messages"].update_many({}, {"$unset": {"marks.analytics": ""}})
-    rollup = Rollup(service.store, service.runtime.clock, poll=1)
-    assert [await rollup.step() for _ in range(4)] == [True, True, True, False]
+    loop = Rollup(service.store, service.runtime.clock, poll=1)
+    assert [await loop.step() for _ in range(4)] == [True, True, True, False]
     assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
     await database["message_analytics"].delete_many({})
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
@@ -388,6 +392,60 @@ async def test_a_time_zone_that_cannot_be_set(service: MessageService, database:
     assert (await service.rollups.check()).is_right
     await service.tenant("new").analytics.set_time_zone("Asia/Tokyo")
     assert await service.tenant("new").analytics.time_zone() == "Asia/Tokyo"
+
+
+async def test_more_than_one_document_holds(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit into one piece of work waits for the next."""
+    monkeypatch.setattr(rollup, "_MOST_BYTES", 10_000)
+    for number in range(12):
+        conversation = (await service.conversations.create(USER)).conversation_id
+        for place in range(3):
+            topics = [f"ä{number} {'x' * 200}", f"{place}"]
+            await _say(service, conversation, MONDAY, custom_metadata={"topics": topics})
+    loop = Rollup(service.store, service.runtime.clock, poll=1)
+    assert await loop.step()
+    assert 0 < loop.figures()["messages"] < 36
+    assert await service.rollups.drain() == 36 - loop.figures()["messages"]
+    assert await problems(database, ["default"], all_tenants=True) == []
+    rows = await database["message_analytics"].find({"parts": {"$exists": True}}).to_list()
+    for row in rows:
+        key = GrainKey("default", row["conversation_id"], row["date"])
+        parts = Summary.of_row(grain_place(key), row).parts
+        change = GrainChange(key, parts, parts)
+        assert len(bson.encode(change.stored())) <= change.size()
+
+
+async def test_more_topics_than_a_summary_tells_apart(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "MOST_LABELS", 5)
+    for conversation in range(3):
+        made = (await service.conversations.create(USER)).conversation_id
+        for number in range(4):
+            topics = ["all", f"{conversation}.{number}"]
+            await _say(service, made, MONDAY, custom_metadata={"topics": topics})
+        await service.rollups.drain()
+    found = await service.analytics.summary(MONDAY.date())
+    topics = found.distributions.topic_distribution
+    assert topics is not None
+    assert len(topics) == 6
+    assert topics["all"] == 0.5
+    assert topics["(others)"] > 0
+    assert (await service.rollups.check()).is_right
+
+
+async def test_what_waits_since_when_is_not_forgotten(service: MessageService) -> None:
+    """A later change of a message that waits does not make its day look complete."""
+    conversation = (await service.conversations.create(USER)).conversation_id
+    message = await _say(service, conversation, MONDAY)
+    said = service.runtime.clock.now()
+    await service.search_index.drain()
+    await service.messages.edit(conversation, message, "changed")
+    await service.messages.record_usage(conversation, message, {"input": 1})
+    found = await service.analytics.series(MONDAY.date(), MONDAY.date() + timedelta(days=1))
+    assert found.complete_up_to <= said
 
 
 async def test_a_giant_day(service: MessageService, database: Database) -> None:

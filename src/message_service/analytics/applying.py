@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from message_service import errors
 from message_service.analytics.changes import (
     Delta,
     GrainChange,
@@ -35,10 +36,12 @@ from message_service.analytics.summaries import (
 from message_service.catalogue.queries.analytics import (
     SUMMARIES,
     SUMMARIES_BEFORE,
+    SUMMARIES_CREATED,
     SUMMARY_OLDER,
     SummaryKey,
 )
 from message_service.clock import Clock
+from message_service.database.query import Query
 from message_service.database.store import Store
 from message_service.documents.analytics import EVERY, AggregationType, Dimension
 from message_service.documents.row import Row
@@ -64,13 +67,13 @@ class Applying:
         rows = await self.rows(places)
         return {place: Summary.of_row(place, row) for place, row in rows.items()}
 
-    async def rows(self, places: Iterable[Place]) -> dict[Place, Row]:
+    async def rows(self, places: Iterable[Place], query: Query = SUMMARIES) -> dict[Place, Row]:
         """Return the documents of summaries that are stored."""
         by_key: dict[SummaryKey, Place] = {place.key: place for place in places}
         keys = [*by_key]
         found: dict[Place, Row] = {}
         for start in range(0, len(keys), PAGE):
-            rows = await self._store.find_everywhere(SUMMARIES, keys=keys[start : start + PAGE])
+            rows = await self._store.find_everywhere(query, keys=keys[start : start + PAGE])
             for row in rows:
                 key = SummaryKey(
                     row["tenant_id"],
@@ -102,32 +105,48 @@ class Applying:
             if wanted.has(place.kind, place.date) and not place.is_grain:
                 yield place
 
+    async def keep_dates(self, summaries: Iterable[Summary]) -> None:
+        """Give summaries that are stored already the moment they were stored first."""
+        made = {summary.place: summary for summary in summaries}
+        for place, row in (await self.rows(made, SUMMARIES_CREATED)).items():
+            made[place].created_at = row["created_at"]
+
     async def write(
         self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
     ) -> None:
-        """Store summaries that have not been written by this or later work."""
+        """Store summaries that have not been written by this or later work.
+
+        An insert costs the server half as much as a replacement, so those without a moment at
+        which they were stored first are inserted.
+        """
         now = self._clock.now()
         for start in range(0, len(summaries), PAGE):
-            rows = [
-                summary.stored(number, now, _zone_of(summary.place, zones))
-                for summary in summaries[start : start + PAGE]
+            page = summaries[start : start + PAGE]
+            rows = [each.stored(number, now, _zone_of(each.place, zones)) for each in page]
+            fresh = [row for row, each in zip(rows, page, strict=True) if each.created_at is None]
+            known = [
+                row for row, each in zip(rows, page, strict=True) if each.created_at is not None
             ]
-            await self._store.replace_each(
-                SUMMARY_OLDER,
-                [
-                    (
-                        {
-                            "conversation_id": row["conversation_id"],
-                            "subject": row["subject"],
-                            "aggregation_type": row["aggregation_type"],
-                            "date": row["date"],
-                            "applied": number,
-                        },
-                        row,
-                    )
-                    for row in rows
-                ],
-            )
+            if fresh:
+                known += await self._insert(fresh)
+            if known:
+                await self._store.replace_each(
+                    SUMMARY_OLDER, [({**_guard(row), "applied": number}, row) for row in known]
+                )
+
+    async def _insert(self, rows: Sequence[Row]) -> list[Row]:
+        """Insert summaries; return those that are there already."""
+        refused = await self._store.insert(
+            SUMMARY_OLDER.collection, rows, ordered=False, comment="message_analytics.first"
+        )
+        there: list[Row] = []
+        for refusal in refused:
+            if not isinstance(refusal.error, errors.AlreadyExists):
+                raise refusal.error
+            row = {**rows[refusal.position]}
+            del row["_id"]  # the driver's, and not that of the one that is there
+            there.append(row)
+        return there
 
     async def clear_left_behind(
         self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]
@@ -137,6 +156,7 @@ class Applying:
         Nothing belongs to them any longer. A grain without messages was erased; it is kept.
         """
         left = [Summary(place) async for place in self.with_messages(wanted, number)]
+        await self.keep_dates(left)
         await self.write(left, number, zones)
 
     async def clear_grains(self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]) -> None:
@@ -153,6 +173,7 @@ class Applying:
             Summary(Place(subject_of(row), AggregationType.DAILY, row["date"]))
             async for row in rows
         ]
+        await self.keep_dates(left)
         await self.write(left, number, zones)
 
     async def apply(
@@ -242,6 +263,11 @@ def _grains_counted(changes: Iterable[GrainChange]) -> dict[tuple[Place, str], i
             of = (place._replace(subject=subject), distinct_of(place))
             found[of] = found.get(of, 0) + sign
     return found
+
+
+def _guard(row: Row) -> Row:
+    names = ("conversation_id", "subject", "aggregation_type", "date")
+    return {name: row[name] for name in names}
 
 
 def _zone_of(place: Place, zones: Mapping[str, ZoneInfo]) -> str:

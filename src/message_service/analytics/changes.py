@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from message_service.analytics import subjects
-from message_service.analytics.figures import EXTREMES, add, read_part, stored_part
+from message_service.analytics.figures import (
+    EXTREMES,
+    HISTOGRAMS,
+    TALLIES,
+    add,
+    read_part,
+    stored_part,
+)
 from message_service.analytics.grains import GrainKey, Parts
 from message_service.analytics.metrics import DISTINCT, Values
 from message_service.analytics.periods import TYPES, period_of
@@ -19,6 +26,9 @@ from message_service.analytics.subjects import PartKey, Subject, subjects_of
 from message_service.analytics.summaries import Members, Place, add_members, members_of
 from message_service.documents.analytics import AggregationType
 from message_service.documents.row import Row
+
+_PART_BYTES = 1_200
+_BUCKET_BYTES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,16 @@ class GrainChange:
             "before": _stored(self.before),
             "after": _stored(self.after),
         }
+
+    def size(self) -> int:
+        """Return about how many bytes it takes as it is kept."""
+        size = 0
+        for values in (*self.before.values(), *self.after.values()):
+            labels = [label for name in TALLIES for label in values.get(name, ())]
+            buckets = sum(len(values.get(name, ())) for name in HISTOGRAMS)
+            size += _PART_BYTES + _BUCKET_BYTES * (buckets + len(labels))
+            size += sum(len(label.encode()) for label in labels)
+        return size
 
     @classmethod
     def of(cls, row: Row) -> GrainChange:

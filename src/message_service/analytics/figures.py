@@ -38,8 +38,11 @@ MOST_LABELS = 5_000
 _SHOWN_LABELS = 20
 
 _COSTS = tuple(name for name, rule in FIGURES.items() if isinstance(rule, Costs))
-_HISTOGRAMS = tuple(name for name, rule in FIGURES.items() if isinstance(rule, Histogram))
-_TALLIES = tuple(name for name, rule in FIGURES.items() if isinstance(rule, Tally))
+HISTOGRAMS = tuple(name for name, rule in FIGURES.items() if isinstance(rule, Histogram))
+"""Figures that count values by bucket."""
+
+TALLIES = tuple(name for name, rule in FIGURES.items() if isinstance(rule, Tally))
+"""Figures that count labels."""
 EXTREMES = {
     name: min if isinstance(rule, Smallest) else max
     for name, rule in FIGURES.items()
@@ -47,7 +50,7 @@ EXTREMES = {
 }
 """Figures that cannot be taken away, as the next largest is not known; and which of two counts."""
 
-_NESTED = frozenset((*_COSTS, *_HISTOGRAMS, *_TALLIES))
+_NESTED = frozenset((*_COSTS, *HISTOGRAMS, *TALLIES))
 
 
 def from_server(row: Row, currency: str | None) -> Values:
@@ -61,9 +64,9 @@ def from_server(row: Row, currency: str | None) -> Values:
         elif name in _COSTS:
             if currency is not None and (amount := decimal(found)):
                 values[name] = {currency: amount}
-        elif name in _HISTOGRAMS:
+        elif name in HISTOGRAMS:
             values[name] = _bucketed(found)
-        elif name in _TALLIES:
+        elif name in TALLIES:
             values[name] = dict(Counter(label for labels in found for label in set(labels)))
         else:
             values[name] = found
@@ -158,9 +161,9 @@ def read_groups(row: Row) -> Values:
 def _stored(name: str, value: Any) -> Any:
     if name in _COSTS:
         return {currency: exact(amount) for currency, amount in sorted(value.items())}
-    if name in _HISTOGRAMS:
+    if name in HISTOGRAMS:
         return {str(bucket): count for bucket, count in sorted(value.items())}
-    if name in _TALLIES:
+    if name in TALLIES:
         ranked = sorted(value.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
         kept = dict(ranked[:MOST_LABELS])
         rest = sum(count for _, count in ranked[MOST_LABELS:])
@@ -173,9 +176,9 @@ def _stored(name: str, value: Any) -> Any:
 def _read(name: str, value: Any) -> Any:
     if name in _COSTS:
         return {currency: decimal(amount) for currency, amount in value.items()}
-    if name in _HISTOGRAMS:
+    if name in HISTOGRAMS:
         return {int(bucket): count for bucket, count in value.items()}
-    if name in _TALLIES:
+    if name in TALLIES:
         return {each["name"]: each["messages"] for each in value}
     return value
 

@@ -8,6 +8,7 @@ where a bucket ends. The scheme is that of HdrHistogram (http://hdrhistogram.org
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -25,6 +26,7 @@ def bucket_of(value: int) -> int:
     return 1 + (shift << _BITS) + (below >> shift)
 
 
+@functools.cache
 def ends_of(bucket: int) -> tuple[int, int]:
     """Return the smallest and the largest value of a bucket."""
     if bucket <= 0:
@@ -66,10 +68,16 @@ def classes(buckets: Mapping[int, int], bounds: Mapping[str, int | None]) -> dic
         bounds: The largest value of each class by its label, ascending; None for no bound.
     """
     found = dict.fromkeys(bounds, 0)
+    several = tuple(bounds.items())
     for bucket, count in buckets.items():
-        _, high = ends_of(bucket)
-        for label, bound in bounds.items():
-            if bound is None or high <= bound:
-                found[label] += count
-                break
+        found[_class_of(bucket, several)] += count
     return found
+
+
+@functools.cache
+def _class_of(bucket: int, bounds: tuple[tuple[str, int | None], ...]) -> str:
+    _, high = ends_of(bucket)
+    for label, bound in bounds:
+        if bound is None or high <= bound:
+            return label
+    raise ValueError("the last class has a bound")

@@ -20,14 +20,15 @@ from message_service.catalogue.queries.summarised_messages import SUMMARISED_UNC
 from message_service.clock import Clock
 from message_service.database.records import Record
 from message_service.database.store import Store
-from message_service.database.wake import WakeUp
 from message_service.documents.row import Row
-from message_service.loops.loop import Loop
-from message_service.messages.following import MESSAGES_CHANGED
+from message_service.loops.loop import Loop, Poll
 from message_service.stopping import StopSignal
 
 _BATCH = 1_000
 """Messages whose days are summarised in one step."""
+
+_MOST_BYTES = 6_000_000
+"""A piece of work is a document, of 16 MB at most."""
 
 
 class Rollup(Loop):
@@ -36,7 +37,7 @@ class Rollup(Loop):
     Args:
         store: The database.
         clock: The present moment.
-        poll: Seconds between looks at the work list when nothing wakes it.
+        poll: Seconds between looks at the work list when nothing was due.
         applying: Writes the summaries.
 
     Attributes:
@@ -54,7 +55,7 @@ class Rollup(Loop):
         self.work = Work(store, self._applying, clock)
         self._zones = Zones(store)
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
-        self.wake = WakeUp(store.database, "messages", MESSAGES_CHANGED, poll)
+        self.wake = Poll(poll)  # woken by each change, it would write the same summaries more often
         self._begun = Record(store.database, "analytics_begun")
         self._caught_up = False
         self._messages = 0
@@ -71,10 +72,13 @@ class Rollup(Loop):
             return await self._catch_up()
         zones = await self._zones.of(message["tenant_id"] for message in due)
         changes = await self._changes(_days_of(due, zones), zones)
-        if changes and not await self.work.change(slot, changes, zones):
+        now, later = _cut(changes)
+        if now and not await self.work.change(slot, now, zones):
             return True  # somebody else was faster; look again
-        await self._take_off(due)
-        self._messages += len(due)
+        wait = {change.key for change in later}
+        done = [message for message in due if _day_of(message, zones) not in wait]
+        await self._take_off(done)
+        self._messages += len(done)
         return True
 
     async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
@@ -148,12 +152,21 @@ class Rollup(Loop):
         )
 
 
+def _cut(changes: Sequence[GrainChange]) -> tuple[Sequence[GrainChange], Sequence[GrainChange]]:
+    """Return the changes that one piece of work can hold, at least one, and the others."""
+    size = 0
+    for place, change in enumerate(changes):
+        size += change.size()
+        if size > _MOST_BYTES and place:
+            return changes[:place], changes[place:]
+    return changes, ()
+
+
 def _days_of(messages: Iterable[Row], zones: Mapping[str, ZoneInfo]) -> set[GrainKey]:
-    return {
-        GrainKey(
-            message["tenant_id"],
-            message["conversation_id"],
-            local_day(message["timestamps"]["created_at"], zones[message["tenant_id"]]),
-        )
-        for message in messages
-    }
+    return {_day_of(message, zones) for message in messages}
+
+
+def _day_of(message: Row, zones: Mapping[str, ZoneInfo]) -> GrainKey:
+    tenant_id: str = message["tenant_id"]
+    day = local_day(message["timestamps"]["created_at"], zones[tenant_id])
+    return GrainKey(tenant_id, message["conversation_id"], day)

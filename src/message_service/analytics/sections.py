@@ -245,6 +245,8 @@ class Sections:
         async for summary in summaries:
             page.append(summary)
             if len(page) == PAGE:
+                await self._applying.keep_dates(page)
                 await self._applying.write(page, number, zones)
                 page = []
+        await self._applying.keep_dates(page)
         await self._applying.write(page, number, zones)

@@ -70,7 +70,10 @@ class Follower:
         return ".".join((*self.path, "pending_since"))
 
     def marked(self, now: datetime, rank: int) -> dict[str, Any]:
-        """Return what `$set` takes to mark a message, by path."""
+        """Return what `$min` takes to mark a message, by path.
+
+        A message that waits already keeps its place: the moment since when, and the urgency.
+        """
         return {self.pending: rank, self.since: now}
 
     @cached_property

@@ -10,7 +10,7 @@ from message_service.documents.row import Row
 
 
 def marked(now: datetime, rank: int = LIVE, *, changed: str = REVISION) -> Row:
-    """Return what `$set` takes to mark a changed message, by path.
+    """Return what `$min` takes to mark a changed message, by path.
 
     Args:
         now: The present moment.

@@ -69,7 +69,7 @@ class GuardedChange:
             due = marked(self._clock.now())
             changed = await self._scope.find_and_update(
                 MESSAGE_AT_REVISION,
-                {**update, "$set": {**update["$set"], **due}, "$inc": {"revision": 1}},
+                {**update, "$min": due, "$inc": {"revision": 1}},
                 conversation_id=conversation_id,
                 message_id=message_id,
                 revision=stored["revision"],

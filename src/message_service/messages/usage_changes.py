@@ -101,7 +101,8 @@ class UsageChanges:
             if same and all(llm.get(path.rpartition(".")[2]) == v for path, v in named.items()):
                 return StoredMessage(stored)
             update = replacing(before, fields)
-            update["$set"] |= named | self._due()
+            update["$set"] |= named
+            update["$min"] = self._due()
             changed = await self._scope.find_and_update(
                 MESSAGE_AT_USAGE,
                 update,

@@ -69,7 +69,6 @@ def message_update(
     changed: Row = {
         "enrichment.version": ENRICHMENT_VERSION,
         "enrichment.enriched_at": now,
-        **marked(now, message["enrichment"].get("pending", BACKLOG), changed=ENRICHED),
     }
     dropped: Row = {**ENRICHMENT.cleared, "enrichment.refused": ""}
     for path in MESSAGE_PATHS:
@@ -78,7 +77,8 @@ def message_update(
             (dropped if found is None else changed)[path] = "" if found is None else found
     for name, values in (("given", given), ("failed", list(enriched.failed))):
         (changed if values else dropped)[f"enrichment.{name}"] = values or ""
-    return {"$set": changed, "$unset": dropped}
+    due = marked(now, message["enrichment"].get("pending", BACKLOG), changed=ENRICHED)
+    return {"$set": changed, "$unset": dropped, "$min": due}
 
 
 def passed_over(reason: str, now: datetime) -> Mapping[str, Any]:

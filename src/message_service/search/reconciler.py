@@ -153,7 +153,7 @@ class Reconciler:
 
     async def _repair(self, due: list[Key], orphans: list[Key]) -> None:
         mark = ENRICHMENT.marked(self._clock.now(), BACKLOG)
-        changes = [TargetedUpdate(key[1], _values(key), {"$set": mark}) for key in due]
+        changes = [TargetedUpdate(key[1], _values(key), {"$min": mark}) for key in due]
         if changes:
             await self._store.update_each(MESSAGE_BY_ID, changes)
         for key in orphans:

@@ -50,7 +50,7 @@ class Sweep:
             last = rows[-1]["_id"]
             await self._store.update_everywhere(
                 INDEXING_OUTDATED,
-                {"$set": ENRICHMENT.marked(self._clock.now(), BACKLOG)},
+                {"$min": ENRICHMENT.marked(self._clock.now(), BACKLOG)},
                 after=after,
                 up_to=last,
                 version=ENRICHMENT_VERSION,

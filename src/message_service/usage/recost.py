@@ -106,7 +106,7 @@ class _Change:
             "message_id": self.message["message_id"],
             "usage_revision": self.message["token_usage"].get("revision"),
         }
-        return where, {**self.update, "$set": {**self.update["$set"], **due}}
+        return where, {**self.update, "$min": due}
 
 
 class Recost:

@@ -53,6 +53,22 @@ SUMMARIES = Query(
 )
 
 
+SUMMARIES_CREATED = Query(
+    name="message_analytics.created",
+    collection="message_analytics",
+    purpose="When some summaries were stored first",
+    index="idx_analytics_unique",
+    build=_one_of,
+    example=SUMMARIES.example,
+    projection={
+        "_id": 0,
+        **dict.fromkeys(SummaryKey.__slots__, 1),
+        "created_at": 1,
+    },
+    all_tenants=_ROLLED_UP,
+)
+
+
 def _older(
     conversation_id: str, subject: str, aggregation_type: str, date: datetime, applied: int
 ) -> Filter:
