@@ -15,7 +15,7 @@ from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
-from message_service.analytics import figures, rollup
+from message_service.analytics import figures, rollup, sections
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.grains import GrainKey
@@ -258,6 +258,27 @@ async def test_a_rebuild_repairs_what_was_tampered_with(
     assert await service.rollups.rebuild(until=MONDAY.date())
     assert await service.rollups.rebuild(since=date(2027, 1, 1))
     assert await problems(database, ["default"], all_tenants=True) == []
+
+
+async def test_a_rebuild_with_more_than_memory_holds(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "_HELD", 1)
+    await _filled(service)
+    for number in range(6):
+        user = f"user_{number % 3:012}"
+        made = await service.conversations.create(user, character_id=LUNA)
+        for day in range(0, 40, 7 + number):
+            at = MONDAY + timedelta(days=day)
+            await _say(service, made.conversation_id, at, llm_metadata=LLM, user_id=user)
+    await service.drain()
+    before = {row["_id"]: row["created_at"] async for row in database["message_analytics"].find({})}
+    await service.rollups.rebuild()
+    assert await problems(database, ["default"], all_tenants=True) == []
+    after = {row["_id"]: row async for row in database["message_analytics"].find({})}
+    assert len(after) > len(before)
+    assert {name: after[name]["created_at"] for name in before} == before
+    assert (await service.rollups.check()).is_right
 
 
 async def test_a_check_tells_what_is_wrong(service: MessageService, database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -77,12 +77,14 @@ class Fold:
         wanted: The range.
         part: Which part of the subjects, from 0.
         parts: How many parts there are.
-        counting: Whether it is of users and conversations, which others count, or of the others.
+        dimensions: Of which dimensions.
     """
 
-    def __init__(self, wanted: Range, part: int, parts: int, *, counting: bool) -> None:
+    def __init__(
+        self, wanted: Range, part: int, parts: int, dimensions: Collection[Dimension]
+    ) -> None:
         self._wanted = wanted
-        self._counting = counting
+        self._dimensions = dimensions
         self._part = part
         self._parts = parts
         self._days: dict[tuple[Subject, datetime], Values] = defaultdict(Values)
@@ -92,16 +94,14 @@ class Fold:
         """Take in a grain."""
         tenant_id, conversation_id, day = key
         whole = subjects.conversation(tenant_id, conversation_id)
-        if self._counting and self._holds(whole):
+        if self._holds(whole):
             values = self._days[whole, day]
             for part in parts.values():
                 add(values, part)
             self._take_members(whole, day, members_of(parts))
         for part, values in parts.items():
             for subject in subjects_of(tenant_id, part):
-                if subject is subjects.GLOBAL or not self._holds(subject):
-                    continue
-                if (subject.dimension is Dimension.USER) is not self._counting:
+                if not self._holds(subject):
                     continue
                 add(self._days[subject, day], values)
                 if subject.dimension is Dimension.USER:
@@ -136,7 +136,9 @@ class Fold:
         return found
 
     def _holds(self, subject: Subject) -> bool:
-        return zlib.crc32(subject.name.encode()) % self._parts == self._part
+        return subject.dimension in self._dimensions and (
+            self._parts == 1 or zlib.crc32(subject.name.encode()) % self._parts == self._part
+        )
 
     def _take_members(self, subject: Subject, day: datetime, members: Members) -> None:
         for kind in TYPES:

@@ -34,6 +34,14 @@ _HELD = 20_000
 """Grains whose summaries are held in memory at once."""
 
 
+_PHASES = (
+    {Dimension.CONVERSATION},
+    {Dimension.USER},
+    {Dimension.CHARACTER, Dimension.MODEL, Dimension.TENANT},
+)
+"""What is made in which order: conversations are counted for users, and both for the others."""
+
+
 async def grains_of(
     store: Store, wanted: Range, zone: ZoneInfo
 ) -> AsyncIterator[tuple[GrainKey, Parts]]:
@@ -116,19 +124,19 @@ async def folded(store: Store, wanted: Range) -> AsyncIterator[Summary]:
     """
     rounds = math.ceil(await count_grains(store, wanted) / _HELD)
     different: dict[tuple[Place, str], int] = defaultdict(int)
-    # Who is counted for others comes first.
-    for counting in (True, False):
+    for phases in (_PHASES,) if rounds == 1 else ((phase,) for phase in _PHASES):
         for part in range(rounds):
-            fold = Fold(wanted, part, rounds, counting=counting)
+            folds = [Fold(wanted, part, rounds, dimensions) for dimensions in phases]
             async for key, parts in stored_grains(store, wanted):
-                fold.take(key, parts)
-            if counting:
+                for fold in folds:
+                    fold.take(key, parts)
+            for fold in folds:
                 for of, count in fold.different().items():
                     different[of] += count
-            for summary in fold.summaries():
-                for name in DISTINCT:
-                    add(summary.values, {name: different.get((summary.place, name), 0)})
-                yield summary
+                for summary in fold.summaries():
+                    for name in DISTINCT:
+                        add(summary.values, {name: different.get((summary.place, name), 0)})
+                    yield summary
 
 
 async def of_all_tenants(store: Store, wanted: Range) -> AsyncIterator[Summary]:
