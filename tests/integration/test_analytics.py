@@ -361,7 +361,12 @@ async def test_what_was_stored_before_is_summarised_once(
     await database["schema_state"].delete_one({"_id": "analytics_begun"})
     await database["messages"].update_many({}, {"$unset": {"marks.analytics": ""}})
     loop = Rollup(service.store, service.runtime.clock, poll=1)
-    assert [await loop.step() for _ in range(4)] == [True, True, True, False]
+    steps = [await loop.step() for _ in range(5)]
+    while steps[-1]:  # whoever goes on has not begun at the first month again
+        loop = Rollup(service.store, service.runtime.clock, poll=1)
+        steps.append(await loop.step())
+    # Two months of one tenant, and seven, the empty ones too, of each of the others.
+    assert steps.count(True) == 2 + 2 * 7
     assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
     await database["message_analytics"].delete_many({})
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()

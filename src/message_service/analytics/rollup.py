@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
+from message_service.analytics.folding import Range, months_of
 from message_service.analytics.grains import GrainKey, read_grains
 from message_service.analytics.periods import local_day
 from message_service.analytics.rebuilding import Rebuilding
@@ -26,6 +28,8 @@ from message_service.stopping import StopSignal
 
 _BATCH = 1_000
 """Messages whose days are summarised in one step."""
+
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 _MOST_BYTES = 6_000_000
 """A piece of work is a document, of 16 MB at most."""
@@ -46,6 +50,7 @@ class Rollup(Loop):
     """
 
     name = "analytics_rollup"
+    step_seconds = 3_600.0  # a month with millions of messages, once, after an upgrade
 
     def __init__(
         self, store: Store, clock: Clock, *, poll: float, applying: Applying | None = None
@@ -57,6 +62,7 @@ class Rollup(Loop):
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = Poll(poll)  # woken by each change, it would write the same summaries more often
         self._begun = Record(store.database, "analytics_begun")
+        self._before: list[Range] | None = None
         self._caught_up = False
         self._messages = 0
 
@@ -112,15 +118,21 @@ class Rollup(Loop):
         return found
 
     async def _catch_up(self) -> bool:
-        """Once, summarise the messages that were stored before anybody followed them."""
+        """Once, summarise what was stored before anybody followed it, a month in each step."""
         if self._caught_up:
             return False
         begun = await self._begun.read()
         if not begun.get("done"):
-            for wanted in await self.ranges.ranges():
-                if wanted.tenant_id > begun.get("tenant_id", ""):
-                    await self.ranges.make(wanted, StopSignal())
-                    await self._begun.write({"tenant_id": wanted.tenant_id})
+            if self._before is None:
+                self._before = [
+                    month for wanted in await self.ranges.ranges() for month in months_of(wanted)
+                ]
+            last = (begun.get("tenant_id", ""), begun.get("until", _FIRST))
+            for month in self._before:
+                if (month.tenant_id, month.until) > last:
+                    await self.ranges.make(month, StopSignal())
+                    done = {"tenant_id": month.tenant_id, "until": month.until}
+                    await self._begun.write(done)
                     return True
             await self._begun.write({"done": True})
         self._caught_up = True
