@@ -23,7 +23,8 @@ from message_service.clock import Clock
 from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.documents.row import Row
-from message_service.loops.loop import Loop, Poll
+from message_service.loops.backlog import BacklogLoop
+from message_service.loops.loop import Poll
 from message_service.stopping import StopSignal
 
 _BATCH = 1_000
@@ -35,7 +36,7 @@ _MOST_BYTES = 6_000_000
 """A piece of work is a document, of 16 MB at most."""
 
 
-class Rollup(Loop):
+class Rollup(BacklogLoop):
     """Summarises again the days whose messages have changed, of all tenants.
 
     Args:
@@ -87,18 +88,10 @@ class Rollup(Loop):
         self._messages += len(done)
         return True
 
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
-        """Summarise until nothing is due, without the lease; return how many messages were.
-
-        Args:
-            most: Stop after about this many; None goes on to the end.
-            stop: Asks to stop after the step in progress.
-        """
-        begun = self._messages
-        while not (stop is not None and stop.requested) and await self.step():
-            if most is not None and self._messages - begun >= most:
-                break
-        return self._messages - begun
+    @property
+    def taken(self) -> int:
+        """How many messages were taken in."""
+        return self._messages
 
     async def _changes(
         self, keys: Iterable[GrainKey], zones: Mapping[str, ZoneInfo]

@@ -8,15 +8,14 @@ from message_service import errors
 from message_service.analytics.asking import check_day
 from message_service.analytics.checking import Checked
 from message_service.analytics.rollup import Rollup
-from message_service.arguments import check_flag, check_instance, check_whole_number
+from message_service.arguments import check_flag, check_instance
 from message_service.clock import Clock
-from message_service.database.lease import Lease
 from message_service.database.store import Store
-from message_service.loops.runner import LoopRunner
+from message_service.loops.backlog import Backlog
 from message_service.stopping import StopSignal
 
 
-class Rollups:
+class Rollups(Backlog[Rollup]):
     """The summaries in `message_analytics`.
 
     Args:
@@ -27,23 +26,7 @@ class Rollups:
     """
 
     def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
-        self._loop = Rollup(store, clock, poll=poll)
-        lease = Lease(store.database, Rollup.name, holder, Rollup.lease_seconds)
-        self._runner = LoopRunner(self._loop, lease, clock, standby=poll)
-
-    async def run(self, stop: StopSignal | None = None) -> bool:
-        """Summarise until asked to stop; one process works at a time, the others stand by.
-
-        Args:
-            stop: Asks to stop: the step in progress is finished, for 5 seconds at most. Without
-                it, cancel the task that runs this call. Nothing is lost either way.
-
-        Returns:
-            Whether the last step was finished.
-        """
-        if stop is not None:
-            check_instance("stop", stop, StopSignal)
-        return await self._runner.run(stop)
+        super().__init__(Rollup(store, clock, poll=poll), store, clock, holder, poll)
 
     async def rebuild(
         self, since: date | None = None, until: date | None = None, stop: StopSignal | None = None
@@ -100,22 +83,6 @@ class Rollups:
         for wanted in await self._loop.ranges.ranges(*_range(since, until)):
             await self._loop.ranges.check(wanted, found, asked, repair=repair)
         return found
-
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
-        """Summarise until nothing is due; return how many changed messages were taken in.
-
-        Args:
-            most: Stop after about this many messages; None goes on to the end.
-            stop: Asks to stop after the step in progress.
-
-        Raises:
-            Unavailable: The database cannot be reached; finished work is kept.
-        """
-        if most is not None:
-            check_whole_number("most", most, 1, 2**63 - 1)
-        if stop is not None:
-            check_instance("stop", stop, StopSignal)
-        return await self._loop.drain(most, stop)
 
 
 def _range(since: date | None, until: date | None) -> tuple[datetime | None, datetime | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -194,8 +194,3 @@ def _name(place: Place) -> str:
 
 def _by_key(item: tuple[PartKey, object]) -> tuple[str, ...]:
     return tuple(name or "" for name in item[0])
-
-
-def different(places: Iterable[Place]) -> list[Place]:
-    """Return places without repetitions, in their order."""
-    return list(dict.fromkeys(places))

@@ -22,15 +22,14 @@ from message_service.database.store import Store
 from message_service.database.transaction import Transaction
 from message_service.database.wake import WakeUp
 from message_service.documents.row import Row
-from message_service.loops.loop import Loop
-from message_service.stopping import StopSignal
+from message_service.loops.backlog import BacklogLoop
 from message_service.usage.counters import Counter, Key, counted_of, keys_of
 
 _BATCH = 512
 _CHANGED = {"operationType": {"$in": ["insert", "update", "replace"]}}
 
 
-class UsageCounting(Loop):
+class UsageCounting(BacklogLoop):
     """Counts the usage of messages of all tenants.
 
     Args:
@@ -59,18 +58,10 @@ class UsageCounting(Loop):
             self._counted += len(noted)
         return True
 
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
-        """Count until nothing is due, without the lease; return how many messages were.
-
-        Args:
-            most: Stop after about this many; None goes on to the end.
-            stop: Asks to stop after the step in progress.
-        """
-        begun = self._counted
-        while not (stop is not None and stop.requested) and await self.step():
-            if most is not None and self._counted - begun >= most:
-                break
-        return self._counted - begun
+    @property
+    def taken(self) -> int:
+        """How many messages were counted."""
+        return self._counted
 
     def figures(self) -> dict[str, int]:
         """Return how many messages were counted."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from message_service.arguments import check_instance, check_whole_number
 from message_service.clock import Clock
-from message_service.database.lease import Lease
 from message_service.database.store import Store
-from message_service.loops.runner import LoopRunner
-from message_service.stopping import StopSignal
+from message_service.loops.backlog import Backlog
 from message_service.usage.counting import UsageCounting
 
 
-class UsageCounters:
+class UsageCounters(Backlog[UsageCounting]):
     """The counters that budgets are compared with.
 
     They need not be up to date: `usage.check` adds what is not counted yet. But the more that is,
@@ -25,36 +22,4 @@ class UsageCounters:
     """
 
     def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
-        self._loop = UsageCounting(store, poll=poll)
-        lease = Lease(store.database, UsageCounting.name, holder, UsageCounting.lease_seconds)
-        self._runner = LoopRunner(self._loop, lease, clock, standby=poll)
-
-    async def run(self, stop: StopSignal | None = None) -> bool:
-        """Count until asked to stop; one process works at a time, the others stand by.
-
-        Args:
-            stop: Asks to stop: the step in progress is finished, for 5 seconds at most. Without
-                it, cancel the task that runs this call. Nothing is lost either way.
-
-        Returns:
-            Whether the last step was finished.
-        """
-        if stop is not None:
-            check_instance("stop", stop, StopSignal)
-        return await self._runner.run(stop)
-
-    async def drain(self, most: int | None = None, stop: StopSignal | None = None) -> int:
-        """Count until nothing is due; return how many messages were.
-
-        Args:
-            most: Stop after about this many messages; None goes on to the end.
-            stop: Asks to stop after the step in progress.
-
-        Raises:
-            Unavailable: The database cannot be reached.
-        """
-        if most is not None:
-            check_whole_number("most", most, 1, 2**63 - 1)
-        if stop is not None:
-            check_instance("stop", stop, StopSignal)
-        return await self._loop.drain(most, stop)
+        super().__init__(UsageCounting(store, poll=poll), store, clock, holder, poll)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from message_service.catalogue.followers.analytics import ANALYTICS
 from message_service.catalogue.queries.parts import CONVERSATION, LATER, THEN
 from message_service.database.query import Filter, Query
 from message_service.documents.message import MessageType
@@ -106,7 +107,7 @@ def _marked_in(conversation_id: str, since: datetime, until: datetime) -> Filter
     return {
         "conversation_id": conversation_id,
         "timestamps.created_at": {"$gte": since, "$lt": until},
-        "marks.analytics": {"$exists": True},
+        ANALYTICS.pending: {"$exists": True},
     }
 
 
