@@ -248,13 +248,14 @@ async def _lag(uri: str, total: int, *, quick: bool) -> float:
 
         waiting: list[asyncio.Task[None]] = []
         for second in range(5 if quick else SECONDS):
-            for _ in range(RATE):
+            for turn in range(RATE):
                 await service.messages.append(ids[said % len(ids)], "assistant", TEXT, usage=BLOCK)
                 said += 1
+                if second > 1 and turn == 0:
+                    stored = time.perf_counter()
+                    waiting.append(asyncio.create_task(until_right(there + said, stored)))
                 deadline += 1 / RATE
                 await asyncio.sleep(max(0.0, deadline - time.perf_counter()))
-            if second > 1:
-                waiting.append(asyncio.create_task(until_right(there + said, time.perf_counter())))
         await asyncio.gather(*waiting)
         rolling.cancel()
         await asyncio.gather(rolling, return_exceptions=True)

@@ -397,6 +397,15 @@ async def test_days_of_a_time_zone(service: MessageService, database: Database) 
         return ZoneInfo(zones[tenant_id])
 
     assert await problems(database, zones, zone_of, all_tenants=True) == []
+    # Of the 6th, after the first minute of the 7th: it is found although only its day is looked at.
+    johns = service.tenant("st_johns")
+    conversation = (await johns.conversations.create(USER)).conversation_id
+    await _say(johns, conversation, datetime(2010, 11, 7, 3, 10, tzinfo=UTC))
+    assert await service.rollups.drain() == 1
+    assert (await johns.analytics.summary(date(2010, 11, 6), conversation_id=conversation)).value(
+        "total_messages"
+    ) == 1
+    assert await problems(database, zones, zone_of, all_tenants=True) == []
     analytics = service.tenant("berlin").analytics
     for day, hours in ((date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 10, 26), 24)):
         found = await analytics.summary(day)
