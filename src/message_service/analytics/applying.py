@@ -23,6 +23,7 @@ from message_service.analytics.extremes import find_extremes
 from message_service.analytics.figures import add
 from message_service.analytics.folding import Range
 from message_service.analytics.metrics import DISTINCT
+from message_service.analytics.pages import PAGE
 from message_service.analytics.periods import TYPES
 from message_service.analytics.subjects import GLOBAL, subject_of
 from message_service.analytics.summaries import (
@@ -45,9 +46,6 @@ from message_service.database.query import Query
 from message_service.database.store import Store
 from message_service.documents.analytics import EVERY, AggregationType, Dimension
 from message_service.documents.row import Row
-
-PAGE = 400
-"""Summaries that are read or written in one round trip."""
 
 
 class Applying:
@@ -119,34 +117,39 @@ class Applying:
         An insert costs the server half as much as a replacement, so those without a moment at
         which they were stored first are inserted.
         """
-        now = self._clock.now()
         for start in range(0, len(summaries), PAGE):
             page = summaries[start : start + PAGE]
-            rows = [each.stored(number, now, _zone_of(each.place, zones)) for each in page]
-            fresh = [row for row, each in zip(rows, page, strict=True) if each.created_at is None]
-            known = [
-                row for row, each in zip(rows, page, strict=True) if each.created_at is not None
-            ]
-            if fresh:
-                known += await self._insert(fresh)
+            known = [each for each in page if each.created_at is not None]
+            fresh = [each for each in page if each.created_at is None]
+            known += await self.insert(fresh, number, zones)
             if known:
+                rows = self._stored(known, number, zones)
                 await self._store.replace_each(
-                    SUMMARY_OLDER, [({**_guard(row), "applied": number}, row) for row in known]
+                    SUMMARY_OLDER, [({**_guard(row), "applied": number}, row) for row in rows]
                 )
 
-    async def _insert(self, rows: Sequence[Row]) -> list[Row]:
-        """Insert summaries; return those that are there already."""
+    async def insert(
+        self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> list[Summary]:
+        """Store a page of summaries that are most likely not there; return those that are."""
+        if not summaries:
+            return []
         refused = await self._store.insert(
-            SUMMARY_OLDER.collection, rows, ordered=False, comment="message_analytics.first"
+            SUMMARY_OLDER.collection,
+            self._stored(summaries, number, zones),
+            ordered=False,
+            comment="message_analytics.first",
         )
-        there: list[Row] = []
         for refusal in refused:
             if not isinstance(refusal.error, errors.AlreadyExists):
                 raise refusal.error
-            row = {**rows[refusal.position]}
-            del row["_id"]  # the driver's, and not that of the one that is there
-            there.append(row)
-        return there
+        return [summaries[refusal.position] for refusal in refused]
+
+    def _stored(
+        self, summaries: Iterable[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> list[Row]:
+        now = self._clock.now()
+        return [each.stored(number, now, _zone_of(each.place, zones)) for each in summaries]
 
     async def clear_left_behind(
         self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo]

@@ -6,18 +6,19 @@ a grain whose messages are marked is only waiting for its turn.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from message_service.analytics.applying import PAGE, Applying
+from message_service.analytics.applying import Applying
 from message_service.analytics.changes import grain_place
-from message_service.analytics.figures import OTHERS, stored_groups
+from message_service.analytics.figures import OTHERS
 from message_service.analytics.folding import Range, of_everybody
 from message_service.analytics.grains import GrainKey, Parts
 from message_service.analytics.metrics import METRICS
+from message_service.analytics.pages import pages_of
 from message_service.analytics.periods import DAY, moments_of
 from message_service.analytics.sections import (
     count_messages,
@@ -99,7 +100,7 @@ class Checked:
             if expected.members or expected.values:
                 self.missing += 1
             return
-        wanted = stored_groups(expected.values)
+        wanted = expected.stored_groups()
         for name, metric in METRICS.items():
             found, right = stored.get(metric.group, {}).get(name), wanted[metric.group].get(name)
             if found == right or _plain(found) == _plain(right):
@@ -148,12 +149,12 @@ class Checking:
                 checked already.
         """
         into.erased += await count_messages(self._store, wanted)
-        async for page in _pages(grains_of(self._store, wanted, zone)):
+        async for page in pages_of(grains_of(self._store, wanted, zone)):
             await go_on()
             await self._check_grains(dict(page), zone, into)
         seen = set[Place]()
         for summaries in (folded(self._store, wanted), of_all_tenants(self._store, wanted)):
-            async for made in _pages(summaries):
+            async for made in pages_of(summaries):
                 await go_on()
                 rows = await self._applying.rows(summary.place for summary in made)
                 for summary in made:
@@ -200,17 +201,6 @@ def _is_cut(value: Any) -> bool:
         return OTHERS in value
     labels = cast("list[Row]", value) if isinstance(value, list) else []
     return any(each["name"] == OTHERS for each in labels)
-
-
-async def _pages(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
-    page: list[Any] = []
-    async for item in items:
-        page.append(item)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 def _plain(value: Any) -> Any:

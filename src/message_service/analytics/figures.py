@@ -8,7 +8,7 @@ that equal figures are equal dictionaries.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from message_service.documents.measures import (
     Costs,
     Histogram,
     Largest,
+    Measure,
     Quantile,
     Ratio,
     Shares,
@@ -49,6 +50,9 @@ EXTREMES = {
     if isinstance(rule, (Smallest, Largest))
 }
 """Figures that cannot be taken away, as the next largest is not known; and which of two counts."""
+
+Make = Callable[[Mapping[str, Any]], Any]
+"""Makes a metric of figures."""
 
 _NESTED = frozenset((*_COSTS, *HISTOGRAMS, *TALLIES))
 
@@ -132,19 +136,11 @@ def read_part(row: Mapping[str, Any]) -> Values:
 
 def stored_groups(values: Mapping[str, Any]) -> dict[str, Row]:
     """Return the groups of a summary: figures, and the metrics that follow from them."""
-    groups: dict[str, Row] = {metric.group: {} for metric in METRICS.values()}
-    for name, metric in METRICS.items():
-        value: Any
-        if name in RESULTS:
-            value = result_of(name, values)
-        elif name in values:
-            value = _stored(name, values[name])
-        elif metric.group == "figures" or name in EXTREMES:
-            continue
-        else:
-            value = {} if name in _NESTED else 0
+    groups: dict[str, Row] = {group: {} for group in _GROUPS}
+    for group, name, make in _STORED:
+        value = make(values)
         if value is not None:
-            groups[metric.group][name] = exact(value) if isinstance(value, Decimal) else value
+            groups[group][name] = exact(value) if isinstance(value, Decimal) else value
     return groups
 
 
@@ -185,23 +181,41 @@ def _read(name: str, value: Any) -> Any:
 
 def result_of(name: str, values: Mapping[str, Any]) -> Any:
     """Return a metric that follows from figures; None when they do not say."""
-    rule = RESULTS[name].rule
+    return _RESULT_OF[name](values)
+
+
+def _computing(rule: Measure) -> Make:
+    """Return the function that computes a metric from figures."""
     match rule:
         case Ratio(part=part, whole=whole, scale=scale):
-            below = values.get(whole, 0)
-            return values.get(part, 0) / below / scale if below else None
+
+            def ratio(values: Mapping[str, Any]) -> float | None:
+                below = values.get(whole, 0)
+                return values.get(part, 0) / below / scale if below else None
+
+            return ratio
         case Quantile(of=of, share=share, least=least, most=most):
-            found = quantile(values.get(of, {}), share)
-            return None if found is None else float(min(max(found, values[least]), values[most]))
+
+            def value_at(values: Mapping[str, Any]) -> float | None:
+                found = quantile(values.get(of, {}), share)
+                return (
+                    None if found is None else float(min(max(found, values[least]), values[most]))
+                )
+
+            return value_at
         case Classes(of=of, bounds=bounds):
-            return classes(values[of], bounds) if of in values else None
+            return lambda values: classes(values[of], bounds) if of in values else None
         case Single(of=of, currency=currency):
-            costs: dict[str, Decimal] = values.get(of, {})
-            if len(costs) != 1:
-                return None
-            return next(iter(costs)) if currency else next(iter(costs.values()))
+
+            def single(values: Mapping[str, Any]) -> str | Decimal | None:
+                costs: dict[str, Decimal] = values.get(of, {})
+                if len(costs) != 1:
+                    return None
+                return next(iter(costs)) if currency else next(iter(costs.values()))
+
+            return single
         case Shares(of=of):
-            return _shares(values.get(of, {}))
+            return lambda values: _shares(values.get(of, {}))
         case _:
             raise TypeError(f"nothing computes {rule}")
 
@@ -216,3 +230,26 @@ def _shares(tally: Mapping[str, int]) -> dict[str, float] | None:
     if rest:
         shown[OTHERS] = shown.get(OTHERS, 0) + rest / total
     return shown
+
+
+_RESULT_OF = {name: _computing(metric.rule) for name, metric in RESULTS.items()}
+
+
+def _storing(name: str, group: str) -> Make:
+    """Return the function that gives a metric as it is stored, None when it is left out."""
+    if name in RESULTS:
+        return _RESULT_OF[name]
+    absent: Any = None if group == "figures" or name in EXTREMES else 0
+    if absent == 0 and name in _NESTED:
+        absent = {}
+
+    def stored(values: Mapping[str, Any]) -> Any:
+        return _stored(name, values[name]) if name in values else absent
+
+    return stored
+
+
+_GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS.values()))
+_STORED = tuple(
+    (metric.group, name, _storing(name, metric.group)) for name, metric in METRICS.items()
+)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from message_service.analytics import subjects
 from message_service.analytics.changes import distinct_of
@@ -50,6 +50,14 @@ class Range:
         """The first day after those."""
         return max(after(kind, [*periods(kind, self.since, self.until)][-1]) for kind in TYPES)
 
+    def stretches(self, length: timedelta) -> Iterator[Range]:
+        """Yield the range in pieces of a length, and what is left."""
+        since = self.since
+        while since < self.until:
+            until = min(since + length, self.until)
+            yield replace(self, since=since, until=until)
+            since = until
+
     def has(self, kind: AggregationType, first: datetime) -> bool:
         """Return whether a period has days of the range."""
         return first < self.until and after(kind, first) > self.since
@@ -87,7 +95,7 @@ class Fold:
         self._dimensions = dimensions
         self._part = part
         self._parts = parts
-        self._days: dict[tuple[Subject, datetime], Values] = defaultdict(Values)
+        self._days: dict[Subject, dict[datetime, Values]] = defaultdict(lambda: defaultdict(Values))
         self._members: dict[Place, Members] = defaultdict(Members)
 
     def take(self, key: GrainKey, parts: Parts) -> None:
@@ -95,7 +103,7 @@ class Fold:
         tenant_id, conversation_id, day = key
         whole = subjects.conversation(tenant_id, conversation_id)
         if self._holds(whole):
-            values = self._days[whole, day]
+            values = self._days[whole][day]
             for part in parts.values():
                 add(values, part)
             self._take_members(whole, day, members_of(parts))
@@ -103,26 +111,35 @@ class Fold:
             for subject in subjects_of(tenant_id, part):
                 if not self._holds(subject):
                     continue
-                add(self._days[subject, day], values)
+                add(self._days[subject][day], values)
                 if subject.dimension is Dimension.USER:
                     self._take_members(subject, day, members_of({part: values}))
 
     def summaries(self) -> Iterator[Summary]:
         """Yield the summaries, without the numbers of different users and conversations."""
-        found: dict[Place, Summary] = {}
-        for (subject, day), values in self._days.items():
-            for kind in TYPES:
-                place = Place(subject, kind, period_of(kind, day))
-                if self._wanted.has(kind, place.date) and not place.is_grain:
-                    summary = found.get(place)
-                    if summary is None:
-                        summary = found[place] = Summary(place)
-                    add(summary.values, values)
-        for place, summary in found.items():
-            if place.has_members:
-                summary.members = self._members[place]
-                count_different(summary)
-            yield summary
+        while self._days:
+            subject, days = self._days.popitem()
+            several: dict[Place, list[Summary]] = defaultdict(list)
+            for date, values in days.items():
+                day = Summary(Place(subject, AggregationType.DAILY, date), values, groups={})
+                for kind in TYPES:
+                    several[Place(subject, kind, period_of(kind, date))].append(day)
+            for place, parts in several.items():
+                if self._wanted.has(place.kind, place.date) and not place.is_grain:
+                    yield self._total(place, parts)
+
+    def _total(self, place: Place, days: Sequence[Summary]) -> Summary:
+        """Return the summary of a period from those of its days."""
+        if len(days) == 1:
+            total = Summary(place, {**days[0].values}, groups=days[0].groups)
+        else:
+            total = Summary(place)
+            for day in days:
+                add(total.values, day.values)
+        if place.has_members:
+            total.members = self._members[place]
+            count_different(total)
+        return total
 
     def different(self) -> dict[tuple[Place, str], int]:
         """Return how many users and conversations of this part the summaries of others count."""

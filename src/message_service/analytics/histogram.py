@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 
 _BITS = 6
@@ -65,19 +66,11 @@ def classes(buckets: Mapping[int, int], bounds: Mapping[str, int | None]) -> dic
 
     Args:
         buckets: How many values lie in each bucket.
-        bounds: The largest value of each class by its label, ascending; None for no bound.
+        bounds: The largest value of each class by its label, ascending; each the largest of its
+            bucket; None for no bound, which the last class must have.
     """
-    found = dict.fromkeys(bounds, 0)
-    several = tuple(bounds.items())
+    ends = [bucket_of(bound) for bound in bounds.values() if bound is not None]
+    counts = [0] * len(bounds)
     for bucket, count in buckets.items():
-        found[_class_of(bucket, several)] += count
-    return found
-
-
-@functools.cache
-def _class_of(bucket: int, bounds: tuple[tuple[str, int | None], ...]) -> str:
-    _, high = ends_of(bucket)
-    for label, bound in bounds:
-        if bound is None or high <= bound:
-            return label
-    raise ValueError("the last class has a bound")
+        counts[bisect_left(ends, bucket)] += count
+    return dict(zip(bounds, counts, strict=True))

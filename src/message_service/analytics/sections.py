@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from message_service.analytics.applying import PAGE, Applying
+from message_service.analytics import subjects
+from message_service.analytics.applying import Applying
 from message_service.analytics.changes import grain_place
 from message_service.analytics.figures import add, read_groups, read_part
 from message_service.analytics.folding import Fold, Range, months_of, of_everybody
 from message_service.analytics.grains import GrainKey, Parts, group_stage, take_in
 from message_service.analytics.metrics import DISTINCT, Values
-from message_service.analytics.periods import TYPES, moments_of, period_of
+from message_service.analytics.pages import PageWriter, read_ahead
+from message_service.analytics.periods import DAY, TYPES, moments_of, period_of
 from message_service.analytics.subjects import GLOBAL, PartKey
 from message_service.analytics.summaries import Place, Summary, is_erased
-from message_service.catalogue.queries.analytics import PARTS_OF_DAYS, SUMMARIES_OF_TENANTS
+from message_service.catalogue.queries.analytics import (
+    PARTS_OF_DAYS,
+    SUMMARIES_OF_TENANTS,
+    SUMMARY_SERIES,
+)
 from message_service.catalogue.queries.summarised_messages import SUMMARISED_PERIOD
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType, Dimension
@@ -46,23 +53,34 @@ async def grains_of(
     store: Store, wanted: Range, zone: ZoneInfo
 ) -> AsyncIterator[tuple[GrainKey, Parts]]:
     """Yield the grains of a range's days, from the messages as they are now."""
-    since, until = moments_of(wanted.since, wanted.until, zone)
-    order = {"$sort": {"_id.conversation": 1, "_id.day": 1}}
-    batches = store.scope(wanted.tenant_id).summarise(
-        SUMMARISED_PERIOD, [group_stage(zone, since, until), order], since=since, until=until
-    )
     held: dict[GrainKey, Parts] = {}
-    async for batch in batches:
-        for row in batch:
-            take_in(held, row)
-            if len(held) > 1:
-                last = next(iter(held))
-                parts = held.pop(last)
-                if wanted.since <= last.day < wanted.until:
-                    yield last, parts
+    async with aclosing(read_ahead(_added_up(store, wanted, zone))) as batches:
+        async for batch in batches:
+            for row in batch:
+                take_in(held, row)
+                if len(held) > 1:
+                    last = next(iter(held))
+                    parts = held.pop(last)
+                    if wanted.since <= last.day < wanted.until:
+                        yield last, parts
     for key, parts in held.items():
         if wanted.since <= key.day < wanted.until:
             yield key, parts
+
+
+async def _added_up(store: Store, wanted: Range, zone: ZoneInfo) -> AsyncGenerator[list[Row]]:
+    """Yield what the server makes of a range's messages, a week at a time, in batches.
+
+    While it adds up the next week, the grains of the last are written.
+    """
+    order = {"$sort": {"_id.conversation": 1, "_id.day": 1}}
+    for part in wanted.stretches(7 * DAY):
+        since, until = moments_of(part.since, part.until, zone)
+        batches = store.scope(wanted.tenant_id).summarise(
+            SUMMARISED_PERIOD, [group_stage(zone, since, until), order], since=since, until=until
+        )
+        async for batch in batches:
+            yield batch
 
 
 async def stored_grains(store: Store, wanted: Range) -> AsyncIterator[tuple[GrainKey, Parts]]:
@@ -177,8 +195,9 @@ class Sections:
             How many grains were written.
         """
         zones = {wanted.tenant_id: zone}
-        count = await self._write_grains(wanted, number, zones)
-        await self._write(folded(self._store, wanted), number, zones)
+        new = not await self._has_summaries(wanted)
+        count = await self._write_grains(wanted, number, zones, new=new)
+        await self._write(folded(self._store, wanted), number, zones, new=new)
         await self._applying.clear_left_behind(wanted, number, zones)
         await self._write(of_all_tenants(self._store, wanted), number, zones)
         await self._applying.clear_left_behind(of_everybody(wanted), number, zones)
@@ -209,8 +228,27 @@ class Sections:
         await self._applying.clear_left_behind(of_everybody(wanted), number, zones)
         return count
 
+    async def _has_summaries(self, wanted: Range) -> bool:
+        """Return whether days of a range are summarised already, as far as can be seen quickly."""
+        subject = subjects.tenant(wanted.tenant_id)
+        found = await self._store.scope(wanted.tenant_id).find_one(
+            SUMMARY_SERIES,
+            conversation_id=subject.conversation_id,
+            subject=subject.name,
+            aggregation_type=AggregationType.DAILY.value,
+            since=wanted.since,
+            until=wanted.until,
+        )
+        return found is not None
+
     async def _write_grains(
-        self, wanted: Range, number: int, zones: Mapping[str, ZoneInfo], *, keep: bool = True
+        self,
+        wanted: Range,
+        number: int,
+        zones: Mapping[str, ZoneInfo],
+        *,
+        keep: bool = True,
+        new: bool = False,
     ) -> int:
         """Write the grains of a range; return how many.
 
@@ -219,42 +257,38 @@ class Sections:
             number: The number of the work.
             zones: The time zones of tenants.
             keep: Whether to keep those made from more messages than are left of them.
+            new: Whether none are there, most likely.
         """
-        count = 0
-        page: list[Summary] = []
-        async for key, parts in grains_of(self._store, wanted, zones[wanted.tenant_id]):
-            page.append(Summary.of_grain(grain_place(key), parts))
-            if len(page) == PAGE:
-                await self._write_page(page, number, zones, keep=keep)
-                count += len(page)
-                page = []
-        await self._write_page(page, number, zones, keep=keep)
-        return count + len(page)
 
-    async def _write_page(
+        async def write(page: list[Summary]) -> None:
+            if new:
+                page = await self._applying.insert(page, number, zones)
+            made = {summary.place: summary for summary in page}
+            for place, before in (await self._applying.read(made)).items():
+                if keep and is_erased(before.parts, made[place].parts):
+                    made[place] = Summary.of_grain(place, before.parts)
+                made[place].created_at = before.created_at
+            await self._applying.write([*made.values()], number, zones)
+
+        async with PageWriter(write) as writer:
+            async for key, parts in grains_of(self._store, wanted, zones[wanted.tenant_id]):
+                await writer.put(Summary.of_grain(grain_place(key), parts))
+        return writer.count
+
+    async def _write(
         self,
-        page: Iterable[Summary],
+        summaries: AsyncIterator[Summary],
         number: int,
         zones: Mapping[str, ZoneInfo],
         *,
-        keep: bool,
+        new: bool = False,
     ) -> None:
-        made = {summary.place: summary for summary in page}
-        for place, before in (await self._applying.read(made)).items():
-            if keep and is_erased(before.parts, made[place].parts):
-                made[place] = Summary.of_grain(place, before.parts)
-            made[place].created_at = before.created_at
-        await self._applying.write([*made.values()], number, zones)
+        async def write(page: list[Summary]) -> None:
+            if new:
+                page = await self._applying.insert(page, number, zones)
+            await self._applying.keep_dates(page)
+            await self._applying.write(page, number, zones)
 
-    async def _write(
-        self, summaries: AsyncIterator[Summary], number: int, zones: Mapping[str, ZoneInfo]
-    ) -> None:
-        page: list[Summary] = []
-        async for summary in summaries:
-            page.append(summary)
-            if len(page) == PAGE:
-                await self._applying.keep_dates(page)
-                await self._applying.write(page, number, zones)
-                page = []
-        await self._applying.keep_dates(page)
-        await self._applying.write(page, number, zones)
+        async with PageWriter(write) as writer:
+            async for summary in summaries:
+                await writer.put(summary)

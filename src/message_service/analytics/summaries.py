@@ -16,7 +16,7 @@ from message_service.analytics.figures import (
     stored_part,
 )
 from message_service.analytics.grains import Parts
-from message_service.analytics.metrics import DISTINCT, Values
+from message_service.analytics.metrics import DISTINCT, METRICS, Values
 from message_service.analytics.subjects import PartKey, Subject
 from message_service.catalogue.queries.analytics import SummaryKey
 from message_service.documents.analytics import AggregationType, Dimension
@@ -70,6 +70,8 @@ class Summary:
         parts: The parts of a conversation's day.
         applied: The number of the last piece of work that wrote it; 0 for one that is new.
         created_at: When it was stored first.
+        groups: Takes the groups it is stored as, for all periods that have the same messages: a
+            week whose messages are all of one day. Its figures do not change any more.
     """
 
     place: Place
@@ -78,6 +80,7 @@ class Summary:
     parts: Parts = field(default_factory=Parts)
     applied: int = 0
     created_at: datetime | None = None
+    groups: dict[str, Row] | None = None
 
     @classmethod
     def of_grain(cls, place: Place, parts: Mapping[PartKey, Values]) -> Summary:
@@ -103,6 +106,18 @@ class Summary:
             row["created_at"],
         )
 
+    def stored_groups(self) -> dict[str, Row]:
+        """Return its groups as they are stored: figures, and the metrics that follow from them."""
+        if self.groups is None:
+            return stored_groups(self.values)
+        if not self.groups:
+            self.groups |= stored_groups(self.values)
+        own = dict(self.groups)
+        for name in DISTINCT:  # counted for each period, and nothing follows from them
+            group = METRICS[name].group
+            own[group] = {**own[group], name: self.values.get(name, 0)}
+        return own
+
     def stored(self, number: int, now: datetime, time_zone: str) -> Row:
         """Return the document to store.
 
@@ -121,7 +136,7 @@ class Summary:
             "subject": subject.name,
             "aggregation_type": kind.value,
             "date": date,
-            **stored_groups(self.values),
+            **self.stored_groups(),
             "applied": number,
             "created_at": self.created_at or now,
             "updated_at": now,
