@@ -2,7 +2,7 @@
 
 from message_service.analytics.analytics import Analytics
 from message_service.analytics.checking import Checked, MetricDrift
-from message_service.analytics.results import Ranked, Series, Summary, Top
+from message_service.analytics.results import Comparison, Ranked, Series, Summary, Top
 from message_service.analytics.rollups import Rollups
 from message_service.attachments.attachments import Attachments, StoredFile
 from message_service.background.worker import BackgroundWorker
@@ -110,6 +110,7 @@ __all__ = [
     "Citation",
     "Clock",
     "ComparedUsage",
+    "Comparison",
     "Completeness",
     "ContextWindow",
     "Conversation",

@@ -18,9 +18,11 @@ from message_service import MessageService, Tenant, errors
 from message_service.analytics import figures, rollup, sections
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
+from message_service.analytics.folding import Range
 from message_service.analytics.grains import GrainKey
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.summaries import Summary
+from message_service.analytics.work import Work
 from message_service.documents.row import Row
 from support.summaries import problems
 
@@ -131,6 +133,7 @@ async def test_the_most(service: MessageService) -> None:
 
 async def test_what_waits_is_said(service: MessageService) -> None:
     conversation = (await service.conversations.create(USER)).conversation_id
+    await service.rollups.drain()
     before = service.runtime.clock.now()
     await _say(service, conversation, MONDAY)
     after = service.runtime.clock.now()
@@ -281,6 +284,33 @@ async def test_a_rebuild_with_more_than_memory_holds(
     assert (await service.rollups.check()).is_right
 
 
+async def test_months_without_anything_are_passed_over(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await _filled(service)
+    await _say(service, conversation, datetime(1990, 1, 31, tzinfo=UTC))  # a Wednesday
+    await service.rollups.drain()
+    week = {"aggregation_type": "weekly_summary", "date": datetime(1990, 1, 29, tzinfo=UTC)}
+    made: list[Range] = []
+    really = Work.make
+
+    async def make(self: Work, wanted: Range, zone: ZoneInfo) -> None:
+        made.append(wanted)
+        await really(self, wanted, zone)
+
+    monkeypatch.setattr(Work, "make", make)
+    await service.rollups.rebuild()
+    assert [each.since.date().replace(day=1) for each in made] == [
+        date(1990, 1, 1),
+        date(1990, 2, 1),
+        date(2026, 3, 1),
+        date(2026, 4, 1),
+    ]
+    assert await problems(database, ["default"], all_tenants=True) == []
+    await database["message_analytics"].delete_many(week)
+    assert (await service.rollups.check()).missing == 4
+
+
 async def test_a_check_tells_what_is_wrong(service: MessageService, database: Database) -> None:
     conversation = await _filled(service)
     right = await service.rollups.check()
@@ -362,11 +392,20 @@ async def test_what_was_stored_before_is_summarised_once(
     await database["messages"].update_many({}, {"$unset": {"marks.analytics": ""}})
     loop = Rollup(service.store, service.runtime.clock, poll=1)
     steps = [await loop.step() for _ in range(5)]
+    # The first month of the last of them is not there: nothing is sure after its first message.
+    zeta = service.tenant("zeta").analytics
+    for found in (
+        await zeta.total(date(2026, 1, 1), date(2027, 1, 1)),
+        (await service.rollups.series(date(2026, 1, 1), date(2026, 1, 2))).summaries[0],
+    ):
+        assert found.complete_up_to == MONDAY - timedelta(days=200)
+    now = service.runtime.clock.now()
     while steps[-1]:  # whoever goes on has not begun at the first month again
         loop = Rollup(service.store, service.runtime.clock, poll=1)
         steps.append(await loop.step())
     # Two months of one tenant, and seven, the empty ones too, of each of the others.
     assert steps.count(True) == 2 + 2 * 7
+    assert (await zeta.summary(MONDAY.date())).complete_up_to >= now
     assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
     await database["message_analytics"].delete_many({})
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()

@@ -77,6 +77,79 @@ async def test_the_top(cli: Cli, conversation: str) -> None:
     assert "66.7%" in shown
 
 
+async def test_the_top_as_a_file_and_a_chart(cli: Cli, tmp_path: Path, conversation: str) -> None:
+    cli("analytics", "rollup")
+    file, chart = tmp_path / "top.parquet", tmp_path / "top.svg"
+    top = ("--by", "user", "--top", "5", "--order-by", "USD")
+    cli(
+        *("analytics", "report", *DAYS, *top),
+        *("--format", "parquet", "--output", str(file), "--chart", str(chart)),
+    )
+    rows = pq.read_table(file).to_pylist()
+    assert [(row["user_id"], row["USD"], row["messages"]) for row in rows] == [
+        (BOB, Decimal(1), 2),
+        (ANN, Decimal("0.5"), 2),
+    ]
+    assert BOB in chart.read_text()
+
+
+async def test_compared_with_the_days_before(cli: Cli, conversation: str) -> None:
+    cli("analytics", "rollup")
+    days = ("--from", "2026-04-01", "--to", "2026-04-03", "--compare", "--format", "json")
+    found = {row["metric"]: row for row in json.loads(cli("analytics", "report", *days))}
+    assert (found["total_messages"]["now"], found["total_messages"]["before"]) == (1, 3)
+    assert found["total_messages"]["change"] == pytest.approx(-2 / 3)
+    costs = [row for row in json.loads(cli("analytics", "report", *days)) if row["currency"]]
+    assert [(row["currency"], row["cost now"], row["cost before"]) for row in costs] == [
+        ("EUR", None, "0.25"),
+        ("USD", "1", "0.5"),
+    ]
+    assert "beside 2026-03-30 to 2026-04-01" in cli("analytics", "report", *days[:5])
+
+
+async def test_a_distribution_over_the_whole_range(
+    cli: Cli, tmp_path: Path, conversation: str
+) -> None:
+    cli("analytics", "rollup")
+    chart = tmp_path / "times.svg"
+    name = "response_time_distribution"
+    shown = cli(
+        *("analytics", "report", *DAYS, "--metrics", name, "--format", "csv"),
+        *("--chart", str(chart)),
+    )
+    assert shown.splitlines()[1:] == ["0-500ms,0", "501-1000ms,3", "1001-2000ms,1", "2001ms+,0"]
+    labels = ("0-500ms", "501-1000ms", "1001-2000ms", "2001ms+")
+    places = [chart.read_text().index(f"<!-- {label} -->") for label in labels]
+    assert places == sorted(places)
+    assert "no messages" in cli("analytics", "report", *DAYS, "--metrics", "topic_distribution")
+
+
+async def test_several_percentiles_in_one_chart(
+    cli: Cli, tmp_path: Path, conversation: str
+) -> None:
+    cli("analytics", "rollup")
+    chart = tmp_path / "latency.svg"
+    measures = "median_response_time_ms,p95_response_time_ms"
+    cli("analytics", "report", *DAYS, "--chart", str(chart), "--chart-of", measures)
+    assert all(f"<!--  {name} -->" in chart.read_text() for name in measures.split(","))
+
+
+async def test_all_tenants(cli: Cli, service: MessageService, conversation: str) -> None:
+    other = service.tenant("acme")
+    made = await other.conversations.create(ANN)
+    await other.messages.append(made.conversation_id, "user", "hi", created_at=MONDAY)
+    await service.drain()
+    cli("analytics", "rollup")
+    shared = ("--format", "csv", "--metrics", "total_messages", "--all-tenants")
+    assert cli("analytics", "report", *DAYS, *shared).splitlines()[1] == "2026-03-30,4,EUR,0.25"
+    assert cli("analytics", "report", *DAYS, *shared, "--by", "tenant").splitlines()[1:] == [
+        "2026-03-30,acme,1,,",
+        "2026-03-30,default,3,EUR,0.25",
+        "2026-03-30,default,,USD,0.5",
+        "2026-04-01,default,1,USD,1",
+    ]
+
+
 async def test_files(cli: Cli, tmp_path: Path, conversation: str) -> None:
     cli("analytics", "rollup")
     rows = list(csv.DictReader(io.StringIO(cli("analytics", "report", *DAYS, "--format", "csv"))))
@@ -149,12 +222,18 @@ async def test_a_time_zone(cli: Cli, conversation: str) -> None:
         (("report", "--from", "2010-02-01", "--to", "2026-01-01"), "more than ten years"),
         (("report", "--from", "yesterday"), "--from: is not a day"),
         (("report", "--metrics", "total_token"), "total_tokens"),
-        (("report", "--metrics", "topic_distribution"), "no single number"),
+        (("report", "--metrics", "total_words,topic_distribution"), "no single number"),
+        (("report", "--metrics", "topic_distribution", "--by", "user"), "is of one subject"),
+        (("report", "--compare", "--by", "user"), "--compare: is of one subject"),
+        (("report", "--compare", "--chart", "a.png"), "--chart: is given beside compare"),
+        (("report", "--by", "tenant"), "Add --all-tenants"),
+        (("report", "--all-tenants", "--user", ANN), "--all-tenants: is for all messages"),
+        (("report", "--all-tenants", "--by", "user"), "--all-tenants: is for all messages"),
         (("report", "--by", "usr"), "Did you mean user?"),
         (("report", "--by", "user", "--user", ANN), "--by: is given beside"),
         (("report", "--user", ANN, "--model", "m"), "--model: is given beside"),
         (("report", "--period", "year"), "Use day, week, month"),
-        (("report", "--top", "5"), "--top: is for tables with --by"),
+        (("report", "--top", "5"), "--top: is of one kind"),
         (("report", "--order-by", "USD"), "--order-by: is given without top"),
         (("report", "--by", "user", "--top", "5", "--order-by", "latency"), "--order-by: there is"),
         (("report", "--chart", "a.gif"), "--chart: is neither"),

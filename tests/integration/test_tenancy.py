@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from message_service import MessageService, Recosted, Series, Tenant, Top, errors
+from message_service import MessageService, Recosted, Series, Summary, Tenant, Top, errors
 from message_service.interchange.report import ImportReport
 
 USER = "user_000000000001"
@@ -69,6 +69,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "usage.report": lambda t: _listed(t.usage.report(*TODAY, ["user"])),
     "analytics.each": lambda t: _listed(t.analytics.each("user", *DAYS)),
     "analytics.series": lambda t: _said(t.analytics.series(*DAYS)),
+    "analytics.total": lambda t: _counted(t.analytics.total(*DAYS)),
     "analytics.top": lambda t: _ranked(t.analytics.top("user", *DAYS)),
     "prices.missing": lambda t: t.prices.missing(),
     "conversations.list": lambda t: _items(t.conversations.list()),
@@ -77,7 +78,7 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "jobs.counts": lambda t: t.jobs.counts(),
 }
 OTHERWISE = {
-    "analytics.summary",  # what series returns one of
+    *("analytics.summary", "analytics.compare"),  # see series and total
     *("analytics.set_time_zone", "analytics.time_zone"),  # see test_analytics.py
     "conversations.create",  # see test_equal_ids_do_not_meet
     "usage.check",  # see test_budgets.py
@@ -101,6 +102,11 @@ async def _recosted(done: Awaitable[Recosted]) -> int:
 
 async def _said(series: Awaitable[Series]) -> int:
     return sum(each.message_metrics.total_messages for each in (await series).summaries)
+
+
+async def _counted(total: Awaitable[Summary]) -> int:
+    found = (await total).message_metrics
+    return found.total_messages + found.unique_users
 
 
 async def _ranked(top: Awaitable[Top]) -> Sequence[object]:

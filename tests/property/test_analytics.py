@@ -7,11 +7,12 @@ import contextlib
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,8 +20,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from message_service import MessageService, StopSignal, Tenant, errors
 from message_service.analytics.applying import Applying
 from message_service.analytics.folding import Range
+from message_service.analytics.periods import DAY, after, before, cut, period_of
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.summaries import Summary
+from message_service.documents.analytics import AggregationType
 from message_service.documents.row import Row
 from support.summaries import problems
 
@@ -87,15 +90,33 @@ class CutApplying(Applying):
     """Writes so many summaries, and is killed."""
 
     left = 0
+    _writing = False
 
     async def write(
         self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
     ) -> None:
-        kept = random.Random(number).sample(summaries, min(self.left, len(summaries)))
+        kept = self._kept(summaries, number)
+        self._writing = True
         await super().write(kept, number, zones)
-        self.left -= len(kept)
+        self._writing = False
         if len(kept) < len(summaries):
             raise Cut
+
+    async def insert(
+        self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> list[Summary]:
+        if self._writing:
+            return await super().insert(summaries, number, zones)
+        kept = self._kept(summaries, number)
+        refused = await super().insert(kept, number, zones)
+        if len(kept) < len(summaries):
+            raise Cut
+        return refused
+
+    def _kept(self, summaries: Sequence[Summary], number: int) -> list[Summary]:
+        kept = random.Random(number).sample(summaries, min(self.left, len(summaries)))
+        self.left -= len(kept)
+        return kept
 
 
 class Run:
@@ -225,3 +246,95 @@ async def test_every_summary_is_the_sum_of_its_messages(
     await service.rollups.drain()
     assert await problems(database, [run.tenant.tenant_id], lambda _: run.zone) == []
     assert await service.rollups.drain() == 0
+
+
+sayings = st.lists(
+    st.tuples(
+        st.integers(0, 100),  # days
+        st.sampled_from(USERS),
+        st.sampled_from(CHARACTERS),
+        st.sampled_from(MODELS),
+        st.integers(0, 1),  # conversation
+        st.integers(1, 500),  # tokens
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@patient
+@given(sayings, st.integers(0, 100), st.integers(1, 100))
+async def test_a_range_of_days_is_the_sum_of_its_messages(
+    service: MessageService, said: list[tuple[Any, ...]], start: int, length: int
+) -> None:
+    tenant = service.tenant(f"tenant{next(TENANTS)}")
+    conversations = [(await tenant.conversations.create(USERS[0])).conversation_id for _ in "ab"]
+    for day, user, character, model, place, count in said:
+        await tenant.messages.append(
+            conversations[place],
+            "assistant",
+            "x",
+            user_id=user,
+            character_id=character,
+            created_at=JAN + timedelta(days=day),
+            llm_metadata=None if model is None else {"provider": model[0], "model": model[1]},
+            token_usage={"total_tokens": count},
+        )
+    await service.rollups.drain()
+    since = (JAN + timedelta(days=start)).date()
+    inside = [each for each in said if start <= each[0] < start + length]
+    subjects: list[tuple[dict[str, Any], list[tuple[Any, ...]]]] = [({}, inside)]
+    subjects += [({"user_id": user}, [s for s in inside if s[1] == user]) for user in USERS]
+    subjects += [
+        ({"character_id": character}, [s for s in inside if s[2] == character])
+        for character in CHARACTERS[:2]
+    ]
+    for provider, model in (each for each in MODELS if each is not None):
+        named = {"provider": provider} | ({} if model is None else {"model": model})
+        subjects.append((named, [s for s in inside if s[3] == (provider, model)]))
+    subjects += [
+        ({"conversation_id": name}, [s for s in inside if s[4] == place])
+        for place, name in enumerate(conversations)
+    ]
+    for subject, expected in subjects:
+        found = await tenant.analytics.total(since, since + timedelta(days=length), **subject)
+        assert found.token_metrics.total_tokens == sum(each[5] for each in expected)
+        counts = found.message_metrics
+        assert counts.total_messages == len(expected)
+        assert counts.unique_users == len({each[1] for each in expected})
+        assert counts.unique_conversations == len({each[4] for each in expected})
+        most = found.token_metrics.max_tokens_single_message
+        assert most == max((each[5] for each in expected), default=None)
+
+
+@given(st.dates(date(1900, 1, 1), date(2989, 12, 31)), st.integers(1, 3_653))
+def test_a_range_is_cut_into_days_and_whole_months(first: date, length: int) -> None:
+    since = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    until = since + length * DAY
+    parts = cut(since, until)
+    assert [part[1] for part in parts] == [since, *(part[2] for part in parts[:-1])]
+    assert parts[-1][2] == until
+    for kind, begins, ends in parts:
+        assert begins < ends
+        if kind is AggregationType.MONTHLY:
+            assert (begins.day, ends.day) == (1, 1)
+        else:
+            first = after(AggregationType.MONTHLY, period_of(AggregationType.MONTHLY, begins - DAY))
+            assert after(AggregationType.MONTHLY, first) > ends  # no whole month within it
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "first"),
+    [
+        ((2026, 3, 1), (2026, 4, 1), (2026, 2, 1)),
+        ((2026, 1, 1), (2026, 4, 1), (2025, 10, 1)),
+        ((2026, 1, 1), (2027, 1, 1), (2025, 1, 1)),
+        ((2026, 3, 2), (2026, 3, 9), (2026, 2, 23)),
+        ((2026, 3, 1), (2026, 3, 2), (2026, 2, 28)),
+    ],
+)
+def test_the_range_before(
+    since: tuple[int, int, int], until: tuple[int, int, int], first: tuple[int, int, int]
+) -> None:
+    found = before(datetime(*since, tzinfo=UTC), datetime(*until, tzinfo=UTC))
+    assert found == datetime(*first, tzinfo=UTC)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from message_service.analytics.applying import Applying
 from message_service.analytics.asking import (
@@ -14,22 +13,18 @@ from message_service.analytics.asking import (
     check_period,
     check_subject,
 )
-from message_service.analytics.figures import read_groups
-from message_service.analytics.freshness import complete_up_to
-from message_service.analytics.periods import after, moments_of, period_of, periods
+from message_service.analytics.periods import after, before, period_of, periods
 from message_service.analytics.ranking import Measure, plain
+from message_service.analytics.reading import Reading
 from message_service.analytics.rebuilding import Rebuilding
-from message_service.analytics.results import Series, Summary, Top, groups_of
-from message_service.analytics.subjects import Subject, subject_of
+from message_service.analytics.results import Comparison, Series, Summary, Top
 from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
 from message_service.arguments import check_whole_number
-from message_service.catalogue.queries.analytics import SUMMARIES_OF_DIMENSION, SUMMARY_SERIES
+from message_service.catalogue.queries.analytics import SUMMARIES_OF_DIMENSION
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.database.store import Store
-from message_service.documents.analytics import AggregationType, Dimension
-from message_service.documents.row import Row
 from message_service.reports.zones import zone_of
 
 MOST_RANKED = 10_000
@@ -51,7 +46,7 @@ class Analytics:
         self._store = store
         self._scope = scope
         self._clock = clock
-        self._zones = Zones(store)
+        self._reading = Reading(store, scope.tenant_id, clock)
 
     async def summary(
         self,
@@ -90,8 +85,8 @@ class Analytics:
             provider=provider,
             model=model,
         )
-        (found,) = await self._read(subject, kind, first, after(kind, first))
-        return found
+        found = await self._reading.series(subject, kind, first, after(kind, first))
+        return found.summaries[0]
 
     async def series(
         self,
@@ -133,8 +128,87 @@ class Analytics:
             provider=provider,
             model=model,
         )
-        complete = await complete_up_to(self._store, self._clock)
-        return Series(await self._read(subject, kind, first, end), complete)
+        return await self._reading.series(subject, kind, first, end)
+
+    async def total(
+        self,
+        since: date,
+        until: date,
+        *,
+        user_id: str | None = None,
+        character_id: str | None = None,
+        conversation_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+    ) -> Summary:
+        """Return one summary of any range of days. Different users are counted exactly.
+
+        To count them, the server looks at the summaries of conversations: that takes longer the
+        more there are.
+
+        Args:
+            since: The first day.
+            until: The first day after the range, ten years later at most.
+            user_id: Of this user.
+            character_id: Of this character.
+            conversation_id: Of this conversation.
+            provider: Of this provider's model.
+            model: Its model.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        first, end = check_days(since, until)
+        subject = check_subject(
+            self._scope.tenant_id,
+            user_id=user_id,
+            character_id=character_id,
+            conversation_id=conversation_id,
+            provider=provider,
+            model=model,
+        )
+        return await self._reading.total(subject, first, end)
+
+    async def compare(
+        self,
+        since: date,
+        until: date,
+        *,
+        user_id: str | None = None,
+        character_id: str | None = None,
+        conversation_id: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+    ) -> Comparison:
+        """Return the summaries of a range of days and of the range before it.
+
+        Before whole months lie as many months, before other ranges as many days.
+
+        Args:
+            since: The first day.
+            until: The first day after the range, ten years later at most.
+            user_id: Of this user.
+            character_id: Of this character.
+            conversation_id: Of this conversation.
+            provider: Of this provider's model.
+            model: Its model.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        first, end = check_days(since, until)
+        subject = check_subject(
+            self._scope.tenant_id,
+            user_id=user_id,
+            character_id=character_id,
+            conversation_id=conversation_id,
+            provider=provider,
+            model=model,
+        )
+        return Comparison(
+            await self._reading.total(subject, first, end),
+            await self._reading.total(subject, before(first, end), first),
+        )
 
     def each(
         self, by: str, since: date, until: date, period: str = "day"
@@ -155,21 +229,7 @@ class Analytics:
         """
         dimension = check_dimension("by", by)
         first, end = check_days(since, until)
-        return self._each(dimension, check_period(period), first, end)
-
-    async def _each(
-        self, dimension: Dimension, kind: AggregationType, since: datetime, until: datetime
-    ) -> AsyncIterator[Summary]:
-        zone = await self._zone()
-        async for row in self._scope.stream(
-            SUMMARIES_OF_DIMENSION,
-            dimension=dimension.value,
-            aggregation_type=kind.value,
-            since=period_of(kind, since),
-            until=until,
-        ):
-            if row["message_metrics"]["total_messages"]:
-                yield _summary(subject_of(row), kind, row["date"], zone, row)
+        return self._reading.each(dimension, check_period(period), first, end)
 
     async def top(
         self,
@@ -201,7 +261,7 @@ class Analytics:
         first = period_of(kind, first)
         measure = Measure(order_by, len([*periods(kind, first, end)]))
         check_whole_number("limit", limit, 1, MOST_RANKED)
-        complete = await complete_up_to(self._store, self._clock)
+        complete = await self._reading.complete_up_to()
         batches = self._scope.summarise(
             SUMMARIES_OF_DIMENSION,
             measure.stages(limit),
@@ -215,25 +275,9 @@ class Analytics:
         total: int = rows[0]["all"][0]["total"] if rows[0]["all"] else 0
         return Top([measure.ranked(row, whole) for row in rows[0]["ranked"]], total, complete)
 
-    async def _read(
-        self, subject: Subject, kind: AggregationType, since: datetime, until: datetime
-    ) -> list[Summary]:
-        firsts = [*periods(kind, since, until)]
-        zone = await self._zone()
-        rows = await self._scope.find(
-            SUMMARY_SERIES,
-            conversation_id=subject.conversation_id,
-            subject=subject.name,
-            aggregation_type=kind.value,
-            since=firsts[0],
-            until=until,
-        )
-        stored = {row["date"]: row for row in rows}
-        return [_summary(subject, kind, first, zone, stored.get(first)) for first in firsts]
-
     async def time_zone(self) -> str:
         """Return the time zone whose days the summaries have."""
-        return (await self._zone()).key
+        return (await self._reading.zone()).key
 
     async def set_time_zone(self, time_zone: str) -> None:
         """Give the summaries the days of another time zone.
@@ -251,34 +295,9 @@ class Analytics:
             Unavailable: The database cannot be reached; whoever works on summaries next finishes.
         """
         zone = zone_of(time_zone)
-        if zone == await self._zone():
+        if zone == await self._reading.zone():
             return
         applying = Applying(self._store, self._clock)
         work = Work(self._store, applying, self._clock)
-        ranges = Rebuilding(self._store, work, applying, self._zones)
+        ranges = Rebuilding(self._store, work, applying, Zones(self._store))
         await ranges.set_zone(self._scope.tenant_id, zone)
-
-    async def _zone(self) -> ZoneInfo:
-        return await self._zones.of_one(self._scope.tenant_id)
-
-
-def _summary(
-    subject: Subject, kind: AggregationType, first: datetime, zone: ZoneInfo, row: Row | None
-) -> Summary:
-    until = after(kind, first)
-    begins, ends = moments_of(first, until, zone)
-    values = {} if row is None else read_groups(row)
-    key = dict(subject.key)
-    if subject.dimension is Dimension.CONVERSATION:
-        key = {"conversation_id": subject.conversation_id}
-    return Summary(
-        subject.dimension,
-        key,
-        kind,
-        first.date(),
-        until.date(),
-        begins,
-        ends,
-        updated_at=row["updated_at"] if row is not None and values else None,
-        **groups_of(values),
-    )

@@ -8,6 +8,7 @@ takes it in once.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from message_service import errors
@@ -35,6 +36,7 @@ from message_service.analytics.summaries import (
     members_of,
 )
 from message_service.catalogue.queries.analytics import (
+    FIRST_WITH_MESSAGES,
     SUMMARIES,
     SUMMARIES_BEFORE,
     SUMMARIES_CREATED,
@@ -102,6 +104,19 @@ class Applying:
             place = Place(subject_of(row), AggregationType(row["aggregation_type"]), row["date"])
             if wanted.has(place.kind, place.date) and not place.is_grain:
                 yield place
+
+    async def first_with_messages(
+        self, wanted: Range, kinds: Sequence[AggregationType], since: datetime
+    ) -> datetime | None:
+        """Return the first day of the first summary, of some lengths, from a day on in a range."""
+        found = await self._store.scope(wanted.tenant_id).find_one(
+            FIRST_WITH_MESSAGES,
+            dimensions=[each.value for each in Dimension],
+            kinds=[kind.value for kind in kinds],
+            since=since,
+            until=wanted.until,
+        )
+        return None if found is None else found["date"]
 
     async def keep_dates(self, summaries: Iterable[Summary]) -> None:
         """Give summaries that are stored already the moment they were stored first."""

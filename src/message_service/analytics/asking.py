@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +14,7 @@ from message_service.analytics.subjects import Subject
 from message_service.arguments import check_text_argument
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.fields import MAX_NAME
+from message_service.documents.token_usage import CURRENCY
 from message_service.ids import IdKind, check_id
 from message_service.usage.tiers import provider_of
 
@@ -25,6 +27,10 @@ PERIODS = {
     "month": AggregationType.MONTHLY,
 }
 """The lengths of periods, by the names callers use."""
+
+
+DIMENSIONS = ("user", "character", "conversation", "model")
+"""What a tenant has several of."""
 
 
 def check_day(field: str, day: date) -> datetime:
@@ -73,8 +79,12 @@ def check_dimension(field: str, name: str) -> Dimension:
     Raises:
         InvalidInput: It is none of them; the error names similar ones.
     """
-    within = ["user", "character", "conversation", "model"]
-    return Dimension(one_of(field, name, within))
+    return Dimension(one_of(field, name, DIMENSIONS))
+
+
+def is_currency(name: str) -> bool:
+    """Return whether a name is that of a currency rather than of a metric."""
+    return re.fullmatch(CURRENCY, name) is not None
 
 
 def check_metric(field: str, name: str) -> Metric:

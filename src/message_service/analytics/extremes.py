@@ -8,6 +8,7 @@ from typing import Any
 from message_service.analytics.figures import EXTREMES
 from message_service.analytics.metrics import METRICS
 from message_service.analytics.periods import after
+from message_service.analytics.subjects import of_subject
 from message_service.analytics.summaries import Summary
 from message_service.catalogue.queries.analytics import (
     PARTS_OF_DAYS,
@@ -41,7 +42,7 @@ async def find_extremes(store: Store, summary: Summary, names: Collection[str]) 
             store,
             summary,
             PARTS_OF_DAYS,
-            [{"$unwind": "$parts"}, *_of_subject(summary), _group(names, "parts.figures.")],
+            [{"$unwind": "$parts"}, *of_subject(subject, "parts"), _group(names, "parts.figures.")],
             dimension=Dimension.CONVERSATION.value,
         )
     else:
@@ -74,14 +75,6 @@ async def _found(
         **values,
     )
     return [row async for batch in batches for row in batch]
-
-
-def _of_subject(summary: Summary) -> list[dict[str, Any]]:
-    key = dict(summary.place.subject.key)
-    if summary.place.subject.dimension is Dimension.MODEL:
-        key = {"provider": key.get("provider"), "model": key.get("model")}
-    chosen = {f"parts.{name}": {"$eq": value} for name, value in key.items()}
-    return [{"$match": chosen}] if chosen else []
 
 
 def _group(names: Collection[str], within: str) -> dict[str, Any]:

@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from message_service.catalogue.follower import BACKLOG, LIVE
 from message_service.catalogue.followers.analytics import ANALYTICS
+from message_service.catalogue.queries.summarised_messages import (
+    FIRST_MESSAGE,
+    TENANTS_WITH_MESSAGES,
+)
 from message_service.clock import Clock
+from message_service.database.records import Record
 from message_service.database.store import Store
+from message_service.documents.analytics import EVERY
+
+CAUGHT_UP = "analytics_begun"
+"""The record of how far what was stored before anybody followed it is summarised."""
 
 
-async def complete_up_to(store: Store, clock: Clock) -> datetime:
-    """Return the moment before which all that happened to messages, of any tenant, is summarised.
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
-    It is read before the summaries it is said of.
+
+class Freshness:
+    """Knows how fresh the summaries of a tenant are.
+
+    Args:
+        store: The database.
+        tenant_id: The tenant; `*` for all of them together.
+        clock: The present moment.
     """
-    moment = clock.now()
-    for rank in (LIVE, BACKLOG):
-        waiting = await store.find_everywhere(ANALYTICS.oldest, limit=1, rank=rank)
-        for message in waiting:
-            moment = min(moment, message["marks"][ANALYTICS.name]["pending_since"])
-    return moment
+
+    def __init__(self, store: Store, tenant_id: str, clock: Clock) -> None:
+        self._store = store
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._caught_up = False
+
+    async def complete_up_to(self) -> datetime:
+        """Return the moment before which all that happened to messages, of any tenant, is in.
+
+        It must be asked for before the summaries it is said of are read. Until all that was stored
+        before an upgrade is summarised, it is that of the first message.
+        """
+        moment = self._clock.now()
+        for rank in (LIVE, BACKLOG):
+            for message in await self._store.find_everywhere(ANALYTICS.oldest, limit=1, rank=rank):
+                moment = min(moment, message["marks"][ANALYTICS.name]["pending_since"])
+        if not self._caught_up:
+            begun = await Record(self._store.database, CAUGHT_UP).read()
+            self._caught_up = bool(begun.get("done"))
+        return moment if self._caught_up else min([moment, *await self._first(moment)])
+
+    async def _first(self, moment: datetime) -> list[datetime]:
+        """Return the moment of the first message, if there is one before a moment."""
+        if self._tenant_id == EVERY:
+            rows = await self._store.aggregate_everywhere(TENANTS_WITH_MESSAGES)
+            return [row["first"] for row in rows]
+        first = await self._store.scope(self._tenant_id).find_one(
+            FIRST_MESSAGE, since=_BEGINNING, until=moment
+        )
+        return [] if first is None else [first["timestamps"]["created_at"]]

@@ -61,6 +61,29 @@ def periods(kind: AggregationType, since: datetime, until: datetime) -> Iterator
         first = after(kind, first)
 
 
+def cut(since: datetime, until: datetime) -> list[tuple[AggregationType, datetime, datetime]]:
+    """Return a range of days as days, whole months, and days again, as far as there are any."""
+    first = after(AggregationType.MONTHLY, period_of(AggregationType.MONTHLY, since - DAY))
+    last = period_of(AggregationType.MONTHLY, until)
+    if first >= last:
+        return [(AggregationType.DAILY, since, until)]
+    parts = [
+        (AggregationType.DAILY, since, first),
+        (AggregationType.MONTHLY, first, last),
+        (AggregationType.DAILY, last, until),
+    ]
+    return [part for part in parts if part[1] < part[2]]
+
+
+def before(since: datetime, until: datetime) -> datetime:
+    """Return the first day of the range before another one: as many months, or else days."""
+    if since.day != 1 or until.day != 1:
+        return since - (until - since)
+    months = 12 * (until.year - since.year) + until.month - since.month
+    years, month = divmod(12 * since.year + since.month - 1 - months, 12)
+    return since.replace(year=years, month=month + 1)
+
+
 def _midnight(day: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
     """Return when a day begins; of two midnights the first (`fold=0`) or the second one."""
     return datetime(day.year, day.month, day.day, tzinfo=zone, fold=fold).astimezone(UTC)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from message_service import errors
-from message_service.analytics.asking import check_metric
+from message_service.analytics.asking import check_metric, is_currency
 from message_service.analytics.metrics import METRICS
 from message_service.analytics.results import Ranked
 from message_service.analytics.subjects import PartKey
@@ -16,7 +15,6 @@ from message_service.database.decimals import decimal
 from message_service.documents.analytics import EVERY
 from message_service.documents.measures import Distinct, Largest, Ratio, Smallest, Sum
 from message_service.documents.row import Row
-from message_service.documents.token_usage import CURRENCY
 
 _KEYS = ("conversation_id", *PartKey._fields)
 
@@ -40,7 +38,7 @@ class Measure:
         self.adds_up = True
         self._sums: dict[str, Any] = {}
         self._value: Any = "$value"
-        if isinstance(name, str) and re.fullmatch(CURRENCY, name):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(name, str) and is_currency(name):  # pyright: ignore[reportUnnecessaryIsInstance]
             self._sums["value"] = {"$sum": f"$token_metrics.costs.{name}"}
             return
         metric = check_metric("order_by", name)

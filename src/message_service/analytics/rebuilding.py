@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,12 +11,15 @@ from message_service import errors
 from message_service.analytics import subjects
 from message_service.analytics.applying import Applying
 from message_service.analytics.checking import Checked, Checking
-from message_service.analytics.folding import Range, months_of
-from message_service.analytics.periods import DAY, local_day
+from message_service.analytics.folding import Range, of_everybody
+from message_service.analytics.periods import DAY, TYPES, after, local_day, moments_of, period_of
 from message_service.analytics.work import Work
 from message_service.analytics.zones import Zones
 from message_service.catalogue.queries.analytics import FIRST_SUMMARY, LAST_SUMMARY
-from message_service.catalogue.queries.summarised_messages import TENANTS_WITH_MESSAGES
+from message_service.catalogue.queries.summarised_messages import (
+    FIRST_MESSAGE,
+    TENANTS_WITH_MESSAGES,
+)
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType
 from message_service.stopping import StopSignal
@@ -33,6 +38,7 @@ class Rebuilding:
     def __init__(self, store: Store, work: Work, applying: Applying, zones: Zones) -> None:
         self._store = store
         self._work = work
+        self._applying = applying
         self._zones = zones
         self._checking = Checking(store, applying)
 
@@ -79,11 +85,37 @@ class Rebuilding:
             Whether all of them were made.
         """
         zone = await self._zones.of_one(wanted.tenant_id)
-        for part in months_of(wanted):
+        async for part in self._months(wanted, zone):
             if stop.requested:
                 return False
             await self._work.make(part, zone)
         return True
+
+    async def _months(self, wanted: Range, zone: ZoneInfo) -> AsyncIterator[Range]:
+        """Yield a range month by month, those with messages or summaries."""
+        left = wanted
+        while left.since < left.until:
+            found = await self._first(left, zone)
+            if found is None:
+                break
+            month = period_of(AggregationType.MONTHLY, max(found, left.since))
+            end = min(after(AggregationType.MONTHLY, month), left.until)
+            yield replace(left, since=max(month, left.since), until=end)
+            left = replace(left, since=end)
+
+    async def _first(self, wanted: Range, zone: ZoneInfo) -> datetime | None:
+        """Return the first day of a range that has messages or summaries."""
+        since, until = moments_of(wanted.since, wanted.until, zone)
+        message = await self._store.scope(wanted.tenant_id).find_one(
+            FIRST_MESSAGE, since=since, until=until
+        )
+        found = [
+            await self._applying.first_with_messages(each, TYPES, each.first)
+            for each in (wanted, of_everybody(wanted))
+        ]
+        if message is not None:
+            found.append(local_day(message["timestamps"]["created_at"], zone))
+        return min((day for day in found if day is not None), default=None)
 
     async def check(self, wanted: Range, into: Checked, stop: StopSignal, *, repair: bool) -> None:
         """Compare the summaries of a tenant's days with the messages.
@@ -95,13 +127,15 @@ class Rebuilding:
             repair: Whether to make the summaries of a month again in which some are wrong.
         """
         zone = await self._zones.of_one(wanted.tenant_id)
-        for part in months_of(wanted):
+        checked_to: datetime | None = None
+        async for part in self._months(wanted, zone):
             if stop.requested:
                 into.finished = False
                 return
             found = Checked()
             async with self._work.held() as go_on:
-                first = part.since == wanted.since
+                first = part.since != checked_to  # else its first week is checked already
+                checked_to = part.until
                 await self._checking.check(part, zone, found, go_on, first=first)
             if repair and not found.is_right:
                 await self._work.make(part, zone)

@@ -29,12 +29,13 @@ _GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the messages of one subject amount to, in one day, week or month.
+    """What the messages of one subject amount to, in a day, week, month, or any range of days.
 
     Attributes:
         dimension: What it is about.
-        key: The conversation, user, character, or provider and model; empty for a tenant.
-        period: Its length.
+        key: The conversation, user, character, or provider and model; empty for a tenant, and for
+            all tenants together.
+        period: Its length; None for any range of days.
         first: The first day.
         until: The first day after it.
         begins: The moment the first day begins.
@@ -45,11 +46,12 @@ class Summary:
         quality_metrics: Scores and rates.
         distributions: Lengths, response times, topics.
         updated_at: When it was written last; None where there were no messages.
+        complete_up_to: All that happened to messages before this moment is in it.
     """
 
     dimension: Dimension
     key: Mapping[str, str]
-    period: AggregationType
+    period: AggregationType | None
     first: date
     until: date
     begins: datetime
@@ -60,6 +62,7 @@ class Summary:
     quality_metrics: QualityMetrics
     distributions: Distributions
     updated_at: datetime | None
+    complete_up_to: datetime
 
     def value(self, metric: str) -> Any:
         """Return a metric by name; None when there is no value.
@@ -81,6 +84,35 @@ class Series:
 
     summaries: Sequence[Summary]
     complete_up_to: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A range of days, and the one before it.
+
+    Attributes:
+        now: The range.
+        before: The days before it: as many months when the range is of whole months, else as many
+            days.
+    """
+
+    now: Summary
+    before: Summary
+
+    def change(self, metric: str) -> float | None:
+        """Return by which part of what it was a metric has changed: 0.5 for half as much again.
+
+        Returns:
+            None where it was zero or had no value, or has none now.
+
+        Raises:
+            KeyError: There is no such metric.
+            ValueError: It is no single number.
+        """
+        before, now = self.before.value(metric), self.now.value(metric)
+        if any(isinstance(each, (str, dict)) for each in (before, now)):
+            raise ValueError(f"{metric} is no single number")
+        return None if not before or now is None else float((now - before) / before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range, months_of
+from message_service.analytics.freshness import CAUGHT_UP
 from message_service.analytics.grains import GrainKey, read_grains
 from message_service.analytics.periods import local_day
 from message_service.analytics.rebuilding import Rebuilding
@@ -62,7 +63,7 @@ class Rollup(BacklogLoop):
         self._zones = Zones(store)
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = Poll(poll)  # woken by each change, it would write the same summaries more often
-        self._begun = Record(store.database, "analytics_begun")
+        self._begun = Record(store.database, CAUGHT_UP)
         self._before: list[Range] | None = None
         self._caught_up = False
         self._messages = 0

@@ -1,16 +1,21 @@
-"""The summaries of all tenants, for operators: keep them up to date."""
+"""The summaries of all tenants, for operators: kept up to date, checked, and read."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 
 from message_service import errors
-from message_service.analytics.asking import check_day
+from message_service.analytics.asking import check_day, check_days, check_period
 from message_service.analytics.checking import Checked
+from message_service.analytics.reading import Reading
+from message_service.analytics.results import Series, Summary
 from message_service.analytics.rollup import Rollup
+from message_service.analytics.subjects import GLOBAL
 from message_service.arguments import check_flag, check_instance
 from message_service.clock import Clock
 from message_service.database.store import Store
+from message_service.documents.analytics import EVERY
 from message_service.loops.backlog import Backlog
 from message_service.stopping import StopSignal
 
@@ -27,6 +32,39 @@ class Rollups(Backlog[Rollup]):
 
     def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
         super().__init__(Rollup(store, clock, poll=poll), store, clock, holder, poll)
+        self._reading = Reading(store, EVERY, clock)
+
+    async def series(self, since: date, until: date, period: str = "day") -> Series:
+        """Return the summaries of all tenants together, one for each day, week or month.
+
+        A day is what each tenant calls so, in its time zone. Users and conversations are those of
+        each tenant, added up.
+
+        Args:
+            since: The first day.
+            until: The first day after the range, ten years later at most.
+            period: `day`, `week` (from Monday) or `month`.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+        """
+        first, end = check_days(since, until)
+        return await self._reading.series(GLOBAL, check_period(period), first, end)
+
+    def each_tenant(self, since: date, until: date, period: str = "day") -> AsyncIterator[Summary]:
+        """Yield the summaries of each tenant that had messages, by date.
+
+        Args:
+            since: The first day.
+            until: The first day after the range, ten years later at most.
+            period: `day`, `week` (from Monday) or `month`.
+
+        Raises:
+            InvalidInput: An argument is wrong.
+            Unavailable: The database cannot be reached; raised while summaries are read.
+        """
+        first, end = check_days(since, until)
+        return self._reading.tenants(check_period(period), first, end)
 
     async def rebuild(
         self, since: date | None = None, until: date | None = None, stop: StopSignal | None = None

@@ -14,7 +14,6 @@ from contextlib import aclosing
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from message_service.analytics import subjects
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import grain_place
 from message_service.analytics.figures import add, read_groups, read_part
@@ -28,7 +27,6 @@ from message_service.analytics.summaries import Place, Summary, is_erased
 from message_service.catalogue.queries.analytics import (
     PARTS_OF_DAYS,
     SUMMARIES_OF_TENANTS,
-    SUMMARY_SERIES,
 )
 from message_service.catalogue.queries.summarised_messages import SUMMARISED_PERIOD
 from message_service.database.store import Store
@@ -195,7 +193,9 @@ class Sections:
             How many grains were written.
         """
         zones = {wanted.tenant_id: zone}
-        new = not await self._has_summaries(wanted)
+        new = not await self._applying.first_with_messages(
+            wanted, (AggregationType.DAILY,), wanted.since
+        )
         count = await self._write_grains(wanted, number, zones, new=new)
         await self._write(folded(self._store, wanted), number, zones, new=new)
         await self._applying.clear_left_behind(wanted, number, zones)
@@ -227,19 +227,6 @@ class Sections:
         await self._write(of_all_tenants(self._store, wanted), number, zones)
         await self._applying.clear_left_behind(of_everybody(wanted), number, zones)
         return count
-
-    async def _has_summaries(self, wanted: Range) -> bool:
-        """Return whether days of a range are summarised already, as far as can be seen quickly."""
-        subject = subjects.tenant(wanted.tenant_id)
-        found = await self._store.scope(wanted.tenant_id).find_one(
-            SUMMARY_SERIES,
-            conversation_id=subject.conversation_id,
-            subject=subject.name,
-            aggregation_type=AggregationType.DAILY.value,
-            since=wanted.since,
-            until=wanted.until,
-        )
-        return found is not None
 
     async def _write_grains(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from message_service.documents.analytics import EVERY, Dimension
@@ -104,3 +104,12 @@ def subjects_of(tenant_id: str, key: PartKey) -> list[Subject]:
         found.append(model(tenant_id, key.provider, key.model))
     found += [tenant(tenant_id), GLOBAL]
     return found
+
+
+def of_subject(subject: Subject, within: str) -> list[dict[str, Any]]:
+    """Return the stage that keeps the parts or members of a subject, each at the path `within`."""
+    key = dict(subject.key)
+    if subject.dimension is Dimension.MODEL:
+        key = {"provider": key.get("provider"), "model": key.get("model")}
+    chosen = {f"{within}.{name}": {"$eq": value} for name, value in key.items()}
+    return [{"$match": chosen}] if chosen else []

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, timedelta
-from decimal import Decimal
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from message_service import errors
-from message_service.analytics.asking import PERIODS, check_metric, check_period
-from message_service.analytics.lines import KEYS, columns_of, columns_of_all, in_columns, lines_of
-from message_service.analytics.metrics import Metric
-from message_service.analytics.results import Ranked, Summary, Top
-from message_service.cli.context import connected_tenant, console, print_table
+from message_service.analytics.asking import (
+    PERIODS,
+    check_metric,
+    check_period,
+    is_currency,
+)
+from message_service.analytics.lines import (
+    columns_of,
+    columns_of_all,
+    in_columns,
+    is_distribution,
+    lines_of,
+)
+from message_service.analytics.metrics import PUBLISHED, Metric
+from message_service.analytics.results import Summary
+from message_service.cli.analytics_asked import BY, Asked
+from message_service.cli.analytics_charts import along_time
+from message_service.cli.analytics_views import (
+    View,
+    cell,
+    compared_view,
+    distribution_view,
+    ranked_view,
+)
+from message_service.cli.context import connected_service, connected_tenant, console, print_table
 from message_service.cli.exporting import write_lines
 from message_service.cli.numbers import number
 from message_service.cli.report_files import TABLE, check_output, write_chart
 from message_service.cli.running import run_once
 from message_service.cli.values import day
 from message_service.clock import SystemClock
-from message_service.documents.analytics import Dimension
-from message_service.reports.charts import Point, draw, kind_of_chart
+from message_service.reports.charts import draw, kind_of_chart
 from message_service.reports.formats import FORMATS
-from message_service.service import Tenant
 from message_service.stopping import StopSignal
 from message_service.usage.money import shown
 
@@ -38,7 +56,6 @@ _SHOWN = (
 )
 _MOST_SHOWN = 1_000
 _MOST_TOP = 10_000
-_BY = ("user", "character", "conversation", "model")
 
 
 def report(
@@ -51,7 +68,7 @@ def report(
     ] = None,
     period: Annotated[str, typer.Option(help=f"{', '.join(PERIODS)}.")] = "day",
     by: Annotated[
-        str | None, typer.Option(help=f"Each of a kind for itself: {', '.join(_BY)}.")
+        str | None, typer.Option(help=f"Each of a kind for itself: {', '.join(BY)}.")
     ] = None,
     metrics: Annotated[
         str | None, typer.Option(help="Which metrics, with commas; `all` for every one.")
@@ -73,21 +90,26 @@ def report(
         Path | None, typer.Option(help="Draw a chart too, into this .png or .svg file.")
     ] = None,
     chart_of: Annotated[
-        str, typer.Option(help="The metric it shows, or a currency.")
+        str, typer.Option(help="What it shows: a currency, or metrics with commas.")
     ] = "total_messages",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The whole range, beside the one before it.")
+    ] = False,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="All tenants together, or --by tenant.")
+    ] = False,
 ) -> None:
     """Show what messages amount to by day, week or month, from the summaries.
 
-    Without --by it is one line for each period, of the tenant or of what is named. A file appears,
-    or is replaced, only when it is complete.
+    Without --by it is one line for each period, of the tenant or of what is named. A distribution
+    as the only metric shows its classes over the whole range. A file appears, or is replaced, only
+    when it is complete.
     """
     today = SystemClock().now().date()
     end = today + timedelta(days=1) if until is None else day("until", until)
     first = end - timedelta(days=30) if since is None else day("since", since)
     check_period(period)
-    chosen = _metrics(metrics, all_of=name != TABLE)
     check_output(name, output)
-    kind = None if chart is None else kind_of_chart(chart)
     named = {
         "user_id": user,
         "character_id": character,
@@ -95,49 +117,112 @@ def report(
         "provider": provider,
         "model": model,
     }
-    given = {field: value for field, value in named.items() if value is not None}
-    if by is not None and given:
-        raise errors.InvalidInput("by", f"is given beside {next(iter(given))}", "Leave out one")
-    if top is None and order_by is not None:
-        raise errors.InvalidInput("order_by", "is given without top", "Give --top too")
-    if top is not None and (by is None or name != TABLE or chart is not None):
-        raise errors.InvalidInput("top", "is for tables with --by", "Give --by, and no file")
-    title = f"{first} to {end}, by {period}"
-    if top is not None and by is not None:
-        _print_top(ctx, by, first, end, order_by or "total_messages", top, period)
-        return
+    asked = Asked(
+        first,
+        end,
+        period,
+        by,
+        {field: value for field, value in named.items() if value is not None},
+        all_tenants=all_tenants,
+    )
+    asked.check(top=top is not None, compare=compare, order_by=order_by)
+    kind = None if chart is None else kind_of_chart(chart)
+    if compare and kind is not None:
+        raise errors.InvalidInput("chart", "is given beside compare", "Leave out one")
+    view: View | None = None
+    if top is not None:
+        view = run_once(_ranked(ctx, asked, order_by or "total_messages", top))
+    elif compare:
+        view = run_once(_compared(ctx, asked, _metrics(metrics, all_of=True)))
+    elif (distribution := _distribution(metrics)) is not None:
+        view = run_once(_classes(ctx, asked, "metrics", distribution))
+    if view is None:
+        chosen = _metrics(metrics, all_of=name != TABLE)
+        rows = _along_time(ctx, asked, chosen, name, output, keep=kind is not None)
+    else:
+        rows = []
+        view.show(name, output)
+    if chart is not None and kind is not None:
+        shown_as = _drawn(ctx, asked, view, rows, chart_of, kind)
+        write_chart(shown_as, chart)
+
+
+async def _ranked(ctx: typer.Context, asked: Asked, order_by: str, top: int) -> View:
+    async with connected_tenant(ctx) as tenant:
+        found = await tenant.analytics.top(
+            asked.by or "",
+            asked.since,
+            asked.until,
+            order_by=order_by,
+            limit=top,
+            period=asked.period,
+        )
+    metric = None if is_currency(order_by) else check_metric("order_by", order_by)
+    view = ranked_view(found, asked.names, metric, order_by)
+    return replace(view, title=f"{asked.title}: {view.title}")
+
+
+async def _compared(ctx: typer.Context, asked: Asked, metrics: Sequence[Metric]) -> View:
+    async with connected_tenant(ctx) as tenant:
+        found = await tenant.analytics.compare(asked.since, asked.until, **asked.named)
+    return compared_view(found, metrics, asked.title)
+
+
+async def _classes(ctx: typer.Context, asked: Asked, field: str, metric: Metric) -> View:
+    if asked.by is not None or asked.all_tenants:
+        raise errors.InvalidInput(
+            field, f"{metric.name} is of one subject", "Leave out --by and --all-tenants"
+        )
+    async with connected_tenant(ctx) as tenant:
+        found = await tenant.analytics.total(asked.since, asked.until, **asked.named)
+    return distribution_view(found, metric, asked.title)
+
+
+def _along_time(
+    ctx: typer.Context,
+    asked: Asked,
+    metrics: Sequence[Metric],
+    name: str,
+    output: Path,
+    *,
+    keep: bool,
+) -> list[Summary]:
+    """Print summaries, or write them to a file; return them when they are printed or to be kept."""
     kept: list[Summary] = []
 
-    async def run() -> int | None:
-        async with connected_tenant(ctx) as tenant:
-            rows = _rows(tenant, first, end, period, by, given)
-            dimension = _dimension(by, given)
-            if name == TABLE:
-                kept.extend([row async for row in rows])
-                return len(kept)
-            lines = lines_of(rows if chart is None else _keep(rows, kept), chosen)
-            return await write_lines(
-                FORMATS[name](columns_of(dimension, chosen), lines), output, StopSignal()
-            )
+    async def run() -> None:
+        rows = _rows(ctx, asked)
+        if name == TABLE:
+            kept.extend([row async for row in rows])
+            return
+        lines = lines_of(_keep(rows, kept) if keep else rows, asked.names, metrics)
+        pieces = FORMATS[name](columns_of(asked.names, metrics), lines)
+        await write_lines(pieces, output, StopSignal())
 
     run_once(run())
     if name == TABLE:
-        _print_rows(kept, chosen, title, _dimension(by, given))
-    if chart is not None and kind is not None:
-        points = _points(kept, chart_of)
-        write_chart(draw(points, kind, title=f"{chart_of}, {title}", unit=chart_of), chart)
+        _print_rows(kept, metrics, asked)
+    return kept
 
 
-async def _rows(
-    tenant: Tenant, since: date, until: date, period: str, by: str | None, named: dict[str, str]
-) -> AsyncIterator[Summary]:
-    if by is None:
-        found = await tenant.analytics.series(since, until, period, **named)
-        for summary in found.summaries:
-            yield summary
-    else:
-        async for summary in tenant.analytics.each(by, since, until, period):
-            yield summary
+async def _rows(ctx: typer.Context, asked: Asked) -> AsyncIterator[Summary]:
+    days = (asked.since, asked.until, asked.period)
+    if asked.all_tenants:
+        async with connected_service(ctx) as service:
+            if asked.by is None:
+                for summary in (await service.rollups.series(*days)).summaries:
+                    yield summary
+            else:
+                async for summary in service.rollups.each_tenant(*days):
+                    yield summary
+        return
+    async with connected_tenant(ctx) as tenant:
+        if asked.by is None:
+            for summary in (await tenant.analytics.series(*days, **asked.named)).summaries:
+                yield summary
+        else:
+            async for summary in tenant.analytics.each(asked.by, *days):
+                yield summary
 
 
 async def _keep(rows: AsyncIterator[Summary], kept: list[Summary]) -> AsyncIterator[Summary]:
@@ -146,13 +231,31 @@ async def _keep(rows: AsyncIterator[Summary], kept: list[Summary]) -> AsyncItera
         yield row
 
 
-def _dimension(by: str | None, named: dict[str, str]) -> Dimension:
-    if by is not None:
-        return Dimension(by) if by in _BY else Dimension.TENANT
-    if not named:
-        return Dimension.TENANT
-    field = next(iter(named))
-    return Dimension.MODEL if field == "provider" else Dimension(field.removesuffix("_id"))
+def _drawn(
+    ctx: typer.Context,
+    asked: Asked,
+    view: View | None,
+    rows: Sequence[Summary],
+    chart_of: str,
+    kind: str,
+) -> bytes:
+    """Return the chart: of what is shown, or of a distribution beside it."""
+    distribution = _distribution(chart_of)
+    if view is None and distribution is not None:
+        view = run_once(_classes(ctx, asked, "chart_of", distribution))
+    if view is None:
+        return along_time(rows, chart_of, kind, f"{asked.title}, by {asked.period}")
+    if not view.points:
+        raise errors.InvalidInput("chart", "has nothing to show", "Choose other days")
+    ranked = asked.by is not None
+    unit = view.columns[-3].name if ranked else view.columns[-1].name
+    return draw(view.points, kind, title=view.title, unit=unit, in_order=not ranked)
+
+
+def _distribution(names: str | None) -> Metric | None:
+    """Return the distribution that is named alone, if it is one."""
+    metric = PUBLISHED.get(names or "")
+    return metric if metric is not None and is_distribution(metric) else None
 
 
 def _metrics(names: str | None, *, all_of: bool) -> list[Metric]:
@@ -169,25 +272,26 @@ def _metrics(names: str | None, *, all_of: bool) -> list[Metric]:
     for metric in found:
         if not in_columns(metric):
             raise errors.InvalidInput(
-                "metrics", f"{metric.name} is no single number", "Costs are always shown"
+                "metrics",
+                f"{metric.name} is no single number",
+                "Costs are always shown; name a distribution alone",
             )
     return found
 
 
-def _print_rows(
-    rows: Sequence[Summary], metrics: Sequence[Metric], title: str, dimension: Dimension
-) -> None:
+def _print_rows(rows: Sequence[Summary], metrics: Sequence[Metric], asked: Asked) -> None:
+    title = f"{asked.title}, by {asked.period}"
     if not any(row.message_metrics.total_messages for row in rows):
         console.print(f"no messages ({title})", markup=False, highlight=False)
         return
     print_table(
         title,
-        ("first day", *KEYS[dimension], *(metric.name for metric in metrics), "cost"),
+        ("first day", *asked.names, *(metric.name for metric in metrics), "cost"),
         [
             (
                 row.first,
-                *(row.key.get(name, "-") for name in KEYS[dimension]),
-                *(_cell(row.value(metric.name)) for metric in metrics),
+                *(row.key.get(name, "-") for name in asked.names),
+                *(cell(row.value(metric.name)) for metric in metrics),
                 _costs(row),
             )
             for row in rows[:_MOST_SHOWN]
@@ -195,70 +299,10 @@ def _print_rows(
     )
     if (left := len(rows) - _MOST_SHOWN) and left > 0:
         console.print(f"{left:,} more rows: use --top, or --format csv", markup=False)
-
-
-def _print_top(
-    ctx: typer.Context,
-    by: str,
-    since: date,
-    until: date,
-    order_by: str,
-    top: int,
-    period: str,
-) -> None:
-    async def run() -> Top:
-        async with connected_tenant(ctx) as tenant:
-            return await tenant.analytics.top(
-                by, since, until, order_by=order_by, limit=top, period=period
-            )
-
-    found = run_once(run())
-    names = KEYS[Dimension(by)]
-    print_table(
-        f"{since} to {until}: {len(found.ranked):,} of {found.total:,}, most {order_by} first",
-        (*names, order_by, "share", "messages"),
-        [_ranked(each, names) for each in found.ranked],
-    )
-
-
-def _ranked(each: Ranked, names: Sequence[str]) -> tuple[str, ...]:
-    return (
-        *(each.key.get(name, "-") for name in names),
-        _cell(each.value),
-        "-" if each.share is None else f"{each.share:.1%}",
-        f"{each.messages:,}",
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, Decimal):
-        return shown(value, 6)
-    return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
+    complete = rows[0].complete_up_to
+    console.print(f"complete up to {complete:%Y-%m-%d %H:%M:%S} UTC", markup=False, highlight=False)
 
 
 def _costs(row: Summary) -> str:
     costs = sorted(row.token_metrics.costs.items())
     return " + ".join(f"{shown(cost, 6)} {currency}" for currency, cost in costs) or "-"
-
-
-def _points(rows: Sequence[Summary], measure: str) -> list[Point]:
-    """Return what a chart shows: a metric along time.
-
-    Raises:
-        InvalidInput: There is nothing to show.
-    """
-    is_currency = measure.isupper() and len(measure) == 3
-    metric = None if is_currency else check_metric("chart_of", measure)
-    points: list[Point] = []
-    for row in rows:
-        value = row.token_metrics.costs.get(measure) if metric is None else row.value(metric.name)
-        if isinstance(value, dict):
-            raise errors.InvalidInput("chart_of", f"{measure} is no single number", "Use another")
-        if value:
-            names = " / ".join(row.key.values())
-            points.append(Point(row.first, names, Decimal(value)))
-    if not points:
-        raise errors.InvalidInput("chart", f"has nothing to show: no {measure}", "Choose others")
-    return points

@@ -20,6 +20,9 @@ KINDS = ("png", "svg")
 OTHERS = "others"
 """What is shown together, because it would be too much to tell apart."""
 
+_STYLE = {"svg.hashsalt": "message-service", "font.size": 9}
+# The same picture of the same figures, byte for byte: no date, no random names.
+
 _MOST_SERIES = 8
 _MOST_BARS = 25
 
@@ -53,7 +56,41 @@ def kind_of_chart(file: Path) -> str:
     return kind
 
 
-def draw(points: Sequence[Point], kind: str, *, title: str, unit: str) -> bytes:
+def draw_lines(points: Sequence[Point], kind: str, *, title: str, unit: str) -> bytes:
+    """Return a chart with a line along time for each series: for what does not add up.
+
+    The eight series with the largest amounts are shown; the title says so.
+
+    Args:
+        points: What is drawn; one for each day and series.
+        kind: `png` or `svg`.
+        title: What the chart shows.
+        unit: What the amounts are.
+    """
+    plain = of_extra("chart", "matplotlib")
+    figures = of_extra("chart", "matplotlib.figure")
+    series = _largest((point.series, point.amount) for point in points)
+    if len(series) > _MOST_SERIES:
+        title += f" ({_MOST_SERIES} largest of {len(series):,})"
+    with plain.rc_context(_STYLE):
+        figure = figures.Figure(figsize=(9, 4.5), dpi=120)
+        axes: Any = figure.add_subplot()
+        for name in series[:_MOST_SERIES]:
+            own = sorted(
+                (p for p in points if p.series == name), key=lambda point: str(point.place)
+            )
+            amounts = [float(point.amount) for point in own]
+            axes.plot([point.place for point in own], amounts, marker=".", label=f" {name}")
+        axes.set_ylabel(unit)
+        axes.set_ylim(0, None)
+        axes.yaxis.set_major_formatter("{x:,.10g}")
+        figure.autofmt_xdate()
+        return _finished(figure, axes, kind, title=title, legend=series != [""])
+
+
+def draw(
+    points: Sequence[Point], kind: str, *, title: str, unit: str, in_order: bool = False
+) -> bytes:
     """Return a bar chart: upright bars along a time axis, or level ones, the longest first.
 
     The eight largest series have a colour each, the rest is shown as `others`. Of level bars there
@@ -64,14 +101,18 @@ def draw(points: Sequence[Point], kind: str, *, title: str, unit: str) -> bytes:
         kind: `png` or `svg`.
         title: What the chart shows.
         unit: What the amounts are.
+        in_order: Whether level bars come in the order of the points, and all of them.
     """
     plain = of_extra("chart", "matplotlib")
     figures = of_extra("chart", "matplotlib.figure")
     in_time = any(isinstance(point.place, date) for point in points)
-    if not in_time:
+    places: list[Any]
+    if in_order:
+        places = [*dict.fromkeys(point.place for point in points)]
+    elif not in_time:
         bars = _largest((str(point.place), point.amount) for point in points)
         title += f" ({_MOST_BARS} largest of {len(bars):,})" if len(bars) > _MOST_BARS else ""
-        places: list[Any] = bars[:_MOST_BARS]
+        places = bars[:_MOST_BARS]
         points = [point for point in points if point.place in places]
     else:
         places = sorted({point.place for point in points if isinstance(point.place, date)})
@@ -82,8 +123,7 @@ def draw(points: Sequence[Point], kind: str, *, title: str, unit: str) -> bytes:
     for point in points:
         name = point.series if point.series in series else OTHERS
         sums[point.place, name] = sums.get((point.place, name), Decimal(0)) + point.amount
-    # The same picture of the same figures, byte for byte: no date, no random names.
-    with plain.rc_context({"svg.hashsalt": "message-service", "font.size": 9}):
+    with plain.rc_context(_STYLE):
         figure = figures.Figure(figsize=(9, 4.5 if in_time else 1.5 + 0.3 * len(places)), dpi=120)
         axes: Any = figure.add_subplot()
         beginnings = [0.0] * len(places)
@@ -104,15 +144,20 @@ def draw(points: Sequence[Point], kind: str, *, title: str, unit: str) -> bytes:
         amounts_axis = axes.yaxis if in_time else axes.xaxis
         amounts_axis.set_major_formatter("{x:,.10g}")
         (axes.set_ylim if in_time else axes.set_xlim)(0, 1.05 * max(beginnings))
-        axes.set_title(title, parse_math=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        if series != [""]:
-            legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-            for text in legend.get_texts():
-                text.set_parse_math(False)
-        file = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(file, format=kind, bbox_inches="tight", metadata=metadata)
+        return _finished(figure, axes, kind, title=title, legend=series != [""])
+
+
+def _finished(figure: Any, axes: Any, kind: str, *, title: str, legend: bool) -> bytes:
+    """Return a chart as a file, with its title and legend."""
+    axes.set_title(title, parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend:
+        shown = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        for text in shown.get_texts():
+            text.set_parse_math(False)
+    file = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    figure.savefig(file, format=kind, bbox_inches="tight", metadata=metadata)
     return file.getvalue()
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from message_service.catalogue.queries.parts import LATER, THEN, USER, equal
+from message_service.catalogue.queries.parts import CONVERSATION, LATER, THEN, USER, equal
 from message_service.database.query import Filter, Query
-from message_service.documents.analytics import EVERY, AggregationType
+from message_service.documents.analytics import EVERY, AggregationType, PartKey
 
 _ROLLED_UP = "summaries are made for all tenants together"
 _TENANT = "tenant:default"
@@ -202,6 +202,58 @@ PARTS_OF_DAYS = Query(
 )
 
 
+Stretches = Sequence[tuple[str, datetime, datetime]]
+"""Periods of some lengths, each from a first day to the first day after."""
+
+
+def _periods(stretches: Stretches, **values: str) -> Filter:
+    return {
+        "$or": [
+            {**values, "aggregation_type": kind, "date": {"$gte": since, "$lt": until}}
+            for kind, since, until in stretches
+        ]
+    }
+
+
+def _all_conversations(stretches: Stretches) -> Filter:
+    return _periods(stretches, dimension="conversation")
+
+
+def _one_conversation(conversation_id: str, subject: str, stretches: Stretches) -> Filter:
+    return _periods(stretches, conversation_id=conversation_id, subject=subject)
+
+
+_MEMBERS = {
+    "conversation_id": 1,
+    **{f"{of}.{name}": 1 for of in ("members", "parts") for name in PartKey.model_fields},
+}
+
+MEMBERS_OF_PERIODS = Query(
+    name="message_analytics.members",
+    collection="message_analytics",
+    purpose="Whose the messages of a tenant's conversations are, over some periods",
+    index="idx_global_analytics",
+    build=_all_conversations,
+    example={"stretches": [(_DAILY, THEN, LATER)]},
+    projection=_MEMBERS,
+    scatter="conversations' summaries lie on every shard",
+)
+
+MEMBERS_OF_CONVERSATION = Query(
+    name="message_analytics.members_of_one",
+    collection="message_analytics",
+    purpose="Whose the messages of a conversation are, over some periods",
+    index="idx_conversation_analytics",
+    build=_one_conversation,
+    example={
+        "conversation_id": CONVERSATION,
+        "subject": f"conversation:{CONVERSATION}",
+        "stretches": [(_DAILY, THEN, LATER)],
+    },
+    projection=_MEMBERS,
+)
+
+
 def _of_tenants(kind: str, since: datetime, until: datetime) -> Filter:
     return {
         "conversation_id": EVERY,
@@ -237,15 +289,23 @@ USER_SUMMARIES = Query(
 )
 
 
-def _before(
-    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime, applied: int
+def _with_messages(
+    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime
 ) -> Filter:
     return {
         "dimension": {"$in": list(dimensions)},
         "aggregation_type": {"$in": list(kinds)},
         "date": {"$gte": since, "$lt": until},
-        "applied": {"$lt": applied},
         "message_metrics.total_messages": {"$gt": 0},
+    }
+
+
+def _before(
+    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime, applied: int
+) -> Filter:
+    return {
+        **_with_messages(dimensions, kinds, since, until),
+        "applied": {"$lt": applied},
     }
 
 
@@ -267,6 +327,20 @@ SUMMARIES_BEFORE = Query(
         **dict.fromkeys(("user_id", "character_id", "provider", "model"), 1),
         "aggregation_type": 1,
     },
+    examined_slack=100_000,
+    scatter="conversations' summaries lie on every shard",
+)
+
+
+FIRST_WITH_MESSAGES = Query(
+    name="message_analytics.first_with_messages",
+    collection="message_analytics",
+    purpose="The first summary with messages of some periods",
+    index="idx_global_analytics",
+    build=_with_messages,
+    example={"dimensions": ["user", "tenant"], "kinds": [_DAILY], "since": THEN, "until": LATER},
+    sort=(("date", 1),),
+    projection={"date": 1},
     examined_slack=100_000,
     scatter="conversations' summaries lie on every shard",
 )

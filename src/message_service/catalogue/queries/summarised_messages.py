@@ -103,6 +103,19 @@ SUMMARISED_PERIOD = Query(
 )
 
 
+FIRST_MESSAGE = Query(
+    name="analytics.first_message",
+    collection="messages",
+    purpose="A tenant's first message between two moments",
+    index="idx_temporal_pagination",
+    build=_said,
+    example={"since": THEN, "until": LATER},
+    sort=(("timestamps.created_at", 1),),
+    projection={"timestamps.created_at": 1},
+    scatter="a tenant's conversations lie on every shard",
+)
+
+
 def _marked_in(conversation_id: str, since: datetime, until: datetime) -> Filter:
     return {
         "conversation_id": conversation_id,
