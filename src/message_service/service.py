@@ -13,6 +13,7 @@ from message_service import connection, errors
 from message_service.analytics.analytics import Analytics
 from message_service.analytics.rollup import Rollup
 from message_service.analytics.rollups import Rollups
+from message_service.analytics.sampling import SampledCheck
 from message_service.arguments import check_flag, check_instance
 from message_service.attachments.attachments import Attachments
 from message_service.background.job_types import own_job_types
@@ -50,7 +51,7 @@ from message_service.usage.usage_counters import UsageCounters
 DEFAULT_TENANT = "default"
 
 LOOPS: tuple[str, ...] = tuple(
-    loop.name for loop in (Indexer, UsageCounting, Rollup, QueueSweep, Scheduling)
+    loop.name for loop in (Indexer, UsageCounting, Rollup, SampledCheck, QueueSweep, Scheduling)
 )
 """Every loop that one process of all runs at a time."""
 

@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         description="pause between looks at the work list of indexer, counters or summaries when "
         "no change wakes them",
     )
+    analytics_check_every: float = Field(
+        default=600,
+        ge=1,
+        le=604_800,
+        description="pause between two days whose summaries the worker compares with the messages",
+    )
 
     queue_lease: float = Field(
         default=30,

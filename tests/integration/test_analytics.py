@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,12 +16,14 @@ from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Tenant, errors
-from message_service.analytics import figures, rollup, sections
+from message_service.analytics import figures, progress, rollup, sections
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range
 from message_service.analytics.grains import GrainKey
+from message_service.analytics.reading import Reading
 from message_service.analytics.rollup import Rollup
+from message_service.analytics.sampling import SampledCheck
 from message_service.analytics.summaries import Summary
 from message_service.analytics.work import Work
 from message_service.documents.row import Row
@@ -409,6 +412,53 @@ async def test_what_was_stored_before_is_summarised_once(
     assert await problems(database, ["default", "acme", "zeta"], all_tenants=True) == []
     await database["message_analytics"].delete_many({})
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
+
+
+async def test_other_rules_make_all_summaries_again(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _filled(service)
+    wrong = {"$set": {"message_metrics.total_words": 999}}  # as an older release counted them
+    await database["message_analytics"].update_many({"dimension": "tenant"}, wrong)
+    assert await service.rollups.drain() == 0
+    assert await problems(database, ["default"]) != []
+    monkeypatch.setattr(progress, "RULES", "of the next release")
+    loop = Rollup(service.store, service.runtime.clock, poll=1)
+    reading = Reading(service.store, "default", service.runtime.clock)
+    assert await reading.complete_up_to() == MONDAY
+    while await loop.step():
+        pass
+    assert await problems(database, ["default"], all_tenants=True) == []
+    assert await reading.complete_up_to() > MONDAY
+    assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
+
+
+async def test_a_sampled_check_tells_of_a_wrong_day_until_it_is_right(
+    service: MessageService, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def random(count: int) -> bytes:
+        return b"\0" * count  # the summary that was stored first
+
+    loop = SampledCheck(service.store, service.runtime.clock, random, every=1)
+    assert not await loop.step()
+    assert loop.figures() == {"days": 0, "summaries": 0, "wrong": 0}
+    await _filled(service)
+    assert not await loop.step()
+    # The week and the month of the day too.
+    assert loop.figures() == {"days": 1, "summaries": 21, "wrong": 0}
+    tampered = {"dimension": "user", "date": MONDAY.replace(hour=0), "user_id": USER}
+    words = {"$inc": {"message_metrics.total_words": 1}}
+    await database["message_analytics"].update_many(tampered, words)
+    await loop.step()
+    assert loop.figures()["wrong"] == 2  # the day and the week
+    assert "check --from 2026-03-30 --to 2026-03-31 --repair" in caplog.text
+    # Another process, which would draw another day, looks at this one.
+    other = SampledCheck(service.store, service.runtime.clock, os.urandom, every=1)
+    await other.step()
+    assert other.figures()["wrong"] == 2
+    await service.rollups.check(MONDAY.date(), MONDAY.date() + timedelta(days=1), repair=True)
+    await other.step()
+    assert other.figures() == {"days": 2, "summaries": 42, "wrong": 0}
 
 
 async def test_days_of_a_time_zone(service: MessageService, database: Database) -> None:

@@ -35,7 +35,7 @@ from message_service.analytics.summaries import (
     count_different,
     members_of,
 )
-from message_service.catalogue.queries.analytics import (
+from message_service.catalogue.queries.summary_upkeep import (
     FIRST_WITH_MESSAGES,
     SUMMARIES,
     SUMMARIES_BEFORE,

@@ -79,6 +79,12 @@ class Checked:
     finished: bool = True
 
     @property
+    def wrong(self) -> int:
+        """How many summaries are wrong: missing, of nothing, or in the metric most are wrong in."""
+        most = max((each.summaries for each in self.drift.values()), default=0)
+        return self.missing + self.stray + most
+
+    @property
     def is_right(self) -> bool:
         """Whether every summary says what it must."""
         return not (self.drift or self.missing or self.stray)

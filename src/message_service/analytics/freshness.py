@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from message_service.analytics.progress import Progress
 from message_service.catalogue.follower import BACKLOG, LIVE
 from message_service.catalogue.followers.analytics import ANALYTICS
 from message_service.catalogue.queries.summarised_messages import (
@@ -11,13 +12,8 @@ from message_service.catalogue.queries.summarised_messages import (
     TENANTS_WITH_MESSAGES,
 )
 from message_service.clock import Clock
-from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.documents.analytics import EVERY
-
-CAUGHT_UP = "analytics_begun"
-"""The record of how far what was stored before anybody followed it is summarised."""
-
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -35,21 +31,21 @@ class Freshness:
         self._store = store
         self._tenant_id = tenant_id
         self._clock = clock
+        self._progress = Progress(store)
         self._caught_up = False
 
     async def complete_up_to(self) -> datetime:
         """Return the moment before which all that happened to messages, of any tenant, is in.
 
         It must be asked for before the summaries it is said of are read. Until all that was stored
-        before an upgrade is summarised, it is that of the first message.
+        before an upgrade is summarised, by the rules of today, it is that of the first message.
         """
         moment = self._clock.now()
         for rank in (LIVE, BACKLOG):
             for message in await self._store.find_everywhere(ANALYTICS.oldest, limit=1, rank=rank):
                 moment = min(moment, message["marks"][ANALYTICS.name]["pending_since"])
         if not self._caught_up:
-            begun = await Record(self._store.database, CAUGHT_UP).read()
-            self._caught_up = bool(begun.get("done"))
+            self._caught_up = (await self._progress.read()).done
         return moment if self._caught_up else min([moment, *await self._first(moment)])
 
     async def _first(self, moment: datetime) -> list[datetime]:

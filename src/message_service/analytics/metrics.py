@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import BaseModel
@@ -64,6 +65,21 @@ PUBLISHED: Mapping[str, Metric] = {
     name: each for name, each in METRICS.items() if each.group != "figures"
 }
 """What callers see, by name."""
+
+
+def _fingerprint() -> str:
+    """Return a name of the rules; how they are described does not count."""
+    told = ("unit", "purpose")
+    rules: list[object] = []
+    for name, metric in METRICS.items():
+        counted = [each.name for each in fields(metric.rule) if each.name not in told]
+        values = [getattr(metric.rule, each) for each in counted]
+        rules.append((name, type(metric.rule).__name__, values))
+    return hashlib.sha256(repr(rules).encode()).hexdigest()[:16]
+
+
+RULES = _fingerprint()
+"""Names the rules of this release: summaries made by others are made again."""
 
 Values = dict[str, Any]
 """Figures by name; see `analytics.figures`."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range, months_of
-from message_service.analytics.freshness import CAUGHT_UP
 from message_service.analytics.grains import GrainKey, read_grains
 from message_service.analytics.periods import local_day
+from message_service.analytics.progress import Progress
 from message_service.analytics.rebuilding import Rebuilding
 from message_service.analytics.summaries import is_erased
 from message_service.analytics.work import Work
@@ -21,7 +20,6 @@ from message_service.analytics.zones import Zones
 from message_service.catalogue.followers.analytics import ANALYTICS
 from message_service.catalogue.queries.summarised_messages import SUMMARISED_UNCHANGED
 from message_service.clock import Clock
-from message_service.database.records import Record
 from message_service.database.store import Store
 from message_service.documents.row import Row
 from message_service.loops.backlog import BacklogLoop
@@ -30,8 +28,6 @@ from message_service.stopping import StopSignal
 
 _BATCH = 1_000
 """Messages whose days are summarised in one step."""
-
-_FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 _MOST_BYTES = 6_000_000
 """A piece of work is a document, of 16 MB at most."""
@@ -63,7 +59,7 @@ class Rollup(BacklogLoop):
         self._zones = Zones(store)
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = Poll(poll)  # woken by each change, it would write the same summaries more often
-        self._begun = Record(store.database, CAUGHT_UP)
+        self._progress = Progress(store)
         self._before: list[Range] | None = None
         self._caught_up = False
         self._messages = 0
@@ -112,23 +108,21 @@ class Rollup(BacklogLoop):
         return found
 
     async def _catch_up(self) -> bool:
-        """Once, summarise what was stored before anybody followed it, a month in each step."""
+        """Once for a release's rules, summarise what was stored before, a month in each step."""
         if self._caught_up:
             return False
-        begun = await self._begun.read()
-        if not begun.get("done"):
+        reached = await self._progress.read()
+        if not reached.done:
             if self._before is None:
                 self._before = [
                     month for wanted in await self.ranges.ranges() for month in months_of(wanted)
                 ]
-            last = (begun.get("tenant_id", ""), begun.get("until", _FIRST))
             for month in self._before:
-                if (month.tenant_id, month.until) > last:
+                if reached.is_before(month):
                     await self.ranges.make(month, StopSignal())
-                    done = {"tenant_id": month.tenant_id, "until": month.until}
-                    await self._begun.write(done)
+                    await self._progress.reached(month)
                     return True
-            await self._begun.write({"done": True})
+            await self._progress.finish()
         self._caught_up = True
         return False
 

@@ -24,10 +24,7 @@ from message_service.analytics.pages import PageWriter, read_ahead
 from message_service.analytics.periods import DAY, TYPES, moments_of, period_of
 from message_service.analytics.subjects import GLOBAL, PartKey
 from message_service.analytics.summaries import Place, Summary, is_erased
-from message_service.catalogue.queries.analytics import (
-    PARTS_OF_DAYS,
-    SUMMARIES_OF_TENANTS,
-)
+from message_service.catalogue.queries.analytics import PARTS_OF_DAYS, SUMMARIES_OF_TENANTS
 from message_service.catalogue.queries.summarised_messages import SUMMARISED_PERIOD
 from message_service.database.store import Store
 from message_service.documents.analytics import AggregationType, Dimension

@@ -18,7 +18,7 @@ from message_service.analytics.figures import (
 from message_service.analytics.grains import Parts
 from message_service.analytics.metrics import DISTINCT, METRICS, Values
 from message_service.analytics.subjects import PartKey, Subject
-from message_service.catalogue.queries.analytics import SummaryKey
+from message_service.catalogue.queries.summary_upkeep import SummaryKey
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.row import Row
 

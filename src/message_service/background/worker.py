@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from message_service.analytics.sampling import SampledCheck
 from message_service.arguments import (
     check_instance,
     check_number,
@@ -102,7 +103,8 @@ def make_worker(
         queues: The queues the worker listens on; empty for those of its job types.
         concurrency: Most jobs it runs at once.
         grace: Seconds running jobs have to end.
-        loops: Run the loops beside it; the queue's own are added.
+        loops: Run the loops beside it; the queue's own are added, and to any the check of
+            summaries.
     """
     options = WorkerOptions(
         tuple(check_queue("queues", name) for name in check_sequence("queues", queues)),
@@ -114,7 +116,7 @@ def make_worker(
     )
     machine_and_process = holder.rpartition(":")[0]
     name = f"{machine_and_process}:{queue.ids.new(IdKind.JOB)[-8:]}"
-    own_loops: tuple[Loop, ...] = (
+    own_loops: list[Loop] = [
         QueueSweep(queue.store, queue.settler, poll=options.poll),
         Scheduling(
             queue.store,
@@ -122,7 +124,10 @@ def make_worker(
             queue.known,
             poll=options.poll,
         ),
-    )
+    ]
+    if loops:
+        every = settings.analytics_check_every
+        own_loops.append(SampledCheck(queue.store, queue.clock, queue.random, every))
     runners = [
         LoopRunner(
             loop,

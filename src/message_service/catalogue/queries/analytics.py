@@ -1,9 +1,8 @@
-"""The queries on `message_analytics` and `analytics_settings`."""
+"""The queries by which summaries are read, and those on `analytics_settings`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,88 +13,6 @@ from message_service.documents.analytics import EVERY, AggregationType, PartKey
 _ROLLED_UP = "summaries are made for all tenants together"
 _TENANT = "tenant:default"
 _DAILY = AggregationType.DAILY.value
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryKey:
-    """What names one summary."""
-
-    tenant_id: str
-    conversation_id: str
-    subject: str
-    aggregation_type: str
-    date: datetime
-
-
-def _one_of(keys: Sequence[SummaryKey]) -> Filter:
-    return {
-        "$or": [
-            {
-                "conversation_id": key.conversation_id,
-                "date": key.date,
-                "tenant_id": key.tenant_id,
-                "aggregation_type": key.aggregation_type,
-                "subject": key.subject,
-            }
-            for key in keys
-        ]
-    }
-
-
-SUMMARIES = Query(
-    name="message_analytics.several",
-    collection="message_analytics",
-    purpose="Some summaries, to be written anew",
-    index="idx_analytics_unique",
-    build=_one_of,
-    example={"keys": [SummaryKey("default", EVERY, _TENANT, _DAILY, THEN)]},
-    all_tenants=_ROLLED_UP,
-)
-
-
-SUMMARIES_CREATED = Query(
-    name="message_analytics.created",
-    collection="message_analytics",
-    purpose="When some summaries were stored first",
-    index="idx_analytics_unique",
-    build=_one_of,
-    example=SUMMARIES.example,
-    projection={
-        "_id": 0,
-        **dict.fromkeys(SummaryKey.__slots__, 1),
-        "created_at": 1,
-    },
-    all_tenants=_ROLLED_UP,
-)
-
-
-def _older(
-    conversation_id: str, subject: str, aggregation_type: str, date: datetime, applied: int
-) -> Filter:
-    return {
-        "conversation_id": conversation_id,
-        "date": date,
-        "aggregation_type": aggregation_type,
-        "subject": subject,
-        "applied": {"$lt": applied},
-    }
-
-
-SUMMARY_OLDER = Query(
-    name="message_analytics.older",
-    collection="message_analytics",
-    purpose="A summary, if a later piece of work has not written it",
-    index="idx_analytics_unique",
-    build=_older,
-    example={
-        "conversation_id": EVERY,
-        "subject": _TENANT,
-        "aggregation_type": _DAILY,
-        "date": THEN,
-        "applied": 1,
-    },
-    examined_slack=1,
-)
 
 
 def _series(
@@ -137,6 +54,7 @@ def _of_subject(conversation_id: str, subject: str, aggregation_type: str) -> Fi
 
 _SUBJECT = {"conversation_id": EVERY, "subject": _TENANT, "aggregation_type": _DAILY}
 
+
 FIRST_SUMMARY = Query(
     name="message_analytics.first",
     collection="message_analytics",
@@ -147,6 +65,7 @@ FIRST_SUMMARY = Query(
     sort=(("date", 1),),
     projection={"date": 1},
 )
+
 
 LAST_SUMMARY = Query(
     name="message_analytics.last",
@@ -177,6 +96,7 @@ _DIMENSION: dict[str, Any] = {
     "until": LATER,
 }
 
+
 SUMMARIES_OF_DIMENSION = Query(
     name="message_analytics.of_dimension",
     collection="message_analytics",
@@ -189,6 +109,7 @@ SUMMARIES_OF_DIMENSION = Query(
     scatter="conversations' summaries lie on every shard",
 )
 """The tenant `*` has the summaries of all tenants together."""
+
 
 PARTS_OF_DAYS = Query(
     name="message_analytics.parts_of_days",
@@ -228,6 +149,7 @@ _MEMBERS = {
     **{f"{of}.{name}": 1 for of in ("members", "parts") for name in PartKey.model_fields},
 }
 
+
 MEMBERS_OF_PERIODS = Query(
     name="message_analytics.members",
     collection="message_analytics",
@@ -238,6 +160,7 @@ MEMBERS_OF_PERIODS = Query(
     projection=_MEMBERS,
     scatter="conversations' summaries lie on every shard",
 )
+
 
 MEMBERS_OF_CONVERSATION = Query(
     name="message_analytics.members_of_one",
@@ -277,6 +200,7 @@ SUMMARIES_OF_TENANTS = Query(
     all_tenants=_ROLLED_UP,
 )
 
+
 USER_SUMMARIES = Query(
     name="message_analytics.of_user",
     collection="message_analytics",
@@ -286,63 +210,6 @@ USER_SUMMARIES = Query(
     example={"user_id": USER, "dimension": "user", "aggregation_type": _DAILY},
     sort=(("date", -1),),
     scatter="a query of the source design",
-)
-
-
-def _with_messages(
-    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime
-) -> Filter:
-    return {
-        "dimension": {"$in": list(dimensions)},
-        "aggregation_type": {"$in": list(kinds)},
-        "date": {"$gte": since, "$lt": until},
-        "message_metrics.total_messages": {"$gt": 0},
-    }
-
-
-def _before(
-    dimensions: Sequence[str], kinds: Sequence[str], since: datetime, until: datetime, applied: int
-) -> Filter:
-    return {
-        **_with_messages(dimensions, kinds, since, until),
-        "applied": {"$lt": applied},
-    }
-
-
-SUMMARIES_BEFORE = Query(
-    name="message_analytics.before",
-    collection="message_analytics",
-    purpose="Summaries with messages that a piece of work has not written",
-    index="idx_global_analytics",
-    build=_before,
-    example={
-        "dimensions": ["user", "tenant"],
-        "kinds": [_DAILY],
-        "since": THEN,
-        "until": LATER,
-        "applied": 1,
-    },
-    projection={
-        **dict.fromkeys(("tenant_id", "dimension", "subject", "conversation_id", "date"), 1),
-        **dict.fromkeys(("user_id", "character_id", "provider", "model"), 1),
-        "aggregation_type": 1,
-    },
-    examined_slack=100_000,
-    scatter="conversations' summaries lie on every shard",
-)
-
-
-FIRST_WITH_MESSAGES = Query(
-    name="message_analytics.first_with_messages",
-    collection="message_analytics",
-    purpose="The first summary with messages of some periods",
-    index="idx_global_analytics",
-    build=_with_messages,
-    example={"dimensions": ["user", "tenant"], "kinds": [_DAILY], "since": THEN, "until": LATER},
-    sort=(("date", 1),),
-    projection={"date": 1},
-    examined_slack=100_000,
-    scatter="conversations' summaries lie on every shard",
 )
 
 
@@ -359,6 +226,7 @@ ANALYTICS_SETTINGS_OF = Query(
     example={"tenant_ids": ["default"]},
     all_tenants=_ROLLED_UP,
 )
+
 
 ANALYTICS_SETTINGS = Query(
     name="analytics_settings.one",
