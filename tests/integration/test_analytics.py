@@ -433,6 +433,17 @@ async def test_other_rules_make_all_summaries_again(
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
 
 
+async def test_after_a_whole_rebuild_nothing_is_left_to_catch_up(service: MessageService) -> None:
+    conversation = (await service.conversations.create(USER)).conversation_id
+    before = service.runtime.clock.now()
+    await _say(service, conversation, MONDAY)
+    assert (await service.analytics.summary(MONDAY.date())).complete_up_to == MONDAY
+    await service.rollups.rebuild(MONDAY.date())
+    assert (await service.analytics.summary(MONDAY.date())).complete_up_to == MONDAY
+    await service.rollups.rebuild()
+    assert (await service.analytics.summary(MONDAY.date())).complete_up_to >= before
+
+
 async def test_a_sampled_check_tells_of_a_wrong_day_until_it_is_right(
     service: MessageService, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -442,10 +453,12 @@ async def test_a_sampled_check_tells_of_a_wrong_day_until_it_is_right(
     loop = SampledCheck(service.store, service.runtime.clock, random, every=1)
     assert not await loop.step()
     assert loop.figures() == {"days": 0, "summaries": 0, "wrong": 0}
-    await _filled(service)
+    conversation = (await service.conversations.create(USER)).conversation_id
+    await _say(service, conversation, MONDAY)
+    await service.rollups.drain()
     assert not await loop.step()
-    # The week and the month of the day too.
-    assert loop.figures() == {"days": 1, "summaries": 21, "wrong": 0}
+    # The day, its week and its month of a conversation, a user, the tenant and all tenants.
+    assert loop.figures() == {"days": 1, "summaries": 12, "wrong": 0}
     tampered = {"dimension": "user", "date": MONDAY.replace(hour=0), "user_id": USER}
     words = {"$inc": {"message_metrics.total_words": 1}}
     await database["message_analytics"].update_many(tampered, words)
@@ -453,12 +466,14 @@ async def test_a_sampled_check_tells_of_a_wrong_day_until_it_is_right(
     assert loop.figures()["wrong"] == 2  # the day and the week
     assert "check --from 2026-03-30 --to 2026-03-31 --repair" in caplog.text
     # Another process, which would draw another day, looks at this one.
+    await _say(service, conversation, MONDAY + timedelta(days=90))
+    await service.rollups.drain()
     other = SampledCheck(service.store, service.runtime.clock, os.urandom, every=1)
     await other.step()
     assert other.figures()["wrong"] == 2
     await service.rollups.check(MONDAY.date(), MONDAY.date() + timedelta(days=1), repair=True)
     await other.step()
-    assert other.figures() == {"days": 2, "summaries": 42, "wrong": 0}
+    assert other.figures() == {"days": 2, "summaries": 24, "wrong": 0}
 
 
 async def test_days_of_a_time_zone(service: MessageService, database: Database) -> None:

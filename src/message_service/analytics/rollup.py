@@ -26,7 +26,7 @@ from message_service.loops.backlog import BacklogLoop
 from message_service.loops.loop import Poll
 from message_service.stopping import StopSignal
 
-_BATCH = 1_000
+_BATCH = 4_000
 """Messages whose days are summarised in one step."""
 
 _MOST_BYTES = 6_000_000

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from message_service import errors
 from message_service.analytics.asking import check_day, check_days, check_period
 from message_service.analytics.checking import Checked
+from message_service.analytics.progress import Progress
 from message_service.analytics.reading import Reading
 from message_service.analytics.results import Series, Summary
 from message_service.analytics.rollup import Rollup
@@ -32,6 +33,7 @@ class Rollups(Backlog[Rollup]):
 
     def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
         super().__init__(Rollup(store, clock, poll=poll), store, clock, holder, poll)
+        self._progress = Progress(store)
         self._reading = Reading(store, EVERY, clock)
 
     async def series(self, since: date, until: date, period: str = "day") -> Series:
@@ -90,6 +92,8 @@ class Rollups(Backlog[Rollup]):
         for wanted in await self._loop.ranges.ranges(*_range(since, until)):
             if not await self._loop.ranges.make(wanted, asked):
                 return False
+        if since is None and until is None:
+            await self._progress.finish()
         return True
 
     async def check(

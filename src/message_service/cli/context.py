@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -86,11 +86,13 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print rows as a table."""
+    """Print rows as a table. Columns of days are not wrapped."""
     table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
+    printed = [[*row] for row in rows]
+    for place, column in enumerate(columns):
+        days = all(type(row[place]) is date for row in printed)
+        table.add_column(column, overflow="fold", no_wrap=bool(printed) and days)
+    for row in printed:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console.print(table, markup=False)
 

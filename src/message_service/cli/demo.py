@@ -12,6 +12,7 @@ import typer
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
 from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.demo_analytics import show_analytics
 from message_service.cli.demo_jobs import show_jobs
 from message_service.cli.demo_usage import show_usage
 from message_service.cli.running import run_loop
@@ -57,6 +58,8 @@ def demo(
         "message-service --tenant demo jobs list          # and: jobs show, jobs watch",
         "message-service --tenant demo search 'coffee -tea' --all --explain",
         "message-service --tenant demo usage report --by day,model --chart usage.png",
+        "message-service --tenant demo analytics report --from 2018-01-01 --to 2020-01-01 "
+        "--period month",
         "message-service --tenant demo export demo.jsonl",
         "message-service db status          # and: db plan, db drift",
         "message-service server stop",
@@ -76,6 +79,7 @@ async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
             lambda: _search(service, tenant, stop),
             lambda: show_jobs(service, tenant),
             lambda: show_usage(tenant),
+            lambda: show_analytics(service, tenant, stop),
             lambda: _statistics(tenant, longest),
             lambda: _plans(service, tenant, longest),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from message_service import errors
 from message_service.cli.context import console
 from message_service.database.transaction import Transaction
 from message_service.documents.job import JobType
@@ -20,6 +21,7 @@ async def show_jobs(service: MessageService, tenant: Tenant) -> None:
     """Store a message with its job, say what the job waits for, run it, and show its steps."""
     console.rule("A job, stored with its message")
     conversation = derived_id(IdKind.CONVERSATION, "demo")
+    job_id = derived_id(IdKind.JOB, "demo")
 
     async def both(transaction: Transaction) -> Enqueued:
         said = await tenant.messages.append(
@@ -29,19 +31,22 @@ async def show_jobs(service: MessageService, tenant: Tenant) -> None:
             JobType.MESSAGE_PROCESSING,
             message_id=said.message_id,
             conversation_id=conversation,
-            job_id=derived_id(IdKind.JOB, "demo"),
+            job_id=job_id,
             within=transaction,
         )
 
-    done = await service.transaction(both)
-    for because in (await tenant.jobs.explain(done.job_id)).because:
-        _say(f"{done.job_id} is {because.why}: {because.text}")
+    try:
+        await service.transaction(both)
+    except errors.AlreadyExists:
+        _say("both are here already, from an earlier demo")
+    for because in (await tenant.jobs.explain(job_id)).because:
+        _say(f"{job_id} is {because.why}: {because.text}")
     await service.search_index.drain(most=1)
     stop = StopSignal()
     worker = service.worker([JobType.MESSAGE_PROCESSING], loops=False)
     working = asyncio.create_task(worker.run(stop))
     try:
-        job = await tenant.jobs.wait(done.job_id, _SECONDS)
+        job = await tenant.jobs.wait(job_id, _SECONDS)
     finally:
         stop.request()
         await working
