@@ -26,6 +26,7 @@ from message_service.analytics.rollup import Rollup
 from message_service.analytics.sampling import SampledCheck
 from message_service.analytics.summaries import Summary
 from message_service.analytics.work import Work
+from message_service.database.decimals import decimal
 from message_service.documents.row import Row
 from support.summaries import problems
 
@@ -132,6 +133,55 @@ async def test_the_most(service: MessageService) -> None:
     (talk,) = (await service.analytics.top("conversation", *days)).ranked
     assert talk.key == {"conversation_id": conversation}
     assert (await service.tenant("empty").analytics.top("user", *days)).total == 0
+
+
+async def test_the_pipelines_of_the_design_say_the_same(
+    service: MessageService, database: Database
+) -> None:
+    """`daily_message_stats`, its query, and the design's tokens by user."""
+    conversation = await _filled(service)
+    now = service.runtime.clock.now()
+    for hours in range(0, 24 * 20, 5):
+        await _say(
+            service,
+            conversation,
+            now - timedelta(hours=hours),
+            user_id=OTHER if hours % 3 else USER,
+            llm_metadata=LLM,
+            token_usage={
+                "total_tokens": hours,
+                "prompt_tokens": hours,
+                "total_cost": f"{hours}.25",
+                "cost_currency": "USD",
+            },
+        )
+    await service.rollups.drain()
+    since, until = now - timedelta(days=29), now + timedelta(days=1)
+    days = await service.analytics.series(since.date(), until.date())
+    summaries = [each for each in days.summaries if each.message_metrics.total_messages]
+    expected = [
+        {
+            "_id": f"{each.first:%Y-%m-%d}",
+            "total_messages": each.message_metrics.total_messages,
+            "total_tokens": each.token_metrics.total_tokens,
+            "total_cost": each.token_metrics.costs["USD"],
+            "unique_users": each.message_metrics.unique_users,
+            "unique_conversations": each.message_metrics.unique_conversations,
+            "tenant_id": "default",
+        }
+        for each in reversed(summaries)
+    ]
+    assert len(expected) > 15
+    view = await database["daily_message_stats"].find({}).to_list()
+    midnight = datetime(since.year, since.month, since.day, tzinfo=UTC)
+    query = await service.messages.daily_stats(since=midnight, until=until)
+    for rows in (view, query):
+        assert [{**row, "total_cost": decimal(row["total_cost"])} for row in rows] == expected
+    for user in (USER, OTHER):
+        (tokens,) = await service.messages.tokens_by_user(user, since=midnight, until=until)
+        total = await service.analytics.total(since.date(), until.date(), user_id=user)
+        assert tokens["total_tokens"] == total.token_metrics.total_tokens
+        assert decimal(tokens["total_cost"]) == total.token_metrics.total_cost
 
 
 async def test_what_waits_is_said(service: MessageService) -> None:
