@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from support.waiting import until
 pytestmark = pytest.mark.faults
 
 USER = "user_000000000001"
+JAN = datetime(2026, 1, 1, tzinfo=UTC)
 CONVERSATIONS = 500
 CUT_SHORT = "did not end within"
 LONGEST = STOP_GRACE + 15
@@ -66,6 +68,17 @@ class Work:
             )
             command = await self.start(*name.split())
             await until("the indexer to index", self._has_indexed)
+        elif name == "analytics rollup":
+            made = await self.service.conversations.create(USER)
+            await self.service.messages.append_many(
+                made.conversation_id,
+                [
+                    {"role": "user", "text": "hello", "created_at": JAN + timedelta(hours=n)}
+                    for n in range(20_000)
+                ],
+            )
+            command = await self.start(*name.split())
+            await until("the rollup to summarise", self._has_summarised)
         else:
             words = ("demo",) if name == "demo" else ("import", "chitchat", "--json")
             command = await self.start(*words, data_set)
@@ -79,6 +92,9 @@ class Work:
     async def _has_indexed(self) -> bool:
         return (await self.service.search_index.status()).entries > 0
 
+    async def _has_summarised(self) -> bool:
+        return await self.service.store.estimated_count("message_analytics") > 0
+
     async def _has_stored(self) -> bool:
         return await self.service.store.estimated_count("messages") > 0
 
@@ -88,7 +104,7 @@ def work(own: OwnServer, service: MessageService, tmp_path: Path) -> Work:
     return Work(own, service, tmp_path)
 
 
-LOOPING = ["search index", "import", "export", "demo"]
+LOOPING = ["search index", "import", "export", "demo", "analytics rollup"]
 
 
 @pytest.mark.parametrize(

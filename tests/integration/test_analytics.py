@@ -15,7 +15,7 @@ import pytest
 from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
-from message_service import MessageService, Tenant, errors
+from message_service import MessageService, Series, Tenant, errors
 from message_service.analytics import figures, progress, rollup, sections
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
@@ -530,7 +530,8 @@ async def test_days_of_a_time_zone(service: MessageService, database: Database) 
     """Days of 23 and 25 hours, and a clock that is set back over midnight, add up."""
     nights = {
         "Europe/Berlin": [(2026, 3, 29), (2026, 10, 25)],
-        "America/St_Johns": [(2010, 11, 7)],
+        # Ranges are read a week at a time from the first of a month on: one ends with the 28th.
+        "America/St_Johns": [(2010, 11, 7), (2006, 10, 29), (2006, 10, 1)],
         "Pacific/Apia": [(2011, 12, 30)],
     }
     zones: dict[str, str] = {}
@@ -655,3 +656,20 @@ async def test_a_giant_day(service: MessageService, database: Database) -> None:
     )
     await service.rollups.drain()
     assert await problems(database, ["default"], all_tenants=True) == []
+
+
+async def test_who_asks_together_is_told_together(service: MessageService) -> None:
+    await _filled(service)
+    whole = (date(2026, 3, 1), date(2026, 4, 1))
+    asking = [asyncio.create_task(service.analytics.series(*whole)) for _ in range(4)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # it asks for the others too
+    asking[1].cancel()
+    first, second, *others = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert isinstance(second, asyncio.CancelledError)
+    for each in others:
+        assert isinstance(each, Series)
+        assert sum(day.message_metrics.total_messages for day in each.summaries) == 3
+    together = await asyncio.gather(*(service.analytics.series(*whole) for _ in range(4)))
+    assert len({each.complete_up_to for each in together}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from message_service.analytics.progress import Progress
@@ -33,13 +34,40 @@ class Freshness:
         self._clock = clock
         self._progress = Progress(store)
         self._caught_up = False
+        self._coming: asyncio.Future[datetime] | None = None
 
     async def complete_up_to(self) -> datetime:
         """Return the moment before which all that happened to messages, of any tenant, is in.
 
         It must be asked for before the summaries it is said of are read. Until all that was stored
         before an upgrade is summarised, by the rules of today, it is that of the first message.
+        Who asks while another asks gets the same answer: a dashboard asks for many series at once.
         """
+        coming = self._coming
+        if coming is None:
+            return await self._ask()
+        try:
+            return await asyncio.shield(coming)
+        except asyncio.CancelledError:
+            if not coming.cancelled():
+                raise  # it is this caller who gives up
+        return await self._read()
+
+    async def _ask(self) -> datetime:
+        """Read it, and tell others meanwhile."""
+        self._coming = coming = asyncio.get_running_loop().create_future()
+        try:
+            moment = await self._read()
+        except BaseException:
+            coming.cancel()
+            raise
+        else:
+            coming.set_result(moment)
+            return moment
+        finally:
+            self._coming = None
+
+    async def _read(self) -> datetime:
         moment = self._clock.now()
         for rank in (LIVE, BACKLOG):
             for message in await self._store.find_everywhere(ANALYTICS.oldest, limit=1, rank=rank):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,12 @@ class Reading:
 
     async def zone(self) -> ZoneInfo:
         """Return the time zone whose days the summaries have."""
+        return await self._zone_of(())
+
+    async def _zone_of(self, rows: Iterable[Row]) -> ZoneInfo:
+        """Return it as summaries say it; without one, as the tenant has set it."""
+        for row in rows:
+            return ZoneInfo(row.get("time_zone", "UTC"))
         if self._scope.tenant_id == EVERY:
             return ZoneInfo("UTC")
         return await self._zones.of_one(self._scope.tenant_id)
@@ -62,9 +68,10 @@ class Reading:
     ) -> Series:
         """Return the summaries of a subject over the periods that some days lie in."""
         complete = await self.complete_up_to()
-        zone = await self.zone()
         firsts = [*periods(kind, since, until)]
-        stored = {row["date"]: row for row in await self._rows(subject, kind, firsts[0], until)}
+        rows = await self._rows(subject, kind, firsts[0], until)
+        zone = await self._zone_of(rows)
+        stored = {row["date"]: row for row in rows}
         return Series(
             [
                 _summary(

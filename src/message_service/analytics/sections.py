@@ -55,12 +55,9 @@ async def grains_of(
                 take_in(held, row)
                 if len(held) > 1:
                     last = next(iter(held))
-                    parts = held.pop(last)
-                    if wanted.since <= last.day < wanted.until:
-                        yield last, parts
+                    yield last, held.pop(last)
     for key, parts in held.items():
-        if wanted.since <= key.day < wanted.until:
-            yield key, parts
+        yield key, parts
 
 
 async def _added_up(store: Store, wanted: Range, zone: ZoneInfo) -> AsyncGenerator[list[Row]]:
@@ -75,7 +72,8 @@ async def _added_up(store: Store, wanted: Range, zone: ZoneInfo) -> AsyncGenerat
             SUMMARISED_PERIOD, [group_stage(zone, since, until), order], since=since, until=until
         )
         async for batch in batches:
-            yield batch
+            # Where a clock is set back over midnight, some are of the day before.
+            yield [row for row in batch if part.since <= row["_id"]["day"] < part.until]
 
 
 async def stored_grains(store: Store, wanted: Range) -> AsyncIterator[tuple[GrainKey, Parts]]:
