@@ -16,7 +16,7 @@ from bson import Decimal128, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, Series, Tenant, errors
-from message_service.analytics import figures, progress, rollup, sections
+from message_service.analytics import figures, pages, progress, rollup, sections
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range
@@ -335,6 +335,29 @@ async def test_a_rebuild_with_more_than_memory_holds(
     assert len(after) > len(before)
     assert {name: after[name]["created_at"] for name in before} == before
     assert (await service.rollups.check()).is_right
+
+
+async def test_a_rebuild_that_fails_leaves_nothing_running_and_is_finished_by_others(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(9):
+        conversation = (await service.conversations.create(USER)).conversation_id
+        for day in range(28):
+            at = datetime(2026, 5, 1 + day, tzinfo=UTC)
+            await _say(service, conversation, at)
+
+    async def insert(*_: object) -> list[Summary]:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(pages, "PAGE", 1)
+    monkeypatch.setattr(Applying, "insert", insert)
+    with pytest.raises(OSError, match="the disk is full"):
+        await service.rollups.rebuild()
+    running = [repr(task.get_coro()) for task in asyncio.all_tasks()]
+    assert [each for each in running if "read_ahead" in each or "Sections" in each] == []
+    monkeypatch.undo()
+    assert await service.rollups.drain() == 9 * 28
+    assert await problems(database, ["default"], all_tenants=True) == []
 
 
 async def test_months_without_anything_are_passed_over(

@@ -7,6 +7,7 @@ a grain whose messages are marked is only waiting for its turn.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
@@ -155,9 +156,10 @@ class Checking:
                 checked already.
         """
         into.erased += await count_messages(self._store, wanted)
-        async for page in pages_of(grains_of(self._store, wanted, zone)):
-            await go_on()
-            await self._check_grains(dict(page), zone, into)
+        async with aclosing(grains_of(self._store, wanted, zone)) as grains:
+            async for page in pages_of(grains):
+                await go_on()
+                await self._check_grains(dict(page), zone, into)
         seen = set[Place]()
         for summaries in (folded(self._store, wanted), of_all_tenants(self._store, wanted)):
             async for made in pages_of(summaries):

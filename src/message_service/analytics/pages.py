@@ -118,3 +118,6 @@ class PageWriter(Generic[T]):
                     self._writing.popleft()
         finally:
             await end_tasks(self._writing)
+            for task in self._writing:
+                if not task.cancelled():
+                    task.exception()  # that of the first one is raised; asyncio logs no others

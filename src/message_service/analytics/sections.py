@@ -46,8 +46,11 @@ _PHASES = (
 
 async def grains_of(
     store: Store, wanted: Range, zone: ZoneInfo
-) -> AsyncIterator[tuple[GrainKey, Parts]]:
-    """Yield the grains of a range's days, from the messages as they are now."""
+) -> AsyncGenerator[tuple[GrainKey, Parts]]:
+    """Yield the grains of a range's days, from the messages as they are now.
+
+    Close it (`aclosing`): it reads ahead.
+    """
     held: dict[GrainKey, Parts] = {}
     async with aclosing(read_ahead(_added_up(store, wanted, zone))) as batches:
         async for batch in batches:
@@ -252,8 +255,9 @@ class Sections:
                 made[place].created_at = before.created_at
             await self._applying.write([*made.values()], number, zones)
 
-        async with PageWriter(write) as writer:
-            async for key, parts in grains_of(self._store, wanted, zones[wanted.tenant_id]):
+        grains = grains_of(self._store, wanted, zones[wanted.tenant_id])
+        async with PageWriter(write) as writer, aclosing(grains):
+            async for key, parts in grains:
                 await writer.put(Summary.of_grain(grain_place(key), parts))
         return writer.count
 
