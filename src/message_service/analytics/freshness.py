@@ -34,7 +34,7 @@ class Freshness:
         self._clock = clock
         self._progress = Progress(store)
         self._caught_up = False
-        self._coming: asyncio.Future[datetime] | None = None
+        self._coming: asyncio.Future[datetime | None] | None = None
 
     async def complete_up_to(self) -> datetime:
         """Return the moment before which all that happened to messages, of any tenant, is in.
@@ -43,29 +43,22 @@ class Freshness:
         before an upgrade is summarised, by the rules of today, it is that of the first message.
         Who asks while another asks gets the same answer: a dashboard asks for many series at once.
         """
-        coming = self._coming
-        if coming is None:
+        if self._coming is None:
             return await self._ask()
-        try:
-            return await asyncio.shield(coming)
-        except asyncio.CancelledError:
-            if not coming.cancelled():
-                raise  # it is this caller who gives up
-        return await self._read()
+        # Nothing is told when who asked has failed or given up.
+        told = await asyncio.shield(self._coming)
+        return await self._read() if told is None else told
 
     async def _ask(self) -> datetime:
         """Read it, and tell others meanwhile."""
         self._coming = coming = asyncio.get_running_loop().create_future()
+        told: datetime | None = None
         try:
-            moment = await self._read()
-        except BaseException:
-            coming.cancel()
-            raise
-        else:
-            coming.set_result(moment)
-            return moment
+            told = moment = await self._read()
         finally:
             self._coming = None
+            coming.set_result(told)
+        return moment
 
     async def _read(self) -> datetime:
         moment = self._clock.now()
