@@ -1,11 +1,14 @@
 """The whole suite as two runs at once: tests that mostly wait, and all others.
 
 Tests of faults, of the guards and of every option start processes and wait for their end; meanwhile
-the others use the processor. Each run has its own MongoDB. For single tests call pytest itself.
+the others use the processor. Each run has its own MongoDB; its data is in memory where the machine
+has room for that. For single tests call pytest itself.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +22,20 @@ WAITING = (
 )
 
 
+MEMORY = "/dev/shm"
+ROOM = 6 * 1024**3
+"""Bytes that must be free there: the servers of both runs, and what tests write beside."""
+
+
+def environment() -> dict[str, str]:
+    """Return the runs' environment; a TMPDIR of the caller's stays."""
+    try:
+        fits = shutil.disk_usage(MEMORY).free >= ROOM
+    except OSError:
+        fits = False
+    return {**({"TMPDIR": MEMORY} if fits else {}), **os.environ}
+
+
 def main(arguments: list[str]) -> int:
     """Run both, show one after the other, and return the exit code of the first that failed."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends both runs
@@ -30,9 +47,10 @@ def main(arguments: list[str]) -> int:
             [*pytest, "-o", "cache_dir=.pytest_cache/waiting", *WAITING],
             stdout=said,
             stderr=subprocess.STDOUT,
+            env=environment(),
         )
         try:
-            others = subprocess.run([*pytest, *ignored], check=False).returncode
+            others = subprocess.run([*pytest, *ignored], check=False, env=environment()).returncode
             code = waiting.wait() or others
         finally:
             # Killed, it still ends what it started (see support/leftovers.py).

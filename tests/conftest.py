@@ -48,7 +48,7 @@ hypothesis.settings.register_profile(
     "patient",
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    max_examples=60,  # other ones in each run
+    max_examples=40,  # other ones in each run
 )
 hypothesis.settings.load_profile("patient")
 

@@ -84,7 +84,7 @@ async def test_killed_rollups_and_rebuilds_end_right(
         return await summaries.count_documents({"applied": {"$gt": work}}, limit=goal) >= goal
 
     killed_at_work = 0
-    for number in range(5):
+    for number in range(3):
         slot = await database["schema_state"].find_one({"_id": "analytics_work"})
         work: int = 0 if slot is None else slot["number"]
         words = (rollup, rebuild) if number % 2 else (rebuild, rollup)
@@ -101,7 +101,7 @@ async def test_killed_rollups_and_rebuilds_end_right(
                 killed_at_work += 1
             await command.ended()
         await changing
-    assert killed_at_work >= 4
+    assert killed_at_work >= 2
     last = await Command.start(mongo_uri, tmp_path / "last", *rollup)
     assert await last.ended() == 0, last.err
     check = await Command.start(

@@ -28,7 +28,7 @@ from message_service.documents.row import Row
 from support.summaries import problems
 
 patient = settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -262,7 +262,7 @@ sayings = st.lists(
 )
 
 
-@patient
+@settings(patient, max_examples=15)
 @given(sayings, st.integers(0, 100), st.integers(1, 100))
 async def test_a_range_of_days_is_the_sum_of_its_messages(
     service: MessageService, said: list[tuple[Any, ...]], start: int, length: int

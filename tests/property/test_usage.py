@@ -25,7 +25,7 @@ from message_service.usage.periods import bounds
 
 # Each example has a tenant of its own, so sharing the service is sound.
 patient = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
