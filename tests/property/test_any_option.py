@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,7 +136,9 @@ async def test_any_text_ends_as_documented(
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
-    calls = [called(*each, TEXTS[text], valid) for each in PARAMETERS]
+    # Half of them, other ones in each run and for each text.
+    chosen = random.sample(PARAMETERS, k=(len(PARAMETERS) + 1) // 2)
+    calls = [called(*each, TEXTS[text], valid) for each in chosen]
     failures: list[str] = []
     outcomes = await asyncio.to_thread(PRELOADED.run_each, calls, cli.environment)
     for call, done in zip(calls, outcomes, strict=True):

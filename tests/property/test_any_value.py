@@ -9,6 +9,7 @@ to the table.
 from __future__ import annotations
 
 import inspect
+import random
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -101,7 +102,8 @@ async def test_any_wrong_value_is_refused_by_name(target: Target, share: int) ->
         await target.begin(method)
         await target.service.search_index.drain()
         for path in paths:
-            for wrong in WRONG:
+            # Half of them, other ones in each run and for each parameter.
+            for wrong in random.sample(sorted(WRONG), k=(len(WRONG) + 1) // 2):
                 if wrong == "None" and may_be_none(target.methods[method], path):
                     continue
                 if (failure := await target.failure(method, path, FRESH[wrong])) is not None:
