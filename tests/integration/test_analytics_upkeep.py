@@ -304,6 +304,53 @@ async def test_other_rules_make_all_summaries_again(
     assert not await Rollup(service.store, service.runtime.clock, poll=1).step()
 
 
+async def test_two_releases_at_once_end_by_the_rules_of_the_one_that_is_left(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while one worker after another is replaced."""
+    await filled(service)
+    await service.rollups.rebuild()
+    monkeypatch.setattr(progress, "RULES", "of the next release")
+    newer = Rollup(service.store, service.runtime.clock, poll=1)
+    while await newer.step():
+        pass
+    assert not await newer.step()
+    conversation = (await service.conversations.create(USER)).conversation_id
+    state, summaries = database["schema_state"], database["message_analytics"]
+
+    async def as_the_older_counts() -> None:
+        wrong = {"$set": {"message_metrics.total_words": 999}}
+        assert (await summaries.update_many({"dimension": "tenant"}, wrong)).modified_count
+
+    # The older one writes, and begins again too, as far as it gets.
+    await say(service, conversation, MONDAY)
+    assert await service.rollups.drain() == 1
+    await as_the_older_counts()
+    while await newer.step():
+        pass
+    assert await problems(database, ["default"], all_tenants=True) == []
+    # It was killed, its work is in hand, and its figures are not understood.
+    await as_the_older_counts()
+    slot = await state.find_one({"_id": "analytics_work"})
+    assert slot is not None
+    part = {"user_id": USER, "figures": {"unheard_of": {"1": 1}}}
+    grain = {"tenant_id": "default", "conversation_id": conversation, "day": MONDAY}
+    changes = [{**grain, "before": [], "after": [part]}]
+    left = {"rules": "of the last one", "work": {"changes": changes, "zones": {"default": "UTC"}}}
+    await state.update_one(
+        {"_id": "analytics_work"}, {"$set": {**left, "number": slot["number"] + 1}}
+    )
+    while await newer.step():
+        pass
+    assert await problems(database, ["default"], all_tenants=True) == []
+    # A whole rebuild leaves nothing to be made again by those rules.
+    await state.update_one({"_id": "analytics_work"}, {"$set": {"rules": "of the last one"}})
+    await service.rollups.rebuild()
+    await as_the_older_counts()
+    assert await service.rollups.drain() == 0
+    assert await problems(database, ["default"]) != []
+
+
 async def test_after_a_whole_rebuild_nothing_is_left_to_catch_up(service: MessageService) -> None:
     conversation = (await service.conversations.create(USER)).conversation_id
     before = service.runtime.clock.now()

@@ -33,7 +33,6 @@ class Freshness:
         self._tenant_id = tenant_id
         self._clock = clock
         self._progress = Progress(store)
-        self._caught_up = False
         self._coming: asyncio.Future[datetime | None] | None = None
 
     async def complete_up_to(self) -> datetime:
@@ -65,9 +64,10 @@ class Freshness:
         for rank in (LIVE, BACKLOG):
             for message in await self._store.find_everywhere(ANALYTICS.oldest, limit=1, rank=rank):
                 moment = min(moment, message["marks"][ANALYTICS.name]["pending_since"])
-        if not self._caught_up:
-            self._caught_up = (await self._progress.read()).done
-        return moment if self._caught_up else min([moment, *await self._first(moment)])
+        # Not kept: another release's process may begin again.
+        if (await self._progress.read()).done:
+            return moment
+        return min([moment, *await self._first(moment)])
 
     async def _first(self, moment: datetime) -> list[datetime]:
         """Return the moment of the first message, if there is one before a moment."""

@@ -9,6 +9,7 @@ from message_service.analytics.folding import Range
 from message_service.analytics.metrics import RULES
 from message_service.database.records import Record
 from message_service.database.store import Store
+from message_service.documents.row import Row
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -21,11 +22,13 @@ class Reached:
         done: Whether everything is.
         tenant_id: The tenant whose days were summarised last.
         until: The first day after these.
+        row: The record.
     """
 
     done: bool
     tenant_id: str
     until: datetime
+    row: Row
 
     def is_before(self, part: Range) -> bool:
         """Return whether a part is not summarised yet; they come by tenant and day."""
@@ -37,24 +40,34 @@ class Progress:
 
     Args:
         store: The database.
+
+    Attributes:
+        rules: Names the rules of this release.
     """
 
     def __init__(self, store: Store) -> None:
         self._record = Record(store.database, "analytics_begun")
+        self.rules = RULES
 
     async def read(self) -> Reached:
         """Return how far it is."""
         row = await self._record.read()
-        if row.get("rules") != RULES:
-            return Reached(done=False, tenant_id="", until=_BEGINNING)
+        if row.get("rules") != self.rules:
+            return Reached(False, "", _BEGINNING, row)
         return Reached(
-            row.get("done", False), row.get("tenant_id", ""), row.get("until", _BEGINNING)
+            row.get("done", False), row.get("tenant_id", ""), row.get("until", _BEGINNING), row
         )
 
-    async def reached(self, part: Range) -> None:
-        """Note that a part is summarised."""
-        await self._record.write({"rules": RULES, "tenant_id": part.tenant_id, "until": part.until})
+    async def reached(self, part: Range, before: Reached) -> None:
+        """Note that a part is summarised, unless somebody has begun again since."""
+        await self._record.follow(
+            before.row, {"rules": self.rules, "tenant_id": part.tenant_id, "until": part.until}
+        )
 
-    async def finish(self) -> None:
-        """Note that everything is."""
-        await self._record.write({"rules": RULES, "done": True})
+    async def begin_again(self) -> None:
+        """Note that nothing is: somebody has written summaries by other rules."""
+        await self._record.write({"rules": self.rules})
+
+    async def finish(self, before: Reached) -> None:
+        """Note that everything is, unless somebody has begun again since."""
+        await self._record.follow(before.row, {"rules": self.rules, "done": True})

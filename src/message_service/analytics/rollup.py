@@ -12,7 +12,6 @@ from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range, months_of
 from message_service.analytics.grains import GrainKey, read_grains
 from message_service.analytics.periods import local_day
-from message_service.analytics.progress import Progress
 from message_service.analytics.rebuilding import Rebuilding
 from message_service.analytics.summaries import is_erased
 from message_service.analytics.work import Work
@@ -59,9 +58,7 @@ class Rollup(BacklogLoop):
         self._zones = Zones(store)
         self.ranges = Rebuilding(store, self.work, self._applying, self._zones)
         self.wake = Poll(poll)  # woken by each change, it would write the same summaries more often
-        self._progress = Progress(store)
         self._before: list[Range] | None = None
-        self._caught_up = False
         self._messages = 0
 
     def figures(self) -> Mapping[str, int]:
@@ -109,21 +106,21 @@ class Rollup(BacklogLoop):
 
     async def _catch_up(self) -> bool:
         """Once for a release's rules, summarise what was stored before, a month in each step."""
-        if self._caught_up:
+        progress = self.work.progress
+        reached = await progress.read()
+        if reached.done:
+            self._before = None
             return False
-        reached = await self._progress.read()
-        if not reached.done:
-            if self._before is None:
-                self._before = [
-                    month for wanted in await self.ranges.ranges() for month in months_of(wanted)
-                ]
-            for month in self._before:
-                if reached.is_before(month):
-                    await self.ranges.make(month, StopSignal())
-                    await self._progress.reached(month)
-                    return True
-            await self._progress.finish()
-        self._caught_up = True
+        if self._before is None:
+            self._before = [
+                month for wanted in await self.ranges.ranges() for month in months_of(wanted)
+            ]
+        for month in self._before:
+            if reached.is_before(month):
+                await self.ranges.make(month, StopSignal())
+                await progress.reached(month, reached)
+                return True
+        await progress.finish(reached)
         return False
 
     async def _take_off(self, due: Sequence[Row]) -> None:

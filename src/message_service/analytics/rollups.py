@@ -8,7 +8,6 @@ from datetime import date, datetime
 from message_service import errors
 from message_service.analytics.asking import check_day, check_days, check_period
 from message_service.analytics.checking import Checked
-from message_service.analytics.progress import Progress
 from message_service.analytics.reading import Reading
 from message_service.analytics.results import Series, Summary
 from message_service.analytics.rollup import Rollup
@@ -33,7 +32,6 @@ class Rollups(Backlog[Rollup]):
 
     def __init__(self, store: Store, clock: Clock, holder: str, poll: float) -> None:
         super().__init__(Rollup(store, clock, poll=poll), store, clock, holder, poll)
-        self._progress = Progress(store)
         self._reading = Reading(store, EVERY, clock)
 
     async def series(self, since: date, until: date, period: str = "day") -> Series:
@@ -89,11 +87,14 @@ class Rollups(Backlog[Rollup]):
             Unavailable: The database cannot be reached; finished work is kept.
         """
         asked = StopSignal() if stop is None else check_instance("stop", stop, StopSignal)
+        progress = self._loop.work.progress
+        await self._loop.work.settle()  # finds out whether other rules were in force
+        before = await progress.read()
         for wanted in await self._loop.ranges.ranges(*_range(since, until)):
             if not await self._loop.ranges.make(wanted, asked):
                 return False
         if since is None and until is None:
-            await self._progress.finish()
+            await progress.finish(before)
         return True
 
     async def check(

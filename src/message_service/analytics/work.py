@@ -1,6 +1,10 @@
 """Work on summaries, one piece at a time, by whichever process comes first.
 
 See `database.work_slot`. A piece of work is a list of grains that changed, or a section.
+
+While a release with other rules of metrics follows the last, both may write summaries for a while.
+Whoever finds that the other was here makes all of them again, so in the end they are by the rules
+of the release that is left.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from message_service import errors
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange
 from message_service.analytics.folding import Range
+from message_service.analytics.progress import Progress
 from message_service.analytics.sections import Sections
 from message_service.analytics.zones import Zones
 from message_service.clock import Clock
@@ -34,25 +39,33 @@ class Work:
         store: The database.
         applying: Writes summaries.
         clock: The present moment.
+
+    Attributes:
+        progress: How far what was stored before is summarised.
+        days: Days of conversations that were written.
     """
 
     def __init__(self, store: Store, applying: Applying, clock: Clock) -> None:
-        self._slot = WorkSlot(store.database, "analytics_work")
+        self.progress = Progress(store)
+        self._slot = WorkSlot(store.database, "analytics_work", self.progress.rules)
         self._applying = applying
         self._sections = Sections(store, applying)
         self._zones = Zones(store)
         self._clock = clock
         self.days = 0
-        """Days of conversations that were written."""
 
     async def settle(self) -> Slot:
         """Carry out what is in hand, if anything is; return the empty slot."""
         while True:
             slot = await self._slot.read()
-            if slot.work is None:
-                return slot
             if slot.held:
                 await asyncio.sleep(_LOOK)
+            elif slot.rules not in (None, self.progress.rules):
+                await self.progress.begin_again()
+                # Figures by other rules are not understood; what they are of is summarised again.
+                await self._slot.take_over(slot.number, drop="changes" in (slot.work or ()))
+            elif slot.work is None:
+                return slot
             else:
                 await self._carry_out(slot.work, slot.number)
 

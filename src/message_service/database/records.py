@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 from message_service.database.translate import translated
 from message_service.documents.row import Row
@@ -34,3 +35,23 @@ class Record:
         """Replace the record."""
         with translated():
             await self._records.replace_one({"_id": self._name}, values, upsert=True)
+
+    async def follow(self, before: Row, values: Row) -> bool:
+        """Replace the record if it is as it was.
+
+        Args:
+            before: The record as it was read.
+            values: What to put in its place.
+
+        Returns:
+            Whether it was replaced.
+        """
+        same = {name: before.get(name) for name in (*before, *values)}
+        with translated():
+            try:
+                done = await self._records.replace_one(
+                    {"_id": self._name, **same}, values, upsert=not before
+                )
+            except DuplicateKeyError:  # it was not there, and is by now
+                return False
+        return done.matched_count == 1 or done.upserted_id is not None
