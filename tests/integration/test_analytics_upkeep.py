@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -13,8 +14,8 @@ import bson
 import pytest
 from bson import Decimal128, ObjectId
 
-from message_service import MessageService, Series, errors
-from message_service.analytics import figures, pages, progress, rollup, sections
+from message_service import MessageService, Series, StopSignal, errors
+from message_service.analytics import figures, pages, progress, rollup, sections, work
 from message_service.analytics.applying import Applying
 from message_service.analytics.changes import GrainChange, grain_place
 from message_service.analytics.folding import Range
@@ -24,6 +25,7 @@ from message_service.analytics.rollup import Rollup
 from message_service.analytics.sampling import SampledCheck
 from message_service.analytics.summaries import Summary
 from message_service.analytics.work import Work
+from message_service.database.work_slot import WorkSlot
 from support.summaries import problems
 from support.summarised import LLM, LUNA, MONDAY, OTHER, USER, Database, filled, say
 
@@ -33,16 +35,17 @@ class _Killed(Exception):
 
 
 class _Until(Applying):
-    """Writes the first summaries, and is killed."""
+    """Writes the first summaries, or the last of a page, and is killed."""
 
-    def __init__(self, service: MessageService, writes: int) -> None:
+    def __init__(self, service: MessageService, writes: int, *, last: bool = False) -> None:
         super().__init__(service.store, service.runtime.clock)
         self.left = writes
+        self.last = last
 
     async def write(
         self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
     ) -> None:
-        kept = summaries[: self.left]
+        kept = [*reversed(summaries)][: self.left] if self.last else summaries[: self.left]
         self.left -= len(kept)
         await super().write(kept, number, zones)
         if len(kept) < len(summaries):
@@ -66,6 +69,74 @@ async def test_killed_after_every_single_write(service: MessageService, database
         assert await service.rollups.drain() == 1
         assert await problems(database, ["default"], all_tenants=True) == []
     assert number > 10
+
+
+async def test_messages_after_a_killed_rebuild_are_in_every_summary(
+    service: MessageService, database: Database
+) -> None:
+    """What it wrote is older than what its successor reads."""
+    await filled(service)
+    day = MONDAY.replace(hour=0)
+    wanted = Range("default", day, day + timedelta(days=1))
+    killed = 0
+    for number in range(1, 50, 3):
+        applying = _Until(service, number, last=True)
+        loop = Rollup(service.store, service.runtime.clock, poll=1, applying=applying)
+        with contextlib.suppress(_Killed):
+            await loop.ranges.make(wanted, StopSignal())
+            break
+        killed += 1
+        conversation = (await service.conversations.create(USER)).conversation_id
+        await say(service, conversation, MONDAY)
+        await service.rollups.drain()
+        assert await problems(database, ["default"], all_tenants=True) == []
+    assert killed > 5
+
+
+class _Waits(Applying):
+    """Stops before its first summary until told to go on."""
+
+    def __init__(self, service: MessageService) -> None:
+        super().__init__(service.store, service.runtime.clock)
+        self.waits = asyncio.Event()
+        self.told = asyncio.Event()
+
+    async def write(
+        self, summaries: Sequence[Summary], number: int, zones: Mapping[str, ZoneInfo]
+    ) -> None:
+        self.waits.set()
+        await self.told.wait()
+        await super().write(summaries, number, zones)
+
+
+async def test_a_rebuild_is_waited_for_and_taken_over_when_it_falls_silent(
+    service: MessageService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = await filled(service)
+    await say(service, conversation, MONDAY)
+    monkeypatch.setattr(work, "_SILENT", 1)
+    applying = _Waits(service)
+    loop = Rollup(service.store, service.runtime.clock, poll=1, applying=applying)
+    day = MONDAY.replace(hour=0)
+    wanted = Range("default", day, day + timedelta(days=1))
+    making = asyncio.create_task(loop.ranges.make(wanted, StopSignal()))
+    await applying.waits.wait()
+    others = asyncio.create_task(service.rollups.drain())
+    assert not (await asyncio.wait([others], timeout=2.5))[0]  # it says that it is at work
+    monkeypatch.setattr(WorkSlot, "go_on", _nothing)  # and no longer
+    assert await others == 1
+    monkeypatch.undo()
+    assert await problems(database, ["default"], all_tenants=True) == []
+    await say(service, conversation, MONDAY)
+    assert await service.rollups.drain() == 1
+    applying.told.set()  # it was only slow, and writes nothing over newer summaries
+    assert await making
+    assert await problems(database, ["default"], all_tenants=True) == []
+    assert await service.rollups.drain() == 0
+
+
+async def _nothing(*_: object) -> bool:
+    return False
 
 
 async def test_the_largest_is_taken_away(service: MessageService, database: Database) -> None:

@@ -126,7 +126,10 @@ def _add_each(values: Values, name: str, amounts: Mapping[Any, Any], sign: int) 
 
 def stored_part(values: Mapping[str, Any]) -> Row:
     """Return figures as a part of a summary stores them."""
-    return {name: _stored(name, value) for name, value in values.items()}
+    return {
+        name: _STORED_AS[name](value) if name in _STORED_AS else value
+        for name, value in values.items()
+    }
 
 
 def read_part(row: Mapping[str, Any]) -> Values:
@@ -154,19 +157,29 @@ def read_groups(row: Row) -> Values:
     return values
 
 
-def _stored(name: str, value: Any) -> Any:
-    if name in _COSTS:
-        return {currency: exact(amount) for currency, amount in sorted(value.items())}
-    if name in HISTOGRAMS:
-        return {str(bucket): count for bucket, count in sorted(value.items())}
-    if name in TALLIES:
-        ranked = sorted(value.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
-        kept = dict(ranked[:MOST_LABELS])
-        rest = sum(count for _, count in ranked[MOST_LABELS:])
-        if rest:
-            kept[OTHERS] = kept.get(OTHERS, 0) + rest
-        return [{"name": label, "messages": count} for label, count in kept.items()]
-    return value
+def _stored_costs(value: Mapping[str, Decimal]) -> Row:
+    return {currency: exact(amount) for currency, amount in sorted(value.items())}
+
+
+def _stored_buckets(value: Mapping[int, int]) -> Row:
+    return {str(bucket): value[bucket] for bucket in sorted(value)}
+
+
+def _stored_labels(value: Mapping[str, int]) -> list[Row]:
+    ranked = sorted(value.items(), key=lambda item: (item[0] == OTHERS, -item[1], item[0]))
+    kept = dict(ranked[:MOST_LABELS])
+    rest = sum(count for _, count in ranked[MOST_LABELS:])
+    if rest:
+        kept[OTHERS] = kept.get(OTHERS, 0) + rest
+    return [{"name": label, "messages": count} for label, count in kept.items()]
+
+
+_STORED_AS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_COSTS, _stored_costs),
+    **dict.fromkeys(HISTOGRAMS, _stored_buckets),
+    **dict.fromkeys(TALLIES, _stored_labels),
+}
+"""How figures are stored that are not plain numbers."""
 
 
 def _read(name: str, value: Any) -> Any:
@@ -240,13 +253,12 @@ def _storing(name: str, group: str) -> Make:
     if name in RESULTS:
         return _RESULT_OF[name]
     absent: Any = None if group == "figures" or name in EXTREMES else 0
-    if absent == 0 and name in _NESTED:
+    if name not in _STORED_AS:
+        return lambda values: values.get(name, absent)
+    stored = _STORED_AS[name]
+    if absent == 0:
         absent = {}
-
-    def stored(values: Mapping[str, Any]) -> Any:
-        return _stored(name, values[name]) if name in values else absent
-
-    return stored
+    return lambda values: stored(values[name]) if name in values else absent
 
 
 _GROUPS = tuple(dict.fromkeys(metric.group for metric in METRICS.values()))

@@ -18,6 +18,7 @@ _LARGEST = 2**40
 """Larger values are counted as this: 34 years in milliseconds."""
 
 
+@functools.lru_cache(maxsize=8_192)
 def bucket_of(value: int) -> int:
     """Return the number of a value's bucket; larger values have higher ones."""
     if value <= 0:

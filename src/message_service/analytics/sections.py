@@ -1,8 +1,8 @@
 """A section: a range of days of a tenant whose summaries are made from nothing.
 
 First the grains of its days are made from the messages, then, from these, the summaries of its days
-and of the weeks and months they lie in, and last those of all tenants. Doing it again changes
-nothing, so a section that was cut short is done again from its beginning.
+and of the weeks and months they lie in, and last those of all tenants. What was cut short is made
+again from its beginning, by work of a higher number: messages may have changed meanwhile.
 """
 
 from __future__ import annotations

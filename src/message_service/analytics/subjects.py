@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -95,15 +96,15 @@ def subject_of(row: Row) -> Subject:
     )
 
 
-def subjects_of(tenant_id: str, key: PartKey) -> list[Subject]:
+@functools.lru_cache(maxsize=4_096)
+def subjects_of(tenant_id: str, key: PartKey) -> tuple[Subject, ...]:
     """Return the subjects that messages of a part belong to, besides their conversation."""
     found = [user(tenant_id, key.user_id)]
     if key.character_id is not None:
         found.append(character(tenant_id, key.character_id))
     if key.provider is not None or key.model is not None:
         found.append(model(tenant_id, key.provider, key.model))
-    found += [tenant(tenant_id), GLOBAL]
-    return found
+    return (*found, tenant(tenant_id), GLOBAL)
 
 
 def of_subject(subject: Subject, within: str) -> list[dict[str, Any]]:

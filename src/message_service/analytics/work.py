@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from zoneinfo import ZoneInfo
 
 from message_service import errors
@@ -25,9 +25,13 @@ from message_service.clock import Clock
 from message_service.database.store import Store
 from message_service.database.work_slot import Slot, WorkSlot
 from message_service.documents.row import Row
+from message_service.stopping import end_tasks
 
 _HELD = 60.0
-"""Seconds after which others go on, when whoever held the slot does not say that it is at work."""
+"""Seconds after which others go on, when whoever checks does not say that it is at work."""
+
+_SILENT = 5.0
+"""Seconds after which others take over a section whose worker does not say that it is at work."""
 
 _LOOK = 0.1
 
@@ -55,19 +59,23 @@ class Work:
         self.days = 0
 
     async def settle(self) -> Slot:
-        """Carry out what is in hand, if anything is; return the empty slot."""
+        """Wait for who is at work, carry out what is left by others; return the empty slot."""
         while True:
             slot = await self._slot.read()
             if slot.held:
                 await asyncio.sleep(_LOOK)
-            elif slot.rules not in (None, self.progress.rules):
+            elif slot.rules != self.progress.rules:
                 await self.progress.begin_again()
                 # Figures by other rules are not understood; what they are of is summarised again.
-                await self._slot.take_over(slot.number, drop="changes" in (slot.work or ()))
+                await self._slot.adopt(slot.number, drop="changes" in (slot.work or ()))
             elif slot.work is None:
                 return slot
-            else:
-                await self._carry_out(slot.work, slot.number)
+            elif "changes" in slot.work:
+                zones = {key: ZoneInfo(name) for key, name in slot.work["zones"].items()}
+                changes = [GrainChange.of(row) for row in slot.work["changes"]]
+                await self._apply(changes, slot.number, zones)
+            elif await self._slot.take_over(slot.number, _SILENT):
+                await self._section(slot.work, slot.number + 1)
 
     async def change(
         self, slot: Slot, changes: Sequence[GrainChange], zones: Mapping[str, ZoneInfo]
@@ -96,11 +104,10 @@ class Work:
         await self._do({"section": _stored(wanted, zone)})
 
     async def _do(self, work: Row) -> None:
-        """Carry out work that does not depend on what is stored."""
         while True:
-            slot = await self.settle()
-            if await self._slot.put(slot.number + 1, work):
-                await self._carry_out(work, slot.number + 1)
+            number = (await self.settle()).number + 1
+            if await self._slot.hold(number, _SILENT, work):
+                await self._section(work, number)
                 return
 
     async def cut_anew(self, wanted: Range, zone: ZoneInfo) -> None:
@@ -118,13 +125,11 @@ class Work:
         """
         while True:
             number = (await self.settle()).number + 1
-            if number == 1:
-                await self._slot.put(1, {"changes": [], "zones": {}})
-            elif await self._slot.hold(number, _HELD):
+            if await self._slot.hold(number, _HELD):
                 break
 
         async def go_on() -> None:
-            if not await self._slot.hold(number, _HELD):
+            if not await self._slot.go_on(number, _HELD):
                 raise errors.Conflict("others wrote summaries during the check; start it again")
 
         try:
@@ -133,21 +138,35 @@ class Work:
         finally:
             await self._slot.finish(number)
 
-    async def _carry_out(self, work: Row, number: int) -> None:
-        if "section" in work:
-            wanted, zone = _read(work["section"])
-            self.days += await self._sections.make(wanted, number, zone)
-            await self._slot.finish(number)
-        elif "zone" in work:
-            wanted, zone = _read(work["zone"])
-            await self._zones.note(wanted.tenant_id, zone, self._clock)
-            self.days += await self._sections.cut_anew(wanted, number, zone)
-            await self._slot.finish(number)
-        elif "changes" in work:
-            zones = {tenant_id: ZoneInfo(name) for tenant_id, name in work["zones"].items()}
-            await self._apply([GrainChange.of(row) for row in work["changes"]], number, zones)
-        else:  # whoever held it is gone
-            await self._slot.finish(number)
+    async def _section(self, work: Row, number: int) -> None:
+        """Make a section, and tell others meanwhile that it is being made.
+
+        It depends on the messages as they are now. Made a second time under the same number, it
+        could leave one summary with a message that another has not.
+        """
+        telling = asyncio.create_task(self._tell(number))
+        done = False
+        try:
+            if "section" in work:
+                wanted, zone = _read(work["section"])
+                self.days += await self._sections.make(wanted, number, zone)
+            elif "zone" in work:
+                wanted, zone = _read(work["zone"])
+                await self._zones.note(wanted.tenant_id, zone, self._clock)
+                self.days += await self._sections.cut_anew(wanted, number, zone)
+            done = True  # or there was none: a check was cut short
+        finally:
+            await end_tasks((telling,))
+            if not done:
+                with suppress(errors.MessageServiceError):  # others need not wait
+                    await self._slot.go_on(number, 0)
+        await self._slot.finish(number)
+
+    async def _tell(self, number: int) -> None:
+        while True:
+            await asyncio.sleep(_SILENT / 5)
+            with suppress(errors.Unavailable):
+                await self._slot.go_on(number, _SILENT)
 
     async def _apply(
         self, changes: Sequence[GrainChange], number: int, zones: Mapping[str, ZoneInfo]

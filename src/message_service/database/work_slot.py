@@ -6,12 +6,17 @@ and is changed only while it has a lower one. Whoever finds work in the slot, af
 killed, carries it out again: what was changed already stays as it is. Two workers may even do it
 together.
 
+That is for work that says all it does. Other work depends on what is stored when it is done, and is
+another one when it is done again. Its worker holds the slot and says again and again that it is at
+work; whoever finds it silent takes the work over under the next number, and writes everything anew.
+
 A slot names the rules by which the last work was made: releases that work by other rules, while one
 follows the other, find out that they do.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -31,14 +36,14 @@ class Slot:
     Attributes:
         number: The number of the last piece of work.
         work: That work, while it is not finished; None when the slot is empty.
-        held: Whether somebody holds the slot for now, so that nobody puts work in.
-        rules: What names the rules of whoever put it in; None when the slot is new.
+        held: Whether somebody holds the slot for now.
+        rules: What names the rules of whoever put it in.
     """
 
     number: int
     work: Row | None
     held: bool
-    rules: str | None
+    rules: str
 
 
 class WorkSlot:
@@ -56,14 +61,16 @@ class WorkSlot:
         self._rules = rules
 
     async def read(self) -> Slot:
-        """Return what the slot holds."""
+        """Return what the slot holds; make it when there is none."""
+        new: Row = {"_id": self._name, "number": 0, "rules": self._rules}
         with translated():
-            found = await self._slots.find_one({"_id": self._name}, _READ) or {}
+            found = await self._slots.find_one({"_id": self._name}, _READ)
+            if found is None:
+                with suppress(DuplicateKeyError):  # somebody else has made it
+                    await self._slots.insert_one(new)
+                found = new
         return Slot(
-            found.get("number", 0),
-            found.get("work"),
-            found.get("held", False),
-            found.get("rules", "") if found else None,
+            found["number"], found.get("work"), found.get("held", False), found.get("rules", "")
         )
 
     async def put(self, number: int, work: Row) -> bool:
@@ -73,21 +80,14 @@ class WorkSlot:
             number: The number of the work.
             work: What to do; 16 MB at most.
         """
-        row = {"number": number, "work": work, "rules": self._rules}
         with translated():
-            if number == 1:
-                try:
-                    await self._slots.insert_one({"_id": self._name, **row})
-                except DuplicateKeyError:
-                    return False
-                return True
             done = await self._slots.update_one(
                 {"_id": self._name, "number": number - 1, "work": None},
-                {"$set": row},
+                {"$set": {"number": number, "work": work, "rules": self._rules}},
             )
         return done.modified_count == 1
 
-    async def take_over(self, number: int, *, drop: bool) -> None:
+    async def adopt(self, number: int, *, drop: bool) -> None:
         """Put the rules of here in the place of others.
 
         Args:
@@ -100,29 +100,60 @@ class WorkSlot:
         with translated():
             await self._slots.update_one({"_id": self._name, "number": number}, change)
 
-    async def hold(self, number: int, seconds: float) -> bool:
-        """Keep others from putting work in, for some seconds of the server's clock; or go on so.
+    async def hold(self, number: int, seconds: float, work: Row | None = None) -> bool:
+        """Keep others from putting work in, for some seconds of the server's clock.
 
         Args:
-            number: The next number, or the one it is held under.
+            number: The next number.
+            seconds: How long, from now on.
+            work: What is done meanwhile, for whoever takes it over.
+
+        Returns:
+            Whether it is held; False when somebody else was faster.
+        """
+        held = {"$mergeObjects": [{"$literal": work or {}}, _until(seconds)]}
+        with translated():
+            done = await self._slots.update_one(
+                {"_id": self._name, "number": number - 1, "work": None},
+                [{"$set": {"number": number, "work": held, "rules": {"$literal": self._rules}}}],
+            )
+        return done.modified_count == 1
+
+    async def go_on(self, number: int, seconds: float) -> bool:
+        """Hold the slot for longer.
+
+        Args:
+            number: The number it is held under.
             seconds: How long, from now on.
 
         Returns:
-            Whether it is held.
+            Whether it is held; False when others took it over.
         """
-        until = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": round(seconds)}}
         with translated():
             done = await self._slots.update_one(
-                {
-                    "_id": self._name,
-                    "$or": [
-                        {"number": number - 1, "work": None},
-                        {"number": number, "work.held_until": {"$exists": True}},
-                    ],
-                },
-                [{"$set": {"number": number, "work": {"held_until": until}}}],
+                {"_id": self._name, "number": number, "work.held_until": {"$exists": True}},
+                [{"$set": {"work": {"$mergeObjects": ["$work", _until(seconds)]}}}],
             )
         return done.matched_count == 1
+
+    async def take_over(self, number: int, seconds: float) -> bool:
+        """Hold, under the next number, the work of somebody who no longer holds it.
+
+        Args:
+            number: The number of the work.
+            seconds: How long, from now on.
+
+        Returns:
+            Whether it is held; False when somebody else was faster.
+        """
+        silent = {"$lte": ["$work.held_until", "$$NOW"]}
+        held = {"$mergeObjects": ["$work", _until(seconds)]}
+        with translated():
+            done = await self._slots.update_one(
+                {"_id": self._name, "number": number, "$expr": silent},
+                [{"$set": {"number": number + 1, "work": held}}],
+            )
+        return done.modified_count == 1
 
     async def finish(self, number: int) -> bool:
         """Empty the slot; return whether it still had the work of this number."""
@@ -131,3 +162,9 @@ class WorkSlot:
                 {"_id": self._name, "number": number}, {"$unset": {"work": ""}}
             )
         return done.modified_count == 1
+
+
+def _until(seconds: float) -> Row:
+    amount = round(seconds * 1_000)
+    moment = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": amount}}
+    return {"held_until": moment}
