@@ -18,7 +18,6 @@ WAITING = (
     "tests/faults",
     "tests/meta",
     "tests/property/test_any_option.py",
-    "tests/property/test_usage.py",
 )
 
 
