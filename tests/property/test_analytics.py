@@ -76,6 +76,7 @@ operations = st.lists(
         st.tuples(st.just("two"), st.integers(0, 40)),
         st.tuples(st.just("zone"), st.sampled_from(ZONES)),
         st.tuples(st.just("rebuild"), st.sampled_from([ALL, 3, 12]), st.integers(0, 5)),
+        st.tuples(st.just("during"), messages, st.integers(0, 5)),
     ),
     min_size=6,
     max_size=30,
@@ -190,10 +191,11 @@ class Run:
             case ("roll up", writes):
                 await self.roll_up(writes)
             case ("rebuild", writes, days):
-                with contextlib.suppress(Cut):
-                    since = JAN.replace(hour=0) + timedelta(days=days)
-                    wanted = Range(self.tenant.tenant_id, since, since + timedelta(days=days + 1))
-                    await self.rollup(writes).ranges.make(wanted, StopSignal())
+                await self.rebuild(writes, days)
+            case ("during", wanted, days):
+                await asyncio.gather(
+                    self.rebuild(ALL, days), self.append(wanted), self.roll_up(ALL)
+                )
             case ("zone", name):
                 await self.tenant.analytics.set_time_zone(name)
                 self.zone = ZoneInfo(name)
@@ -223,6 +225,12 @@ class Run:
         applying = CutApplying(self.service.store, self.service.runtime.clock)
         applying.left = writes
         return Rollup(self.service.store, self.service.runtime.clock, poll=1, applying=applying)
+
+    async def rebuild(self, writes: int, days: int) -> None:
+        since = JAN.replace(hour=0) + timedelta(days=days)
+        wanted = Range(self.tenant.tenant_id, since, since + timedelta(days=days + 1))
+        with contextlib.suppress(Cut):
+            await self.rollup(writes).ranges.make(wanted, StopSignal())
 
     async def roll_up(self, writes: int) -> None:
         rollup = self.rollup(writes)
