@@ -286,3 +286,40 @@ async def test_after_a_whole_rebuild_nothing_is_left_to_catch_up(service: Messag
     assert (await service.analytics.summary(MONDAY.date())).complete_up_to == MONDAY
     await service.rollups.rebuild()
     assert (await service.analytics.summary(MONDAY.date())).complete_up_to >= before
+
+
+async def test_one_at_a_time_holds_the_slot(service: MessageService) -> None:
+    first, second = (WorkSlot(service.store.database, "analytics_work", "rules") for _ in range(2))
+    number = (await first.read()).number + 1
+    assert await first.hold(number, 60, {"section": {}})
+    assert not await second.hold(number, 60)
+    assert not await second.hold(number + 1, 60)
+    assert not await second.put(number + 1, {})
+    assert not await second.take_over(number, 60)
+    assert await first.go_on(number, 0)
+    assert await second.take_over(number, 60)
+    assert (await second.read()).work is not None
+    assert not await first.go_on(number, 60)
+    assert not await first.finish(number)
+    assert await second.finish(number + 1)
+    assert (await first.read()).work is None
+
+
+async def test_who_begins_again_is_not_overtaken(service: MessageService) -> None:
+    """Another process finds summaries by other rules while this one goes on with its months."""
+    mine, other = progress.Progress(service.store), progress.Progress(service.store)
+    months = [Range("default", MONDAY, MONDAY + timedelta(days=days)) for days in (20, 40)]
+    read = await mine.read()
+    await mine.reached(months[0], read)
+    await other.finish(read)  # it saw no record either
+    seen = await mine.read()
+    assert not seen.done
+    assert not seen.is_before(months[0])
+    assert seen.is_before(months[1])
+    await other.begin_again()
+    await mine.reached(months[1], seen)
+    assert (await mine.read()).is_before(months[0])
+    await mine.finish(seen)
+    assert not (await mine.read()).done
+    await mine.finish(await mine.read())
+    assert (await mine.read()).done
