@@ -235,7 +235,10 @@ async def test_a_time_zone(cli: Cli, conversation: str) -> None:
         (("report", "--period", "year"), "Use day, week, month"),
         (("report", "--top", "5"), "--top: is of one kind"),
         (("report", "--order-by", "USD"), "--order-by: is given without top"),
-        (("report", "--by", "user", "--top", "5", "--order-by", "latency"), "--order-by: there is"),
+        (
+            ("report", "--by", "user", "--top", "5", "--order-by", "latency"),
+            "--order-by: 'latency' is",
+        ),
         (("report", "--chart", "a.gif"), "--chart: is neither"),
         (("report", "--format", "xml"), "--format: there is no format"),
         (("rollup", "--from", "2026-02-01", "--to", "2026-01-01"), "--to: is not after"),

@@ -109,7 +109,7 @@ def one_of(field: str, name: str, known: Iterable[str]) -> str:
     similar = difflib.get_close_matches(name, names, 3, 0.5)
     raise errors.InvalidInput(
         field,
-        f"there is no {field.replace('_', ' ')} {name[:60]!r}",
+        f"{name[:60]!r} is not known",
         f"Did you mean {', '.join(similar)}?" if similar else f"Use {', '.join(names[:12])}",
     )
 
