@@ -37,6 +37,7 @@ from message_service.schema.targeting import untargeted
 from message_service.settings import Settings
 from support.databases import PreparedDatabases
 from support.hanging import give_fault_tests_longer, pytest_timeout_set_timer
+from support.left_connections import forgive_the_driver
 from support.leftovers import Watcher
 from support.machine import require_alive, require_room
 from support.preloaded import PRELOADED
@@ -51,6 +52,8 @@ hypothesis.settings.register_profile(
     max_examples=40,  # other ones in each run
 )
 hypothesis.settings.load_profile("patient")
+
+forgive_the_driver()
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

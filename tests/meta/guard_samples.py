@@ -1,6 +1,7 @@
 """Tests that hang, leave things behind or lose their server; `test_guards.py` runs them by name."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.local_server.manager import LocalServer, LocalServerManager
@@ -57,3 +59,27 @@ async def test_needs_the_server(database: AsyncDatabase[Any]) -> None:
 def test_keeps_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert not os.environ["SAMPLE_FAILS"]
+
+
+async def test_the_driver_leaves_connections(server: LocalServer) -> None:
+    async with AsyncMongoClient[dict[str, Any]](server.uri) as client:
+        await client.admin.command("ping")
+        topology: Any = client._topology
+        [pool] = [member.pool for member in topology._servers.values()]
+        emptied = asyncio.create_task(pool._reset(close=False, pause=False))
+        await asyncio.sleep(0)
+        emptied.cancel()
+        await asyncio.gather(emptied, return_exceptions=True)
+        assert emptied.cancelled()
+        del emptied, pool, topology
+    gc.collect()
+
+
+async def test_leaves_a_connection(server: LocalServer) -> None:
+    left, _ = await asyncio.get_running_loop().create_connection(
+        asyncio.Protocol, "127.0.0.1", server.port
+    )
+    assert isinstance(left, asyncio.Transport)
+    left.pause_reading()
+    del left, _
+    gc.collect()

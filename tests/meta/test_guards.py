@@ -97,3 +97,12 @@ def test_data_of_a_passed_test_is_removed_and_of_a_failed_one_kept(tmp_path: Pat
     assert list((tmp_path / "samples").rglob("file")) == []
     run(words, SAMPLE_FAILS="yes")
     assert len(list((tmp_path / "samples").rglob("file"))) == 1
+
+
+def test_a_connection_left_to_the_garbage_collector_fails_its_test_but_for_the_drivers(
+    tmp_path: Path,
+) -> None:
+    done = run(command(tmp_path, "test_the_driver_leaves_connections", "test_leaves_a_connection"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout
+    assert "unclosed transport" in done.stdout
