@@ -104,7 +104,7 @@ def test_closed_standard_output_is_no_failure(cli: Cli, conversation: str) -> No
         env={**cli.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -168,7 +168,7 @@ def test_process_substitution_and_redirection(cli: Cli, conversation: str, tmp_p
                 **cli.environment,
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             },
-            timeout=50,
+            timeout=150,
             check=True,
             capture_output=True,
         )

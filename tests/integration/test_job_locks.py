@@ -54,7 +54,7 @@ async def _keeps_its_lease(queue: MessageService, job_id: str) -> None:
     async def renewed() -> bool:
         return await _lease_of(queue, job_id) > first + LEASE
 
-    await until("the lease to be renewed", renewed, seconds=20)
+    await until("the lease to be renewed", renewed)
 
 
 def _ends(jobs: list[Job]) -> list[Any]:

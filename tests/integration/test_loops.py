@@ -245,7 +245,7 @@ async def test_it_stops_in_bounded_time_wherever_it_stands(
     else:
         await asyncio.sleep(0.05)
     stop.request()
-    finished = await soon("the loop to stop", task, seconds=15)
+    finished = await soon("the loop to stop", task)
     assert finished == (where in ("standing by", "waiting"))
     monkeypatch.undo()
     assert (await running.status()).holder != "stopped"

@@ -69,7 +69,7 @@ def _report(packages: Path, database: Database, uri: str, asked: str) -> Row:
         env={**os.environ, "PYTHONPATH": str(packages)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import message_service
 from message_service import MessageService, errors
-from support.every_call import LIMIT, OPEN, Busy, Target, may_be_none
+from support.every_call import OPEN, Busy, Target, may_be_none
 from support.waiting import soon
 from support.wrong_values import FRESH, WRONG
 
@@ -89,7 +89,7 @@ async def test_the_valid_calls_are_valid(target: Target) -> None:
         for path in target.paths(method) or [()]:
             if path[:1] not in (("fields",), ("options",), ("overrides",)):
                 arguments = target.arguments(method, path)
-                await soon(method, target.call(method, arguments), seconds=LIMIT)
+                await soon(method, target.call(method, arguments))
 
 
 @pytest.mark.parametrize("share", range(SHARES))

@@ -29,7 +29,6 @@ from support.wrong_values import fields_of, methods_of, named, slots_within, wit
 
 USER = "user_000000000001"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-LIMIT = 3.0
 BUSY = 2.0
 
 OPEN = {"fields": fields_of(NewMessage), "options": {}, "overrides": fields_of(Settings)}
@@ -350,7 +349,7 @@ class Target:
         # A loop without an await is deaf to `soon`: it has processor time, and not more.
         signal.setitimer(signal.ITIMER_VIRTUAL, BUSY)
         try:
-            await soon(place, self.call(method, arguments), seconds=LIMIT)
+            await soon(place, self.call(method, arguments))
         except (errors.Internal, errors.DocumentRefused) as error:
             return f"{place}: {type(error).__name__}", f"{named(given)}: {error}"
         except errors.MessageServiceError:

@@ -117,4 +117,4 @@ async def at_work(service: MessageService, **options: Any) -> AsyncIterator[Back
         yield worker
     finally:
         stop.request()
-        await soon("the worker ends", running, seconds=20)
+        await soon("the worker ends", running)
