@@ -54,7 +54,7 @@ clean:
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra demo --extra dev --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra local-llm --extra demo --extra dev --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra demo --extra dev --extra bench --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra local-llm --extra demo --extra dev --extra bench --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-bench.lock

@@ -16,6 +16,8 @@
     │   └── LeaseLost           a job's handler writes after another worker has taken over
     ├── JobFailed               the job whose result was asked for did not complete
     ├── ContextBudgetTooSmall
+    ├── ProviderFailed          a model's provider gave no usable reply: `reason` says why
+    │   └── ProviderUnavailable it may give one when it is asked again
     ├── CatalogueError          the database does not match the declared catalogue
     │   ├── IllegalManifest
     │   ├── DriftFound
@@ -182,6 +184,32 @@ class ContextBudgetTooSmall(MessageServiceError):
     code = "context_budget_too_small"
     http_status = 422
     exit_code = 2
+
+
+class ProviderFailed(MessageServiceError):
+    """A model's provider gave no usable reply.
+
+    Attributes:
+        reason: One of `generation.failures.FailureKind`.
+        retry_after: Seconds after which the provider wants to be asked again, if it said so.
+    """
+
+    code = "provider_failed"
+    http_status = 502
+    exit_code = 15
+
+    def __init__(self, message: str, reason: str, **details: Any) -> None:
+        super().__init__(message, reason=reason, **details)
+        self.reason = reason
+        self.retry_after: float | None = details.get("retry_after")
+
+
+class ProviderUnavailable(ProviderFailed):
+    """The provider may give a reply when it is asked again."""
+
+    code = "provider_unavailable"
+    http_status = 503
+    retryable = True
 
 
 class CatalogueError(MessageServiceError):

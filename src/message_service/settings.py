@@ -69,6 +69,31 @@ PhoneRegions = Annotated[
 ]
 
 
+def _check_fallback(given: str) -> str:
+    provider, colon, _ = given.partition(":")
+    if not provider or not colon:
+        raise ValueError(f"{given!r} is not PROVIDER:MODEL")
+    return given
+
+
+Fallbacks = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_fallback)], ...], NoDecode, BeforeValidator(_split)
+]
+
+
+def _pairs(given: object) -> object:
+    """Read `openai=500,anthropic=50` of an environment variable."""
+    if not isinstance(given, str):
+        return given
+    pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
+    return {name.strip(): number for name, _, number in pairs}
+
+
+Rates = Annotated[
+    dict[str, Annotated[float, Field(gt=0, le=1_000_000)]], NoDecode, BeforeValidator(_pairs)
+]
+
+
 class Settings(BaseSettings):
     """How one process connects to the database and uses it.
 
@@ -187,6 +212,88 @@ class Settings(BaseSettings):
         gt=0,
         le=60,
         description="pause between looks at the queue when no change wakes a worker",
+    )
+
+    llm_provider: str = Field(
+        default="lmstudio", description="the provider of replies that name none"
+    )
+    llm_model: str = Field(
+        default="",
+        max_length=256,
+        description="the model of replies that name none; empty for the one the provider has "
+        "loaded",
+    )
+    llm_fallbacks: Fallbacks = Field(
+        default=(),
+        max_length=16,
+        description="models to ask when the first gives no reply (openai:gpt-5-mini,lmstudio:)",
+    )
+    llm_context_tokens: int = Field(
+        default=8_192,
+        ge=64,
+        le=_MOST,
+        description="tokens of prompt and reply together, where a request names none",
+    )
+    llm_max_tokens: int = Field(
+        default=1_024, ge=1, le=_MOST, description="most tokens of a reply that names none"
+    )
+    lmstudio_base_url: str = Field(
+        default="http://127.0.0.1:1234/v1",
+        description="address of LM Studio, or of another server that speaks OpenAI's protocol",
+    )
+    lmstudio_api_key: SecretStr | None = Field(default=None, description="its key, if it wants one")
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1", description="address of OpenAI's API"
+    )
+    openai_api_key: SecretStr | None = Field(default=None, description="key of OpenAI's API")
+    anthropic_base_url: str = Field(
+        default="https://api.anthropic.com", description="address of Anthropic's API"
+    )
+    anthropic_api_key: SecretStr | None = Field(default=None, description="key of Anthropic's API")
+    llm_connect_timeout: float = Field(
+        default=5, gt=0, le=600, description="wait for a connection to a provider"
+    )
+    llm_first_token_timeout: float = Field(
+        default=60, gt=0, le=_LONGEST, description="wait for the first piece of a reply"
+    )
+    llm_between_tokens_timeout: float = Field(
+        default=20, gt=0, le=_LONGEST, description="wait for the next piece of a reply"
+    )
+    llm_timeout: float = Field(
+        default=180,
+        gt=0,
+        le=_LONGEST,
+        description="wait for a whole reply, further tries included, where a request names none",
+    )
+    llm_attempts: int = Field(
+        default=3, ge=1, le=100, description="how often one model is asked for one reply"
+    )
+    llm_longest_wait: float = Field(
+        default=10,
+        ge=0,
+        le=_LONGEST,
+        description="longest pause before a provider is asked again; for longer ones the job waits "
+        "in the queue",
+    )
+    llm_concurrency: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        description="most requests to one provider at once, per process",
+    )
+    llm_requests_per_minute: Rates = Field(
+        default_factory=dict[str, float],
+        description="most requests to a provider in a minute, of all processes together "
+        "(openai=500,anthropic=50)",
+    )
+    llm_breaker_failures: int = Field(
+        default=5,
+        ge=0,
+        le=_MOST,
+        description="failures in a row after which a provider is left alone; 0 for never",
+    )
+    llm_breaker_pause: float = Field(
+        default=15, gt=0, le=_LONGEST, description="how long it is left alone at first"
     )
 
     attachment_store: SecretStr | None = Field(

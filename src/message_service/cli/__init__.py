@@ -37,9 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 2 bad input, 3 not found, 4 conflict, 5 the database differs from "
     "the catalogue, 6 unavailable, 7 unsupported, 8 not allowed, 9 storage full, 10 local server, "
-    "11 import or export incomplete, 12 usage differs, 13 job failed, 14 summaries differ, 130 "
-    "stopped by Ctrl-C and 143 by SIGTERM with work left, 1 anything else, such as "
-    "output that cannot be written (a closed pipe is no failure).",
+    "11 import or export incomplete, 12 usage differs, 13 job failed, 14 summaries differ, 15 no "
+    "usable reply of a provider, 130 stopped by Ctrl-C and 143 by SIGTERM with work left, 1 "
+    "anything else, such as output that cannot be written (a closed pipe is no failure).",
 )
 app.add_typer(server.app, name="server", help="The local mongod.")
 app.add_typer(db.app, name="db", help="The database's catalogue: plan, apply, drift.")
