@@ -1,0 +1,1 @@
+"""Scores of a model's reply, computed from its text alone: one file for each evaluator."""
