@@ -17,6 +17,7 @@ from message_service.cli import (
     db,
     demo,
     jobs,
+    llm,
     messages,
     prices,
     search,
@@ -49,6 +50,7 @@ app.add_typer(attachments.app, name="attachments", help="Store and fetch files o
 app.add_typer(usage.app, name="usage", help="What messages used and cost.")
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, enqueue, retry, cancel, watch.")
 app.add_typer(prices.app, name="prices", help="What tokens cost: load, list, show, missing.")
+app.add_typer(llm.app, name="llm", help="A small model on this machine, for OpenAI clients.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
 app.command("context")(messages.context)
