@@ -9,7 +9,8 @@ from message_service.background.worker import BackgroundWorker
 from message_service.clock import Clock
 from message_service.database.transaction import Transaction
 from message_service.documents.analytics import AggregationType, Dimension
-from message_service.documents.conversation import Conversation, ConversationState
+from message_service.documents.character import Character
+from message_service.documents.conversation import Conversation, ConversationState, PromptSettings
 from message_service.documents.job import Job, JobStatus, JobType, OnFailedDependency, Priority
 from message_service.documents.job_schedule import CatchUp, JobSchedule
 from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
@@ -42,6 +43,14 @@ from message_service.documents.token_usage import (
 )
 from message_service.documents.usage_counter import Period
 from message_service.errors import MessageServiceError
+from message_service.generation.alternatives import Alternative
+from message_service.generation.characters import Characters
+from message_service.generation.following import ReplyEvent
+from message_service.generation.prompt.building import Prompt, PromptSection
+from message_service.generation.provider import Turn
+from message_service.generation.replies import Replies
+from message_service.generation.reply_request import OnInterruption, ReplyOptions
+from message_service.generation.reply_status import Reply, ReplyStatus
 from message_service.interchange.reading.records import ImportedConversation
 from message_service.interchange.report import ImportReport
 from message_service.loops.control import LoopStatus
@@ -61,7 +70,7 @@ from message_service.queue.jobs import Jobs
 from message_service.queue.listing import JobCount
 from message_service.queue.new_job import NewJob, OnDuplicate
 from message_service.queue.registry import JobKind, JobRegistry, jobs
-from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze
+from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze, Withdraw
 from message_service.queue.schedules import Schedules
 from message_service.queue.worker import WorkerFigures
 from message_service.queue.workers import QueueControl, WorkerStatus
@@ -93,6 +102,7 @@ from message_service.usage.usage_counters import UsageCounters
 __all__ = [
     "AggregationType",
     "Agreement",
+    "Alternative",
     "Analytics",
     "Appended",
     "Attachment",
@@ -106,6 +116,8 @@ __all__ = [
     "BudgetStatus",
     "Budgets",
     "CatchUp",
+    "Character",
+    "Characters",
     "Checked",
     "Citation",
     "Clock",
@@ -158,6 +170,7 @@ __all__ = [
     "Omission",
     "OnDuplicate",
     "OnFailedDependency",
+    "OnInterruption",
     "OtherPart",
     "Page",
     "Part",
@@ -166,6 +179,9 @@ __all__ = [
     "PriceRow",
     "Prices",
     "Priority",
+    "Prompt",
+    "PromptSection",
+    "PromptSettings",
     "Purged",
     "QualityMetrics",
     "QueueControl",
@@ -175,6 +191,11 @@ __all__ = [
     "Recosted",
     "Refusal",
     "Replayed",
+    "Replies",
+    "Reply",
+    "ReplyEvent",
+    "ReplyOptions",
+    "ReplyStatus",
     "RetryIn",
     "Role",
     "Rollups",
@@ -200,12 +221,14 @@ __all__ = [
     "ToolStatus",
     "Top",
     "Transaction",
+    "Turn",
     "Usage",
     "UsageCounters",
     "UsageRow",
     "UsageState",
     "Verdict",
     "Why",
+    "Withdraw",
     "WorkerFigures",
     "WorkerStatus",
     "jobs",

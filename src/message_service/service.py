@@ -24,8 +24,11 @@ from message_service.database.client import CommandListener
 from message_service.database.store import Store
 from message_service.database.transaction import Work
 from message_service.documents.validation import checked
+from message_service.generation.characters import Characters
+from message_service.generation.replies import Replies
+from message_service.generation.replying import Replying
+from message_service.generation.shared import generation_runtime
 from message_service.ids import IdFactory, IdKind, check_tenant
-from message_service.interchange.transfer import Transfer
 from message_service.loops.control import LoopControl
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
@@ -43,12 +46,11 @@ from message_service.search.indexer import Indexer
 from message_service.search.searcher import Search
 from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
+from message_service.tenant import DEFAULT_TENANT, Tenant
 from message_service.usage.counting import UsageCounting
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
 from message_service.usage.usage_counters import UsageCounters
-
-DEFAULT_TENANT = "default"
 
 LOOPS: tuple[str, ...] = tuple(
     loop.name for loop in (Indexer, UsageCounting, Rollup, SampledCheck, QueueSweep, Scheduling)
@@ -56,41 +58,6 @@ LOOPS: tuple[str, ...] = tuple(
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
-
-
-class Tenant:
-    """One tenant's view of the service: nothing of another tenant is reachable through it.
-
-    Args:
-        runtime: What the process shares.
-        queue: What the process shares of the queue.
-        tenant_id: The tenant's name, checked.
-
-    Attributes:
-        tenant_id: Its name.
-        conversations: Its conversations.
-        messages: Its messages.
-        search: Search in its messages.
-        attachments: The files its messages refer to.
-        usage: What its messages used and cost.
-        prices: What it pays for tokens.
-        analytics: Its summaries by day, week and month.
-        jobs: Its jobs.
-        transfer: Import and export.
-    """
-
-    def __init__(self, runtime: Runtime, queue: QueueRuntime, tenant_id: str) -> None:
-        scope = runtime.scope(tenant_id)
-        self.tenant_id = tenant_id
-        self.conversations = Conversations(runtime, scope)
-        self.messages = Messages(runtime, scope)
-        self.search = Search(runtime, scope)
-        self.attachments = runtime.attachments(scope)
-        self.usage = Usage(runtime.store, scope, runtime.price_book, runtime.clock)
-        self.prices = Prices(scope, runtime.price_book, runtime.clock)
-        self.analytics = Analytics(runtime.store, scope, runtime.clock)
-        self.jobs = Jobs(queue, scope)
-        self.transfer = Transfer(runtime, scope)
 
 
 class MessageService:
@@ -127,12 +94,15 @@ class MessageService:
         )
         self.rollups = Rollups(runtime.store, runtime.clock, holder, self.settings.index_poll)
         self.queue = QueueControl(connected.database)
+        self._generation = generation_runtime(runtime)
         self._queue = QueueRuntime(
             runtime.store,
             self.queue,
             runtime.signer,
             registry,
-            own_job_types(runtime.store, self.usage_counters, self.rollups),
+            own_job_types(
+                runtime.store, self.usage_counters, self.rollups, Replying(self._generation)
+            ),
             Settler(runtime.store, self.settings.queue_ageing, runtime.random),
             runtime.clock,
             runtime.ids,
@@ -219,6 +189,16 @@ class MessageService:
         return self.tenant(DEFAULT_TENANT).messages
 
     @property
+    def replies(self) -> Replies:
+        """Replies of models in the conversations of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).replies
+
+    @property
+    def characters(self) -> Characters:
+        """The characters of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).characters
+
+    @property
     def search(self) -> Search:
         """Search in the messages of the tenant `default`."""
         return self.tenant(DEFAULT_TENANT).search
@@ -257,7 +237,7 @@ class MessageService:
         known = self._tenants.get(tenant_id) if isinstance(tenant_id, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if known is not None:
             return known
-        tenant = Tenant(self._runtime, self._queue, check_tenant(tenant_id))
+        tenant = Tenant(self._runtime, self._queue, self._generation, check_tenant(tenant_id))
         self._tenants[tenant_id] = tenant
         return tenant
 
@@ -356,6 +336,7 @@ class MessageService:
                 await asyncio.wait(self._background, timeout=max(0.0, deadline - loop.time()))
                 await end_tasks(self._background)
             await self.search_index.close()
+            await self._generation.close()
             await self._runtime.known.close()
             await self._runtime.price_book.close()
             await self._connection.close()

@@ -12,6 +12,8 @@ USER = "user_000000000001"
 CONVERSATION = "conv_000000000001"
 MESSAGE = "msg_000000000001"
 JOB = "job_000000000001"
+REPLY = "job_000000000002"
+CHARACTER = "char_000000000001"
 SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 TODAY = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))
 DAYS = (TODAY[0].date(), TODAY[1].date() + timedelta(days=1))
@@ -51,6 +53,18 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "jobs.enqueue_many": lambda t: t.jobs.enqueue_many(
         [{"job_type": "message_processing", "depends_on": [JOB]}]
     ),
+    "replies.request": lambda t: t.replies.request(CONVERSATION),
+    "replies.continue_": lambda t: t.replies.continue_(CONVERSATION),
+    "replies.regenerate": lambda t: t.replies.regenerate(CONVERSATION, MESSAGE),
+    "replies.alternatives": lambda t: t.replies.alternatives(CONVERSATION, MESSAGE),
+    "replies.swipe": lambda t: t.replies.swipe(CONVERSATION),
+    "replies.preview": lambda t: t.replies.preview(CONVERSATION),
+    "replies.get": lambda t: t.replies.get(REPLY),
+    "replies.wait": lambda t: t.replies.wait(REPLY, 0),
+    "replies.cancel": lambda t: t.replies.cancel(REPLY),
+    "replies.follow": lambda t: _listed(t.replies.follow(REPLY)),
+    "characters.get": lambda t: t.characters.get(CHARACTER),
+    "characters.delete": lambda t: t.characters.delete(CHARACTER),
     "search.freshness": lambda t: t.search.freshness(CONVERSATION),
     "conversations.get": lambda t: t.conversations.get(CONVERSATION),
     "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
@@ -76,11 +90,13 @@ NOTHING: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "jobs.list": lambda t: _items(t.jobs.list()),
     "jobs.of_message": lambda t: t.jobs.of_message(CONVERSATION, MESSAGE),
     "jobs.counts": lambda t: t.jobs.counts(),
+    "jobs.cancel_waiting": lambda t: t.jobs.cancel_waiting(JOB),
+    "characters.list": lambda t: _items(t.characters.list()),
 }
 OTHERWISE = {
     *("analytics.summary", "analytics.compare"),  # see series and total
     *("analytics.set_time_zone", "analytics.time_zone"),  # see test_analytics.py
-    "conversations.create",  # see test_equal_ids_do_not_meet
+    *("conversations.create", "characters.set"),  # see test_equal_ids_do_not_meet
     "usage.check",  # see test_budgets.py
     "usage.reconcile",  # see test_reconcile.py
     *("jobs.events", "jobs.purge", "jobs.replay_dead"),  # see test_jobs_cli.py
@@ -130,6 +146,8 @@ async def _fill(tenant: Tenant, text: str) -> None:
     await tenant.jobs.enqueue(
         "message_processing", job_id=JOB, conversation_id=CONVERSATION, message_id=MESSAGE
     )
+    await tenant.jobs.enqueue("llm_generation", job_id=REPLY, conversation_id=CONVERSATION)
+    await tenant.characters.set(CHARACTER, {"name": text})
 
 
 async def test_every_public_call_is_walked(service: MessageService) -> None:
@@ -138,6 +156,7 @@ async def test_every_public_call_is_walked(service: MessageService) -> None:
         f"{prefix}.{name}"
         for prefix in (
             *("messages", "conversations", "search", "usage", "prices", "jobs", "analytics"),
+            *("replies", "characters"),
         )
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))
@@ -157,6 +176,8 @@ async def test_anothers_ids_are_not_found(service: MessageService, name: str) ->
     kept = await service.tenant("acme").messages.get(CONVERSATION, MESSAGE)
     assert (kept.text, kept.status, kept.revision) == ("secret", "active", 1)
     assert (await service.tenant("acme").jobs.get(JOB)).status == "pending"
+    assert (await service.tenant("acme").replies.get(REPLY)).status == "pending"
+    assert (await service.tenant("acme").characters.get(CHARACTER)).name == "secret"
 
 
 @pytest.mark.parametrize("name", sorted(NOTHING))
@@ -178,6 +199,7 @@ async def test_equal_ids_do_not_meet(service: MessageService) -> None:
         assert (await tenant.conversations.get(CONVERSATION)).title == f"of {name}"
         assert [m.text for m in await tenant.messages.history(CONVERSATION)] == [f"of {name}"]
         assert [m.text for m in await tenant.messages.by_user(USER)] == [f"of {name}"]
+        assert (await tenant.characters.get(CHARACTER)).name == f"of {name}"
     await service.tenant("acme").messages.delete(CONVERSATION, MESSAGE)
     assert (await service.tenant("other").messages.get(CONVERSATION, MESSAGE)).status == "active"
 

@@ -17,6 +17,7 @@ from message_service import (
     MessageService,
     NewJob,
     NewMessage,
+    ReplyOptions,
     Settings,
     StopSignal,
     errors,
@@ -44,6 +45,10 @@ OPEN_OF = {
         "options": {"queue": "mine", "priority": "high", "max_attempts": 2, "timeout_seconds": 1.5}
     },
     "tenant.jobs.enqueue": {"fields": fields_of(NewJob)},
+    **{
+        f"tenant.replies.{name}": {"options": fields_of(ReplyOptions)}
+        for name in ("request", "regenerate", "continue_", "preview")
+    },
 }
 """The same, where a name stands for another model in one call."""
 
@@ -80,6 +85,8 @@ ENDED = {
     "tenant.jobs.retry": "failed",
     "tenant.jobs.wait": "completed",
     "tenant.jobs.result": "completed",
+    "tenant.replies.follow": "completed",
+    "tenant.replies.wait": "completed",
     "made up": "completed",  # any number of seconds is a right time to wait for a job that runs
 }
 """Calls that need a job that has ended."""
@@ -136,6 +143,10 @@ class Target:
             done = await self.service.messages.append(self.conversation, "user", text)
         self.message = done.message_id
         self.job = (await self.service.jobs.enqueue("message_processing")).job_id
+        if method.startswith("tenant.replies."):
+            await self._reply(method)
+        if method.startswith("tenant.characters."):
+            await self.service.characters.set("char_000000000001", {"name": "Luna"})
         await self.service.jobs.schedules.set("jsonl", "0 3 * * *", "message_processing")
         if method in ENDED:
             await self.service.store.collection("processing_queue").update_one(
@@ -145,6 +156,21 @@ class Target:
         self.attachment = await self.service.attachments.put(b"bytes")
         (self.home / "prices.toml").write_text(PRICES)
         (self.home / "usage.csv").write_text(USAGE)
+
+    async def _reply(self, method: str) -> None:
+        """Ask for a reply; where a method needs one that is there, store several."""
+        replies, messages = self.service.replies, self.service.messages
+        self.job = (await replies.request(self.conversation)).reply_id
+        if method.rpartition(".")[2] in {"regenerate", "continue_", "alternatives", "swipe"}:
+            asked = self.message
+            for number in range(8):
+                branch = await messages.branch(self.conversation, asked, name=f"other{number}")
+                await messages.append(self.conversation, "assistant", "no", branch=branch.name)
+            done = await messages.append(self.conversation, "assistant", "yes", branch="main")
+            self.message = done.message_id
+            await self.service.conversations.patch(self.conversation, active_branch="other0")
+            if method.endswith(("regenerate", "continue_")):
+                await self.service.conversations.patch(self.conversation, active_branch="main")
 
     @cached_property
     def settings(self) -> Settings:
@@ -173,6 +199,7 @@ class Target:
             "before": 100,
             "branch": "main",
             "by": ["day", "user"],
+            "card": {"name": "Luna", "author_note": "Be brief.", "author_note_depth": 2},
             "character_id": "char_000000000001",
             "catch_up": "latest",
             "clock": SystemClock(),
@@ -242,6 +269,8 @@ class Target:
             "paths": [],
             "pinned": True,
             "pointers": ["file-abc"],
+            "priority": "high",
+            "prompt": {"instructions": "Be brief.", "user_name": "Ann", "author_note_depth": 1},
             "provider": "lmstudio",
             "period": "month",
             "query": "first",
@@ -253,7 +282,9 @@ class Target:
             "registry": JobRegistry(),
             "removed": ["gone"],
             "repair": False,
+            "reply_id": self.job,
             "report": ImportReport(),
+            "request_id": "request-1",
             "role": "user",
             "seconds": 0.0,
             "session_key": "SessionId",
@@ -308,6 +339,8 @@ class Target:
             chosen.pop("conversation_id", None)
         if method == "tenant.usage.reconcile":
             chosen["file"] = str(self.home / "usage.csv")
+        if method == "tenant.replies.regenerate":  # the branch it opens has no reply yet
+            chosen.setdefault("message_id", self.message)
         if method == "tenant.search.find":
             chosen["whole_tenant"] = True
         return chosen

@@ -13,6 +13,7 @@ from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
 from message_service.documents.job import JobType
+from message_service.generation.replying import Replying
 from message_service.queue import message_steps
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.registry import JobRegistry
@@ -27,13 +28,16 @@ _INDEXED_LATER = 5.0
 """Seconds to the next look, when the indexer is behind or none runs."""
 
 
-def own_job_types(store: Store, usage_counters: UsageCounters, rollups: Rollups) -> JobRegistry:
+def own_job_types(
+    store: Store, usage_counters: UsageCounters, rollups: Rollups, replying: Replying
+) -> JobRegistry:
     """Return the service's own job types.
 
     Args:
         store: The database.
         usage_counters: The counters of budgets.
         rollups: The summaries.
+        replying: Makes replies.
     """
     registry = JobRegistry()
 
@@ -74,4 +78,5 @@ def own_job_types(store: Store, usage_counters: UsageCounters, rollups: Rollups)
         counted = await usage_counters.drain()
         return {"counted": counted, "summarised": await rollups.drain()}
 
+    registry.handler(JobType.LLM_GENERATION.value, max_attempts=5)(replying.__call__)
     return registry

@@ -3,12 +3,14 @@
 from message_service.documents.analytics import MessageAnalytics
 from message_service.documents.analytics_settings import AnalyticsSettings
 from message_service.documents.attachment_file import AttachmentChunk, AttachmentFile
+from message_service.documents.character import Character
 from message_service.documents.conversation import Branch, Conversation
 from message_service.documents.fields import StoredDocument
 from message_service.documents.job import Job
 from message_service.documents.job_schedule import JobSchedule
 from message_service.documents.message import Message, MessageVersion
 from message_service.documents.price import Price
+from message_service.documents.reply_entry import ReplyEntry
 from message_service.documents.search_entry import SearchEntry
 from message_service.documents.usage_counter import UsageBudget, UsageCounter
 
@@ -17,11 +19,13 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     MessageVersion,
     Conversation,
     Branch,
+    Character,
     MessageAnalytics,
     AnalyticsSettings,
     SearchEntry,
     Job,
     JobSchedule,
+    ReplyEntry,
     AttachmentFile,
     AttachmentChunk,
     Price,
@@ -36,6 +40,7 @@ __all__ = [
     "AttachmentChunk",
     "AttachmentFile",
     "Branch",
+    "Character",
     "Conversation",
     "Job",
     "JobSchedule",
@@ -43,6 +48,7 @@ __all__ = [
     "MessageAnalytics",
     "MessageVersion",
     "Price",
+    "ReplyEntry",
     "SearchEntry",
     "StoredDocument",
     "UsageBudget",

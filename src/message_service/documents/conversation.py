@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from message_service.documents.character import CardText, Depth
 from message_service.documents.fields import (
     MAX_TEXT_CODE_POINTS,
     BranchName,
@@ -48,13 +49,35 @@ class LastMessage(Embedded):
 
 
 class Summary(Embedded):
-    """A text that replaces a branch's messages up to a sequence number in prompt windows."""
+    """A text that replaces a branch's messages up to a sequence number in prompt windows.
+
+    Attributes:
+        source_tokens: Tokens of the messages it replaces, if known.
+    """
 
     branch: BranchName = MAIN_BRANCH
     text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CODE_POINTS)]
     up_to_sequence: Count
     token_count: Count
+    source_tokens: Count | None = None
     updated_at: Moment
+
+
+class PromptSettings(Embedded):
+    """What the model is told in this conversation, besides its messages and its character.
+
+    Attributes:
+        instructions: What it is told first, in place of the character's `system_prompt`.
+        user_name: What `{{user}}` stands for in the character's texts.
+        author_note: A reminder that stands `author_note_depth` messages before the end, in place
+            of the character's.
+        author_note_depth: 0 puts it at the end.
+    """
+
+    instructions: CardText | None = None
+    user_name: Name | None = None
+    author_note: CardText | None = None
+    author_note_depth: Depth | None = None
 
 
 class ImportSource(Embedded):
@@ -95,6 +118,7 @@ class Conversation(StoredDocument):
         Annotated[list[Annotated[str, StringConstraints(pattern=r"^\d{6}$")]], Field()] | None
     ) = None
     summaries: list[Summary] | None = None
+    prompt: PromptSettings | None = None
     custom_metadata: dict[str, Any] | None = None
     import_source: ImportSource | None = None
     created_at: Moment

@@ -164,6 +164,7 @@ class ProcessingMetadata(Embedded):
     processing_time_ms: Milliseconds | None = None
     queue_time_ms: Milliseconds | None = None
     llm_processing_time_ms: Milliseconds | None = None
+    time_to_first_token_ms: Milliseconds | None = None
     post_processing_time_ms: Milliseconds | None = None
     total_latency_ms: Milliseconds | None = None
     retry_count: Count | None = None
@@ -267,6 +268,8 @@ class QualityMetadata(Embedded):
     factual_accuracy: Score | None = None
     language_quality: Score | None = None
     creativity_score: Score | None = None
+    repetition_score: Score | None = None
+    refusal_score: Score | None = None
     user_feedback: UserFeedback | None = None
 
 

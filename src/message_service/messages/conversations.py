@@ -30,6 +30,7 @@ from message_service.documents.conversation import (
     MAIN_BRANCH,
     Conversation,
     ConversationState,
+    PromptSettings,
     Summary,
 )
 from message_service.documents.fields import MAX_TEXT_CODE_POINTS
@@ -201,6 +202,7 @@ class Conversations:
         *,
         title: str | None = _NOT_GIVEN,
         character_id: str | None = _NOT_GIVEN,
+        prompt: PromptSettings | Mapping[str, Any] | None = _NOT_GIVEN,
         custom_metadata: Mapping[str, Any] | None = _NOT_GIVEN,
         state: ConversationState | str = _NOT_GIVEN,
         active_branch: str = _NOT_GIVEN,
@@ -215,6 +217,8 @@ class Conversations:
             conversation_id: The conversation.
             title: New title; None removes it.
             character_id: New character; None removes it.
+            prompt: What a model is told here (`PromptSettings`); replaces all of it, None removes
+                it.
             custom_metadata: Replaces all custom fields; None removes them.
             state: "active" or "archived" (takes no messages).
             active_branch: The branch to show and append to.
@@ -230,6 +234,7 @@ class Conversations:
             for name, value in (
                 ("title", title),
                 ("character_id", character_id),
+                ("prompt", prompt),
                 ("custom_metadata", custom_metadata),
                 ("state", state),
                 ("active_branch", active_branch),

@@ -18,14 +18,20 @@ from message_service.queue.endings import Completion
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.ordering import DEFAULT_DELAY, retry_delay
 from message_service.queue.registry import JobKind
-from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze, check_result
+from message_service.queue.running_job import (
+    GiveUp,
+    RetryIn,
+    RunningJob,
+    Snooze,
+    Withdraw,
+    check_result,
+)
 from message_service.queue.settling import CANCELLED
 from message_service.stopping import end_tasks, suspended_at
 
 _LOG = logging.getLogger(__name__)
 
 HANDLER_ERROR = "handler_error"
-GAVE_UP = "gave_up"
 TIMEOUT = "timeout"
 SNOOZED = "snoozed"
 RESULT_NOT_STORABLE = "result_not_storable"
@@ -142,9 +148,12 @@ class Attempt:
             case errors.LeaseLost():
                 return LOST
             case GiveUp():
-                return self._dead(GAVE_UP, str(error))
+                return self._dead(error.reason, str(error))
+            case Withdraw():
+                update = job_updates.ended(JobStatus.CANCELLED, error.reason, str(error) or None)
+                return Outcome("cancelled", update, error.reason)
             case RetryIn():
-                return self._failed("retry_asked", str(error), _delay(error.seconds))
+                return self._failed(error.reason, str(error), _delay(error.seconds))
             case Snooze():
                 delay_ms = int(_delay(error.seconds) * 1000)
                 update = job_updates.parked(SNOOZED, str(error), delay_ms)

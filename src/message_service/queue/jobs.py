@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,15 @@ from message_service.arguments import (
     check_instance,
     check_number,
     check_sequence,
+    check_text_argument,
     check_whole_number,
 )
 from message_service.catalogue.queries.jobs import JOB_BY_ID, JOB_IN_STATUS, JOBS_OF_MESSAGE
 from message_service.clock import Clock
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
-from message_service.database.wake import WakeUp
-from message_service.documents.job import ENDED, LIVE, Job, JobStatus
+from message_service.documents.fields import MAX_NAME
+from message_service.documents.job import ENDED, Job, JobStatus
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_id
 from message_service.paging.page import Page
@@ -33,12 +33,11 @@ from message_service.queue.registry import MOST_SECONDS, JobKind
 from message_service.queue.runtime import QueueRuntime
 from message_service.queue.schedules import Schedules
 from message_service.queue.settling import CANCELLED
-from message_service.stopping import StopSignal, end_tasks
+from message_service.queue.waiting import ended
+from message_service.stopping import StopSignal
 
 MOST_AT_ONCE = 10_000
 """Most jobs of one `enqueue_many`."""
-
-_LOOK_AGAIN = 0.5
 
 
 class Jobs:
@@ -156,19 +155,38 @@ class Jobs:
             row = await self._row(job_id)
             if row["status"] in ENDED:
                 raise errors.Conflict(f"job {job_id!r} has ended: it is {row['status']}")
-            waits = row["status"] == JobStatus.PENDING
-            update = (
-                job_updates.ended(JobStatus.CANCELLED, CANCELLED)
-                if waits
-                else job_updates.asked_to_stop()
-            )
-            changed = await self._scope.update_one(
-                JOB_IN_STATUS, update, job_id=job_id, statuses=[row["status"]]
-            )
-            if changed:
-                if waits:
-                    await self._queue.settler.settle_ids([row["_id"]])
-                return JobStatus.CANCELLED if waits else JobStatus.PROCESSING
+            if row["status"] == JobStatus.PENDING:
+                if await self.cancel_waiting(job_id):
+                    return JobStatus.CANCELLED
+            elif await self._scope.update_one(
+                JOB_IN_STATUS,
+                job_updates.asked_to_stop(),
+                job_id=job_id,
+                statuses=[row["status"]],
+            ):
+                return JobStatus.PROCESSING
+
+    async def cancel_waiting(self, job_id: str, reason: str = CANCELLED) -> bool:
+        """Cancel a job that no worker has; False when one has it, or it has ended.
+
+        Args:
+            job_id: The job.
+            reason: The stable name of the reason.
+
+        Raises:
+            InvalidId: Not a job id.
+        """
+        check_id(IdKind.JOB, "job_id", job_id)
+        check_text_argument("reason", reason, most=MAX_NAME)
+        changed = await self._scope.find_and_update(
+            JOB_IN_STATUS,
+            job_updates.ended(JobStatus.CANCELLED, reason),
+            job_id=job_id,
+            statuses=[JobStatus.PENDING.value],
+        )
+        if changed is not None:
+            await self._queue.settler.settle_ids([changed["_id"]])
+        return changed is not None
 
     async def retry(self, job_id: str) -> None:
         """Let an ended job wait again, with all its attempts, at the end of its lane.
@@ -327,33 +345,8 @@ class Jobs:
         """
         if timeout is not None:
             check_number("timeout", timeout, 0, MOST_SECONDS)
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        row = await self._row(job_id)
-        match = {
-            "documentKey._id": row["_id"],
-            "updateDescription.updatedFields.status": {"$in": [*ENDED]},
-        }
-        wake = WakeUp(self._scope.database, "processing_queue", match, _LOOK_AGAIN)
-        try:
-            while row["status"] in LIVE:
-                await wake.arm()
-                row = await self._row(job_id)
-                if row["status"] in ENDED:
-                    break
-                left = None if deadline is None else deadline - loop.time()
-                if left is not None and left <= 0:
-                    raise errors.Unavailable(
-                        f"job {job_id!r} has not ended in {timeout:g} s: it is {row['status']}"
-                    )
-                waiting = asyncio.create_task(wake.wait())
-                try:
-                    await asyncio.wait((waiting,), timeout=left)
-                finally:
-                    await end_tasks((waiting,))
-        finally:
-            await wake.disarm()
-        return job_of(row)
+        check_id(IdKind.JOB, "job_id", job_id)
+        return job_of(await ended(self._scope, job_id, timeout))
 
     async def result(
         self,

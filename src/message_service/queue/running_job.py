@@ -21,18 +21,41 @@ T = TypeVar("T")
 
 
 class GiveUp(Exception):
-    """Raised by a handler: the job cannot succeed, so it fails without another attempt."""
+    """Raised by a handler: the job cannot succeed, so it fails without another attempt.
+
+    Args:
+        message: Why.
+        reason: The stable name of the reason, for `execution.reason`.
+    """
+
+    def __init__(self, message: str = "", reason: str = "gave_up") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Withdraw(Exception):
+    """Raised by a handler: the job is not wanted any longer, so it is cancelled.
+
+    Args:
+        reason: The stable name of the reason, for `execution.reason`.
+        message: What has happened.
+    """
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class RetryIn(Exception):
     """Raised by a handler: try the job again after this many seconds.
 
-    The attempt counts.
+    The attempt counts. When it was the last one, the job fails for this reason.
     """
 
-    def __init__(self, seconds: float, message: str = "") -> None:
+    def __init__(self, seconds: float, message: str = "", reason: str = "retry_asked") -> None:
         super().__init__(message or f"wants to be tried again in {seconds:g} s")
         self.seconds = float(seconds)  # what is no number is the handler's error, told here
+        self.reason = reason
 
 
 class Snooze(Exception):

@@ -10,6 +10,7 @@ The name is a list of steps, separated by `|`:
     call NAME JSON       calls a tool with these arguments
     pause SECONDS        waits before the next step
     pace SECONDS         waits so long after every further word
+    gate NAME            waits until `open_gate(NAME)` is called in this process
     stall                says nothing more, for ever
     cut                  ends the connection
     garbage              sends what cannot be understood
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from message_service.enrichment import text_statistics
@@ -47,6 +48,14 @@ _NAME = "scripted"
 _WORDS = ("echo", "say", "words", "think", "refuse", "call")
 
 
+_GATES: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+
+def open_gate(name: str) -> None:
+    """Let all scripts go on that wait, or will wait, at a gate."""
+    _GATES[name].set()
+
+
 class Scripted:
     """The scripted provider; it counts how often it was asked."""
 
@@ -64,12 +73,14 @@ class Scripted:
         reason = "stop"
         yield Answering(model, f"scripted_{place}_{self.asked[place]}")
         for step in model.split("|"):
-            word, rest = _due(step.strip(), self.asked[place])
+            word, rest = _due(step, self.asked[place])
             match word:
                 case "pause":
                     await asyncio.sleep(_number(model, rest))
                 case "pace":
                     pace = _number(model, rest)
+                case "gate":
+                    await _GATES[rest].wait()
                 case "stall":
                     await asyncio.Event().wait()
                 case "cut":
@@ -113,11 +124,11 @@ SCRIPTED = ProviderKind(name=_NAME, make=lambda _: Scripted(), key_needed=False,
 
 def _due(step: str, asked: int) -> tuple[str, str]:
     """Return a step's word and the rest of it; nothing when the step is not to be done."""
-    word, _, rest = step.partition(" ")
+    word, _, rest = step.lstrip().partition(" ")
     if word == "first":
         times, _, inner = rest.partition(" ")
         return _due(inner, asked) if times.isdecimal() and asked <= int(times) else ("", "")
-    return word, rest.strip()
+    return word, rest if word in _WORDS else rest.strip()
 
 
 def _said(word: str, rest: str, request: ModelRequest) -> Iterator[Event]:
