@@ -48,6 +48,9 @@ from message_service.generation.characters import Characters
 from message_service.generation.following import ReplyEvent
 from message_service.generation.prompt.building import Prompt, PromptSection
 from message_service.generation.provider import Turn
+from message_service.generation.provider_status import Providers, ProviderStatus
+from message_service.generation.quality.judging import JudgeOptions
+from message_service.generation.quality.quality import Quality, StoredScore
 from message_service.generation.replies import Replies
 from message_service.generation.reply_request import OnInterruption, ReplyOptions
 from message_service.generation.reply_status import Reply, ReplyStatus
@@ -152,6 +155,7 @@ __all__ = [
     "JobStatus",
     "JobType",
     "Jobs",
+    "JudgeOptions",
     "Line",
     "Loaded",
     "LoopStatus",
@@ -182,7 +186,10 @@ __all__ = [
     "Prompt",
     "PromptSection",
     "PromptSettings",
+    "ProviderStatus",
+    "Providers",
     "Purged",
+    "Quality",
     "QualityMetrics",
     "QueueControl",
     "Ranked",
@@ -209,6 +216,7 @@ __all__ = [
     "StopSignal",
     "StoredFile",
     "StoredMessage",
+    "StoredScore",
     "Summary",
     "Suspect",
     "Tenant",

@@ -25,6 +25,10 @@ from message_service.database.store import Store
 from message_service.database.transaction import Work
 from message_service.documents.validation import checked
 from message_service.generation.characters import Characters
+from message_service.generation.provider_status import Providers
+from message_service.generation.quality.evaluating import Evaluating
+from message_service.generation.quality.judging import Judging
+from message_service.generation.quality.quality import Quality
 from message_service.generation.replies import Replies
 from message_service.generation.replying import Replying
 from message_service.generation.shared import generation_runtime
@@ -74,6 +78,7 @@ class MessageService:
         usage_counters: The counters of budgets of all tenants, for operators.
         rollups: The summaries of all tenants, for operators.
         queue: The workers of the job queue, for operators.
+        providers: The providers of models, for operators.
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
@@ -95,13 +100,21 @@ class MessageService:
         self.rollups = Rollups(runtime.store, runtime.clock, holder, self.settings.index_poll)
         self.queue = QueueControl(connected.database)
         self._generation = generation_runtime(runtime)
+        self.providers = Providers(
+            self._generation.endpoints, self.settings.llm_first_token_timeout
+        )
         self._queue = QueueRuntime(
             runtime.store,
             self.queue,
             runtime.signer,
             registry,
             own_job_types(
-                runtime.store, self.usage_counters, self.rollups, Replying(self._generation)
+                runtime.store,
+                self.usage_counters,
+                self.rollups,
+                Replying(self._generation),
+                Evaluating(runtime),
+                Judging(self._generation),
             ),
             Settler(runtime.store, self.settings.queue_ageing, runtime.random),
             runtime.clock,
@@ -192,6 +205,11 @@ class MessageService:
     def replies(self) -> Replies:
         """Replies of models in the conversations of the tenant `default`."""
         return self.tenant(DEFAULT_TENANT).replies
+
+    @property
+    def quality(self) -> Quality:
+        """The scores of replies of the tenant `default`."""
+        return self.tenant(DEFAULT_TENANT).quality
 
     @property
     def characters(self) -> Characters:

@@ -286,6 +286,9 @@ class Settings(BaseSettings):
         description="most requests to a provider in a minute, of all processes together "
         "(openai=500,anthropic=50)",
     )
+    llm_evaluate: bool = Field(
+        default=True, description="score replies by their text when they are stored"
+    )
     llm_breaker_failures: int = Field(
         default=5,
         ge=0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from message_service.analytics.analytics import Analytics
 from message_service.generation.alternatives import Alternatives
 from message_service.generation.characters import Characters
+from message_service.generation.quality.quality import Quality
 from message_service.generation.replies import Replies
 from message_service.generation.shared import GenerationRuntime
 from message_service.interchange.transfer import Transfer
@@ -37,6 +38,7 @@ class Tenant:
         messages: Its messages.
         replies: Replies of models in its conversations.
         characters: The characters that models play in them.
+        quality: Scores of replies.
         search: Search in its messages.
         attachments: The files its messages refer to.
         usage: What its messages used and cost.
@@ -67,5 +69,6 @@ class Tenant:
             self.conversations, Branches(runtime, scope), HistoryReader(runtime, scope)
         )
         self.replies = Replies(generation, scope, self.jobs, others)
+        self.quality = Quality(generation, scope, self.jobs)
         self.characters = Characters(scope, runtime.clock, runtime.signer)
         self.transfer = Transfer(runtime, scope)

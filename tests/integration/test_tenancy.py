@@ -65,6 +65,8 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "replies.follow": lambda t: _listed(t.replies.follow(REPLY)),
     "characters.get": lambda t: t.characters.get(CHARACTER),
     "characters.delete": lambda t: t.characters.delete(CHARACTER),
+    "quality.evaluate": lambda t: t.quality.evaluate(CONVERSATION, MESSAGE),
+    "quality.scores": lambda t: t.quality.scores(CONVERSATION, MESSAGE),
     "search.freshness": lambda t: t.search.freshness(CONVERSATION),
     "conversations.get": lambda t: t.conversations.get(CONVERSATION),
     "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
@@ -156,7 +158,7 @@ async def test_every_public_call_is_walked(service: MessageService) -> None:
         f"{prefix}.{name}"
         for prefix in (
             *("messages", "conversations", "search", "usage", "prices", "jobs", "analytics"),
-            *("replies", "characters"),
+            *("replies", "characters", "quality"),
         )
         for name in dir(getattr(tenant, prefix))
         if not name.startswith("_") and callable(getattr(getattr(tenant, prefix), name))

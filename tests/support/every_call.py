@@ -14,6 +14,7 @@ from typing import Any
 from message_service import (
     Attachment,
     JobRegistry,
+    JudgeOptions,
     MessageService,
     NewJob,
     NewMessage,
@@ -49,12 +50,13 @@ OPEN_OF = {
         f"tenant.replies.{name}": {"options": fields_of(ReplyOptions)}
         for name in ("request", "regenerate", "continue_", "preview")
     },
+    "tenant.quality.evaluate": {"options": fields_of(JudgeOptions)},
 }
 """The same, where a name stands for another model in one call."""
 
 TOGETHER = {
     *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "timeout", "token_count"),
-    *("top", "wait"),
+    *("judge", "top", "wait"),
 }
 """Optional parameters without which another one means nothing."""
 
@@ -145,6 +147,9 @@ class Target:
         self.job = (await self.service.jobs.enqueue("message_processing")).job_id
         if method.startswith("tenant.replies."):
             await self._reply(method)
+        if method.startswith("tenant.quality."):
+            done = await self.service.messages.append(self.conversation, "assistant", "yes")
+            self.message = done.message_id
         if method.startswith("tenant.characters."):
             await self.service.characters.set("char_000000000001", {"name": "Luna"})
         await self.service.jobs.schedules.set("jsonl", "0 3 * * *", "message_processing")
@@ -238,6 +243,7 @@ class Target:
             "include_reasoning": True,
             "include_summary": True,
             "job_id": self.job,
+            "judge": True,
             "job_type": "message_processing",
             "jobs": [{"job_type": "message_processing", "config": {"own": 1}}],
             "kind": "file",

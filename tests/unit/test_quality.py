@@ -245,5 +245,5 @@ def test_every_evaluator_is_listed_and_fills_its_own_field() -> None:
     assert set(EVALUATORS) == set(declared_in(quality, Evaluator))
     fields = [evaluator.field for evaluator in EVALUATORS]
     assert len(fields) == len(set(fields))
-    stored = {*QualityMetadata.model_fields, "repetition_score", "refusal_score"}
-    assert set(get_args(ScoreField)) == stored - {"user_feedback"}
+    other = {"user_feedback", "evaluated_by", "evaluated_revision"}
+    assert set(get_args(ScoreField)) == {*QualityMetadata.model_fields} - other

@@ -13,6 +13,8 @@ from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.database.store import Store
 from message_service.database.transaction import Transaction
 from message_service.documents.job import JobType
+from message_service.generation.quality.evaluating import Evaluating
+from message_service.generation.quality.judging import Judging
 from message_service.generation.replying import Replying
 from message_service.queue import message_steps
 from message_service.queue.job_updates import Pipeline
@@ -29,7 +31,12 @@ _INDEXED_LATER = 5.0
 
 
 def own_job_types(
-    store: Store, usage_counters: UsageCounters, rollups: Rollups, replying: Replying
+    store: Store,
+    usage_counters: UsageCounters,
+    rollups: Rollups,
+    replying: Replying,
+    evaluating: Evaluating,
+    judging: Judging,
 ) -> JobRegistry:
     """Return the service's own job types.
 
@@ -38,6 +45,8 @@ def own_job_types(
         usage_counters: The counters of budgets.
         rollups: The summaries.
         replying: Makes replies.
+        evaluating: Scores replies by their text.
+        judging: Has them graded by a model.
     """
     registry = JobRegistry()
 
@@ -79,4 +88,9 @@ def own_job_types(
         return {"counted": counted, "summarised": await rollups.drain()}
 
     registry.handler(JobType.LLM_GENERATION.value, max_attempts=5)(replying.__call__)
+    for job_type, handler in (
+        (JobType.QUALITY_EVALUATION, evaluating.__call__),
+        (JobType.QUALITY_JUDGEMENT, judging.__call__),
+    ):
+        registry.handler(job_type.value, max_attempts=5, priority="low")(handler)
     return registry

@@ -13,9 +13,12 @@ from message_service import errors
 from message_service.cli import (
     analytics,
     attachments,
+    characters,
+    chat,
     conversations,
     db,
     demo,
+    generation,
     jobs,
     llm,
     messages,
@@ -50,6 +53,10 @@ app.add_typer(attachments.app, name="attachments", help="Store and fetch files o
 app.add_typer(usage.app, name="usage", help="What messages used and cost.")
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, enqueue, retry, cancel, watch.")
 app.add_typer(prices.app, name="prices", help="What tokens cost: load, list, show, missing.")
+app.add_typer(characters.app, name="characters", help="Who models play: set, show, list, delete.")
+app.add_typer(
+    generation.app, name="generation", help="Replies: request, follow, cancel, preview; providers."
+)
 app.add_typer(llm.app, name="llm", help="A small model on this machine, for OpenAI clients.")
 app.command("append")(messages.append)
 app.command("history")(messages.history)
@@ -58,6 +65,7 @@ app.command("import")(transfer.import_command)
 app.command("import-langchain")(transfer.import_langchain_command)
 app.command("export")(transfer.export_command)
 app.command("demo")(demo.demo)
+app.command("chat")(chat.chat)
 app.command("worker")(worker.worker)
 
 app.add_typer(

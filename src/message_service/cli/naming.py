@@ -19,6 +19,11 @@ _STANDS_FOR: dict[str, tuple[str, ...]] = {
     "branch": ("branch",),
     "character_id": ("character",),
     "client_msg_id": ("client_msg_id",),
+    "context_tokens": ("context_tokens",),
+    "context_window_size": ("window",),
+    "fallbacks": ("fallback",),
+    "llm_provider": ("provider",),
+    "reply_id": ("reply",),
     "client_metadata.client_msg_id": ("client_msg_id",),
     "conversation_id": ("conversation",),
     "format": ("name",),
@@ -80,6 +85,9 @@ def _naming(callback: Callable[..., Any], lineage: tuple[Any, ...]) -> Callable[
             return callback(*args, **values)
         except errors.InvalidInput as error:
             raise in_words_of(error, lineage) from error
+        except errors.ContextBudgetTooSmall as error:
+            said = _WORDS.sub(_word(_option_of(lineage)), error.message)
+            raise errors.ContextBudgetTooSmall(said, **error.details) from error
 
     return named
 
@@ -91,6 +99,17 @@ def in_words_of(error: errors.InvalidInput, lineage: tuple[Any, ...]) -> errors.
         error: As the library raised it.
         lineage: The groups the command belongs to, and the command last.
     """
+    option = _option_of(lineage)
+    word = _word(option)
+    # The problem may quote a file; the fix is always text of the library.
+    quotes = isinstance(error, errors.InvalidImport)
+    problem = error.problem if quotes else _WORDS.sub(word, error.problem)
+    details = {k: v for k, v in error.details.items() if k not in ("field", "fix")}
+    return type(error)(option(error.field), problem, _WORDS.sub(word, error.fix), **details)
+
+
+def _option_of(lineage: tuple[Any, ...]) -> Callable[[str], str]:
+    """Return what spells a name of the library as a command does."""
     spelled = {
         parameter.name: _spelling(parameter)
         for command in lineage
@@ -107,15 +126,11 @@ def in_words_of(error: errors.InvalidInput, lineage: tuple[Any, ...]) -> errors.
             return f"{option(head)} ({rest})"
         return f"MESSAGE_SERVICE_{name.upper()}" if name in Settings.model_fields else name
 
-    def word(found: re.Match[str]) -> str:
-        name = found[1]
-        return option(_ARGUMENTS.get(name, name))
+    return option
 
-    # The problem may quote a file; the fix is always text of the library.
-    quotes = isinstance(error, errors.InvalidImport)
-    problem = error.problem if quotes else _WORDS.sub(word, error.problem)
-    details = {k: v for k, v in error.details.items() if k not in ("field", "fix")}
-    return type(error)(option(error.field), problem, _WORDS.sub(word, error.fix), **details)
+
+def _word(option: Callable[[str], str]) -> Callable[[re.Match[str]], str]:
+    return lambda found: option(_ARGUMENTS.get(found[1], found[1]))
 
 
 def _spelling(parameter: Any) -> str:

@@ -117,8 +117,13 @@ def run_loop(
     return _run(work, grace=grace)
 
 
-def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) -> Ended[T]:
-    received = _Received(limit=max(_HARD_LIMIT, grace + _AFTER_GRACE))
+def _run(
+    work: Callable[[StopSignal], Coroutine[Any, Any, T]],
+    *,
+    grace: float,
+    interrupts: Interrupts | None = None,
+) -> Ended[T]:
+    received = _Received(limit=max(_HARD_LIMIT, grace + _AFTER_GRACE), interrupts=interrupts)
 
     async def main() -> T:
         stop = StopSignal()
@@ -135,11 +140,50 @@ def _run(work: Callable[[StopSignal], Coroutine[Any, Any, T]], *, grace: float) 
     return Ended(result, received.number)
 
 
+class Interrupts:
+    """Takes Ctrl-C for something that can be interrupted, so that it does not end the command."""
+
+    def __init__(self) -> None:
+        self._taker: Callable[[], object] | None = None
+
+    @contextmanager
+    def taken(self) -> Generator[asyncio.Event]:
+        """Set the event at the first Ctrl-C while this is entered; a second one is not taken."""
+        loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+        self._taker = lambda: loop.call_soon_threadsafe(event.set)
+        try:
+            yield event
+        finally:
+            self._taker = None
+
+    def take(self) -> bool:
+        """Take one; False when there is nothing to interrupt."""
+        taker, self._taker = self._taker, None
+        if taker is None:
+            return False
+        taker()
+        return True
+
+
+def run_interactive(
+    work: Callable[[StopSignal, Interrupts], Coroutine[Any, Any, T]],
+) -> Ended[T]:
+    """Run a command in which Ctrl-C interrupts what is under way, and otherwise ends it.
+
+    Raises:
+        Interrupted: A signal came, and the command did not end within the grace period.
+    """
+    interrupts = Interrupts()
+    return _run(lambda stop: work(stop, interrupts), grace=_LOOP_GRACE, interrupts=interrupts)
+
+
 @dataclass(slots=True)
 class _Received:
     """The first signal received, and the callback to tell of it."""
 
     limit: float
+    interrupts: Interrupts | None = None
     number: int | None = None
     _tell: Callable[[], object] | None = None
     _watchdog: _Watchdog | None = None
@@ -170,6 +214,8 @@ class _Received:
             watchdog.dismiss()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.interrupts is not None and self.interrupts.take():
+            return
         # Not the default action: a process with id 1, as in a container, has no default action.
         if self.number is not None:
             _leave(number)

@@ -44,6 +44,8 @@ class JobType(StrEnum):
     MESSAGE_PROCESSING = "message_processing"
     LLM_GENERATION = "llm_generation"
     ANALYTICS_COMPUTATION = "analytics_computation"
+    QUALITY_EVALUATION = "quality_evaluation"
+    QUALITY_JUDGEMENT = "quality_judgement"
 
 
 class Priority(StrEnum):

@@ -259,8 +259,17 @@ class UserFeedback(Embedded):
     given_at: Moment | None = None
 
 
+EvaluatedField = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+
+
 class QualityMetadata(Embedded):
-    """Evaluators' scores and the user's feedback."""
+    """Evaluators' scores and the user's feedback.
+
+    Attributes:
+        evaluated_by: For each score that the service made, "evaluator/version"; a score that is not
+            named in it was given by the caller.
+        evaluated_revision: The revision of the message that was judged last.
+    """
 
     coherence_score: Score | None = None
     relevance_score: Score | None = None
@@ -270,6 +279,8 @@ class QualityMetadata(Embedded):
     creativity_score: Score | None = None
     repetition_score: Score | None = None
     refusal_score: Score | None = None
+    evaluated_by: dict[EvaluatedField, Name] | None = None
+    evaluated_revision: Count | None = None
     user_feedback: UserFeedback | None = None
 
 

@@ -132,6 +132,10 @@ class Endpoints:
         """The names of the providers."""
         return sorted({endpoint.kind.name for endpoint in self._by_name.values()})
 
+    def each(self) -> list[Endpoint]:
+        """Return every provider once, by name."""
+        return [self._by_name[name] for name in self.names]
+
     def of(self, name: str, field: str = "provider") -> Endpoint:
         """Return a provider.
 
@@ -147,5 +151,5 @@ class Endpoints:
 
     async def close(self) -> None:
         """Close all connections."""
-        for endpoint in {id(each): each for each in self._by_name.values()}.values():
+        for endpoint in self.each():
             await endpoint.close()

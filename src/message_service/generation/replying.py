@@ -15,6 +15,7 @@ from message_service.documents.row import Row
 from message_service.generation.draft import Draft
 from message_service.generation.prompt.building import Prompt, PromptBuilder
 from message_service.generation.provider import ModelRequest
+from message_service.generation.quality.at_once import quality_of
 from message_service.generation.reply_log import ReplyLog, Stopped
 from message_service.generation.reply_request import OnInterruption, ReplyOrder, Resolved
 from message_service.generation.shared import GenerationRuntime
@@ -207,6 +208,10 @@ class _Reply:
         await self._store(said_so_far(self._log, self._draft), CANCELLED)
 
     async def _store(self, draft: Draft, finish_reason: str) -> None:
+        answered_at = self._runtime.clock.now()
+        quality = None
+        if self._runtime.settings.llm_evaluate:
+            quality = await quality_of(draft, finish_reason, self._prompt)
         appends = Appends(self._runtime, self._scope)
         store = ReplyStore(self._scope, self._runtime.known, appends)
         await store.store(
@@ -219,7 +224,8 @@ class _Reply:
                 finish_reason,
                 self._prompt,
                 self._resolved.sampling,
-                self._runtime.clock.now(),
+                answered_at,
+                quality,
             ),
         )
 

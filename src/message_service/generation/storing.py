@@ -37,6 +37,7 @@ class Finished:
         prompt: What the model was sent; None when the worker that sent it is gone.
         sampling: How the model chose its words.
         answered_at: When the provider had ended.
+        quality: Its scores (`quality_metadata`).
     """
 
     draft: Draft
@@ -44,6 +45,7 @@ class Finished:
     prompt: Prompt | None
     sampling: Sampling
     answered_at: datetime
+    quality: Mapping[str, Any] | None = None
 
 
 class ReplyStore:
@@ -146,6 +148,7 @@ class ReplyStore:
             llm_metadata=_llm_metadata(finished),
             usage=dict(draft.usage or {}),
             **({"context_metadata": context} if context else {}),
+            **({} if finished.quality is None else {"quality_metadata": finished.quality}),
             processing_metadata=_processing(job, draft),
             stations=_stations(job, finished),
         )

@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 from message_service.documents.message import Role
 from message_service.documents.parts import Attachment, ToolCall, ToolResult
 from message_service.generation.provider import Turn
+from message_service.messages.continuations import joined
 from message_service.messages.rows import StoredMessage
 
 _NOTHING_ANSWERED = "(no text)"
 
 
 def turns_of(messages: Sequence[StoredMessage], unanswered: Collection[str]) -> list[Turn]:
-    """Return the turns of messages, in order.
+    """Return the turns of messages, in order; a message and its continuations are one.
 
     Files are named, not shown. Calls that have no result in the prompt are left out, because most
     providers refuse a prompt that goes on after such a call.
@@ -22,7 +23,7 @@ def turns_of(messages: Sequence[StoredMessage], unanswered: Collection[str]) -> 
         messages: The messages.
         unanswered: The ids of the calls without a result.
     """
-    return [turn for message in messages for turn in _turns(message, unanswered)]
+    return [turn for message in joined(messages) for turn in _turns(message, unanswered)]
 
 
 def _turns(message: StoredMessage, unanswered: Collection[str]) -> Iterator[Turn]:

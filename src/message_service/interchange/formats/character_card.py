@@ -69,6 +69,21 @@ def read(paths: Sequence[Path]) -> Iterator[ImportedConversation]:
         raise first
 
 
+def card_fields(path: Path) -> dict[str, Any]:
+    """Return the fields of the card in one file.
+
+    Raises:
+        InvalidImport: The file cannot be read, or is not a character card.
+    """
+    return _fields(_card(path))
+
+
+def _fields(card: dict[str, Any]) -> dict[str, Any]:
+    data = as_object(card.get("data")) or {}
+    # SillyTavern writes the fields of V1 beside `data`, where the newer ones are.
+    return {**{name: card[name] for name in card if name not in ("data", "spec")}, **data}
+
+
 def _without_card(path: Path, error: errors.InvalidImport) -> ImportedConversation:
     """Return what stands for a file that holds no card."""
     if error.details.get("has_card") is False:
@@ -128,9 +143,7 @@ def _decoded(text: bytes) -> dict[str, Any] | None:
 
 
 def _conversation(card: dict[str, Any], name_of_file: str) -> ImportedConversation:
-    data = as_object(card.get("data")) or {}
-    # SillyTavern writes the fields of V1 beside `data`, where the newer ones are.
-    fields = {**{name: card[name] for name in card if name not in ("data", "spec")}, **data}
+    fields = _fields(card)
     name = as_text(fields.get("name"))
     creator = as_text(fields.get("creator"))
     created = from_any(fields.get("creation_date")) or from_any(fields.get("create_date"))
