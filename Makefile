@@ -12,7 +12,7 @@ help:
 	@echo "make test    set up and run every test (unit, property, integration, faults)"
 	@echo "make check   lint, format, types, import contracts"
 	@echo "make bench   measure against the raw driver (QUICK=1 for a short run)"
-	@echo "make campaign  20,000 jobs through kills, freezes and a server that dies (minutes)"
+	@echo "make campaign  20,000 jobs and 2,000 replies through kills, freezes and a server that dies (minutes)"
 	@echo "make server  start the local MongoDB and show it"
 	@echo "make clean   stop the local MongoDB and remove the environment (data stays)"
 	@echo "make lock    resolve requirements.lock anew"
@@ -45,6 +45,7 @@ bench: $(READY)
 
 campaign: $(READY)
 	cd tests && ../$(BIN)/python -m support.campaign
+	cd tests && ../$(BIN)/python -m support.reply_campaign
 
 server: $(READY)
 	$(BIN)/message-service server start

@@ -19,6 +19,7 @@ from benchmarks import (
     jobs,
     peers,
     plot,
+    replies,
     search,
     usage,
     usage_report,
@@ -38,6 +39,7 @@ FIGURES = {
     "usage": usage,
     "usage_report": usage_report,
     "analytics": analytics,
+    "replies": replies,
 }
 RESULTS = Path(__file__).with_name("results")
 

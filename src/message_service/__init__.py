@@ -11,6 +11,7 @@ from message_service.database.transaction import Transaction
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.character import Character
 from message_service.documents.conversation import Conversation, ConversationState, PromptSettings
+from message_service.documents.conversation_summary import ConversationSummary
 from message_service.documents.job import Job, JobStatus, JobType, OnFailedDependency, Priority
 from message_service.documents.job_schedule import CatchUp, JobSchedule
 from message_service.documents.message import Message, MessageStatus, MessageVersion, Role
@@ -130,6 +131,7 @@ __all__ = [
     "ContextWindow",
     "Conversation",
     "ConversationState",
+    "ConversationSummary",
     "CostState",
     "Dimension",
     "Distributions",

@@ -32,6 +32,7 @@ from message_service.generation.quality.quality import Quality
 from message_service.generation.replies import Replies
 from message_service.generation.replying import Replying
 from message_service.generation.shared import generation_runtime
+from message_service.generation.summarising import Summarising
 from message_service.ids import IdFactory, IdKind, check_tenant
 from message_service.loops.control import LoopControl
 from message_service.messages.conversations import Conversations
@@ -115,6 +116,7 @@ class MessageService:
                 Replying(self._generation),
                 Evaluating(runtime),
                 Judging(self._generation),
+                Summarising(self._generation),
             ),
             Settler(runtime.store, self.settings.queue_ageing, runtime.random),
             runtime.clock,

@@ -286,6 +286,11 @@ class Settings(BaseSettings):
         description="most requests to a provider in a minute, of all processes together "
         "(openai=500,anthropic=50)",
     )
+    llm_summarise: bool = Field(
+        default=False,
+        description="summarise what falls out of a prompt's window, by a job that asks the model "
+        "once more",
+    )
     llm_evaluate: bool = Field(
         default=True, description="score replies by their text when they are stored"
     )

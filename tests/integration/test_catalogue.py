@@ -195,7 +195,7 @@ async def test_sharding_is_printed_but_not_done_on_a_replica_set(applied: Databa
     assert report.refusal is not None
     assert "not a mongos" in report.refusal
     assert report.sharded == ()
-    assert len(report.shell) == len(report.commands) == 10
+    assert len(report.shell) == len(report.commands) == 11
     assert not (await live(applied)).sharded
 
 

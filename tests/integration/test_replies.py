@@ -168,6 +168,17 @@ async def test_asking_again_is_the_same_reply(idle: Chat) -> None:
     assert len(await idle.texts()) == 2
 
 
+async def test_asking_at_once_is_one_reply(idle: Chat) -> None:
+    for round_ in range(10):
+        if round_:
+            await idle.say("and now?")
+        named = {"request_id": f"r{round_}"} if round_ % 2 else {}
+        several = await asyncio.gather(*(idle.ask("echo", **named) for _ in range(6)))
+        assert len({(each.reply_id, each.message_id) for each in several}) == 1
+        assert sum(not each.duplicate for each in several) == 1
+    assert len((await idle.service.jobs.list()).items) == 10
+
+
 async def test_many_follow_from_anywhere(chat: Chat) -> None:
     reply = await chat.ask("say one two|gate many|say  three four")
     offset = await chat.seen(reply, "two")

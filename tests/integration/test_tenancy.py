@@ -70,6 +70,7 @@ NOT_FOUND: dict[str, Callable[[Tenant], Awaitable[object]]] = {
     "search.freshness": lambda t: t.search.freshness(CONVERSATION),
     "conversations.get": lambda t: t.conversations.get(CONVERSATION),
     "conversations.patch": lambda t: t.conversations.patch(CONVERSATION, title="x"),
+    "conversations.summary_versions": lambda t: t.conversations.summary_versions(CONVERSATION),
     "conversations.set_summary": lambda t: t.conversations.set_summary(
         CONVERSATION, "x", up_to_sequence=1
     ),

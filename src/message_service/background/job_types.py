@@ -16,6 +16,7 @@ from message_service.documents.job import JobType
 from message_service.generation.quality.evaluating import Evaluating
 from message_service.generation.quality.judging import Judging
 from message_service.generation.replying import Replying
+from message_service.generation.summarising import Summarising
 from message_service.queue import message_steps
 from message_service.queue.job_updates import Pipeline
 from message_service.queue.registry import JobRegistry
@@ -37,6 +38,7 @@ def own_job_types(
     replying: Replying,
     evaluating: Evaluating,
     judging: Judging,
+    summarising: Summarising,
 ) -> JobRegistry:
     """Return the service's own job types.
 
@@ -47,6 +49,7 @@ def own_job_types(
         replying: Makes replies.
         evaluating: Scores replies by their text.
         judging: Has them graded by a model.
+        summarising: Summarises what falls out of prompts' windows.
     """
     registry = JobRegistry()
 
@@ -91,6 +94,7 @@ def own_job_types(
     for job_type, handler in (
         (JobType.QUALITY_EVALUATION, evaluating.__call__),
         (JobType.QUALITY_JUDGEMENT, judging.__call__),
+        (JobType.CONTEXT_SUMMARY, summarising.__call__),
     ):
         registry.handler(job_type.value, max_attempts=5, priority="low")(handler)
     return registry

@@ -11,8 +11,9 @@ import typer
 
 from message_service import errors
 from message_service.catalogue.declared import CATALOGUE
-from message_service.cli.context import connected_service, console, print_table
+from message_service.cli.context import connected_service, console, print_table, target_of
 from message_service.cli.demo_analytics import show_analytics
+from message_service.cli.demo_chat import show_chat
 from message_service.cli.demo_jobs import show_jobs
 from message_service.cli.demo_usage import show_usage
 from message_service.cli.running import run_loop
@@ -82,6 +83,7 @@ async def _tour(ctx: typer.Context, stop: StopSignal) -> Conversation:
             lambda: show_analytics(service, tenant, stop),
             lambda: _statistics(tenant, longest),
             lambda: _plans(service, tenant, longest),
+            lambda: show_chat(target_of(ctx).settings, TENANT, stop),
         ):
             if not stop.requested:
                 await step()

@@ -5,6 +5,7 @@ from message_service.documents.analytics_settings import AnalyticsSettings
 from message_service.documents.attachment_file import AttachmentChunk, AttachmentFile
 from message_service.documents.character import Character
 from message_service.documents.conversation import Branch, Conversation
+from message_service.documents.conversation_summary import ConversationSummary
 from message_service.documents.fields import StoredDocument
 from message_service.documents.job import Job
 from message_service.documents.job_schedule import JobSchedule
@@ -19,6 +20,7 @@ ALL_DOCUMENTS: tuple[type[StoredDocument], ...] = (
     MessageVersion,
     Conversation,
     Branch,
+    ConversationSummary,
     Character,
     MessageAnalytics,
     AnalyticsSettings,
@@ -42,6 +44,7 @@ __all__ = [
     "Branch",
     "Character",
     "Conversation",
+    "ConversationSummary",
     "Job",
     "JobSchedule",
     "Message",

@@ -53,6 +53,7 @@ class Summary(Embedded):
 
     Attributes:
         source_tokens: Tokens of the messages it replaces, if known.
+        version: Grows with each summary of the branch; all are in `conversation_summaries`.
     """
 
     branch: BranchName = MAIN_BRANCH
@@ -60,6 +61,7 @@ class Summary(Embedded):
     up_to_sequence: Count
     token_count: Count
     source_tokens: Count | None = None
+    version: Count = 1
     updated_at: Moment
 
 

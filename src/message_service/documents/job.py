@@ -44,6 +44,7 @@ class JobType(StrEnum):
     MESSAGE_PROCESSING = "message_processing"
     LLM_GENERATION = "llm_generation"
     ANALYTICS_COMPUTATION = "analytics_computation"
+    CONTEXT_SUMMARY = "context_summary"
     QUALITY_EVALUATION = "quality_evaluation"
     QUALITY_JUDGEMENT = "quality_judgement"
 

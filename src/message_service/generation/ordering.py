@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,8 @@ from message_service.messages.rows import StoredMessage
 from message_service.messages.runtime import Runtime
 from message_service.queue.enqueuing import EnqueueOutcome
 from message_service.queue.jobs import Jobs
+
+_PAUSE = 0.02
 
 
 class Ordering:
@@ -142,16 +145,30 @@ class Ordering:
         try:
             enqueued = await self._jobs.enqueue(JobType.LLM_GENERATION.value, config, **fields)
         except errors.AlreadyExists:
-            before = await self.known(conversation_id, request_id)
-            if before is None:
-                raise
-            return before
+            return await self._stored(conversation_id, fields["job_id"])
         if enqueued.outcome is EnqueueOutcome.DUPLICATE:
-            job = await self._jobs.get(enqueued.job_id)
-            return self._reply(job.job_id, conversation_id, dict(job.job_config or {}))
+            return await self._stored(conversation_id, enqueued.job_id)
         return Reply(
             enqueued.job_id, conversation_id, branch, order.reply_message_id, duplicate=False
         )
+
+    async def _stored(self, conversation_id: str, job_id: str) -> Reply:
+        """Return a reply that another call has just stored, once a majority has it.
+
+        Raises:
+            Unavailable: No majority has it in time; ask again.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._runtime.settings.write_deadline
+        while True:
+            try:
+                job = await self._jobs.get(job_id)
+            except errors.NotFound:
+                if loop.time() > deadline:
+                    raise errors.Unavailable(f"reply {job_id!r} is not stored yet") from None
+                await asyncio.sleep(_PAUSE)
+            else:
+                return self._reply(job.job_id, conversation_id, dict(job.job_config or {}))
 
     def _job_id(self, conversation_id: str, request_id: str) -> str:
         named = _digest(self._scope.tenant_id, conversation_id, request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,8 +25,10 @@ from message_service.messages.context import ContextReader
 from message_service.queue.jobs import Jobs
 from message_service.queue.registry import MOST_SECONDS
 
-_ATTEMPTS = 100
+_ATTEMPTS = 250
+_PAUSE = 0.02
 _OFFSETS = 2**62
+_SWIPES = 1_000
 
 
 class Replies:
@@ -181,7 +184,7 @@ class Replies:
             Conflict: The active branch does not end with a reply, or there is none so far on;
                 `regenerate` makes one.
         """
-        check_whole_number("step", step, -_ATTEMPTS, _ATTEMPTS)
+        check_whole_number("step", step, -_SWIPES, _SWIPES)
         active, _ = await self._ordering.branch(conversation_id, None)
         return await self._alternatives.swipe(conversation_id, active, step)
 
@@ -248,12 +251,16 @@ class Replies:
                 raise errors.Conflict(f"reply {reply_id!r} has ended: it is {job.status.value}")
             last = await self._scope.find_one(
                 LAST_ENTRY,
+                committed=True,
                 conversation_id=str(job.conversation_id),
                 reply_id=reply_id,
                 after=-1,
             )
+            if last is not None and last["kind"] == EntryKind.END:
+                raise errors.Conflict(f"reply {reply_id!r} has ended: it is completed")
             stopped = last is not None and last["kind"] == EntryKind.STOP
             if not stopped and not await self._stop(job, -1 if last is None else last["number"]):
+                await asyncio.sleep(_PAUSE)
                 continue  # it has said more meanwhile
             if last is None and job.status is JobStatus.PENDING:
                 await self._jobs.cancel_waiting(reply_id, STOPPED)

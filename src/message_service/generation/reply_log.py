@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from message_service import errors
@@ -14,6 +15,8 @@ from message_service.generation.entry_writer import EntryWriter
 
 PIECES: tuple[EntryKind, ...] = (EntryKind.TEXT, EntryKind.REASONING, EntryKind.REFUSAL)
 _MOST_PIECE = 100_000
+_LOOKS = 100
+_PAUSE = 0.02
 
 
 class Stopped(Exception):
@@ -57,10 +60,19 @@ class ReplyLog:
         self.begun = False
 
     async def read(self) -> None:
-        """Take in what the log holds, written by whomever."""
-        rows = await self._scope.find(ENTRIES_AFTER, after=self._next - 1, **self._key)
+        """Take in what the log holds, written by whomever.
+
+        Only what a majority has is read: what a failover may still remove must not be built on.
+        """
+        for row in await self._after():
+            self._take(row)
+
+    async def catch_up(self) -> bool:
+        """Take in what stands under the next number; False when nothing does after all."""
+        rows = await self._taken()
         for row in rows:
             self._take(row)
+        return bool(rows)
 
     async def begin(self, provider: str, model: str) -> None:
         """Begin; what was said before is void.
@@ -95,20 +107,33 @@ class ReplyLog:
 
     async def _write(self, kind: EntryKind, **fields: Any) -> None:
         entry = self.entry(kind, **fields)
-        if await self._writer.write(dict(entry)):
-            self._take(entry)
-            return
-        before = self._next
-        rows = await self._scope.find(ENTRIES_AFTER, after=self._next - 1, **self._key)
-        for row in rows:
-            if row["number"] == before and _same(row, entry):
-                self._take(entry)  # it was ours: an answer was lost
-            elif row["number"] == self._next:
+        while not await self._writer.write(dict(entry)):
+            rows = await self._taken()
+            if not rows:
+                continue  # what was there is gone again, with a primary
+            ours = _same(rows[0], entry)  # an answer was lost
+            for row in rows:
                 self._take(row)
-        if self.stopped:
-            raise Stopped
-        if self._next != before + 1 or not rows or not _same(rows[0], entry):
-            raise errors.LeaseLost(self._key["reply_id"])
+            if self.stopped:
+                raise Stopped
+            if not ours or len(rows) > 1:
+                raise errors.LeaseLost(self._key["reply_id"])
+            return
+        self._take(entry)
+
+    async def _taken(self) -> list[Row]:
+        """Return what stands from the next number on, once a majority has it; nothing if never."""
+        for _ in range(_LOOKS):
+            rows = await self._after()
+            if rows:
+                return rows
+            await asyncio.sleep(_PAUSE)
+        return []
+
+    async def _after(self) -> list[Row]:
+        return await self._scope.find(
+            ENTRIES_AFTER, committed=True, after=self._next - 1, **self._key
+        )
 
     def _take(self, row: Row) -> None:
         self._next = row["number"] + 1

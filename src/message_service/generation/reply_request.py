@@ -71,6 +71,7 @@ class ReplyOptions(BaseModel):
         fallbacks: `PROVIDER:MODEL`, asked in this order when the first gives no reply.
         tools: Tools that the model may call; the calls are stored, not made.
         on_interruption: What becomes of a reply that broke off.
+        summarise: Whether what falls out of the prompt's window is summarised, by a job of its own.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,6 +90,7 @@ class ReplyOptions(BaseModel):
     fallbacks: Annotated[list[_Choice], Field(max_length=16)] | None = None
     tools: Annotated[list[GivenTool], Field(max_length=128)] | None = None
     on_interruption: OnInterruption = OnInterruption.RESTART
+    summarise: bool | None = None
 
 
 class ReplyOrder(ReplyOptions):
@@ -137,6 +139,7 @@ class Resolved:
         sampling: How the model chooses its words.
         tools: The tools it may call.
         patience: How long it may take.
+        summarise: Whether what falls out of the window is summarised.
         attempt_seconds: How long one attempt of the job may take.
 
     Raises:
@@ -182,6 +185,7 @@ class Resolved:
         if isinstance(options, ReplyOrder):
             total = options.answer_seconds
         self.attempt_seconds = total + _AROUND
+        self.summarise = settings.llm_summarise if options.summarise is None else options.summarise
         self.patience = Patience(
             first_token=settings.llm_first_token_timeout,
             between_tokens=settings.llm_between_tokens_timeout,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -26,17 +28,31 @@ from message_service.generation.storing import (
     ReplyStore,
     said_so_far,
 )
+from message_service.generation.summarising import summary_job
 from message_service.generation.wanted import SUPERSEDED, check_wanted
 from message_service.messages.appends import Appends
 from message_service.messages.context import ContextReader
-from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Withdraw
+from message_service.queue.jobs import Jobs
+from message_service.queue.running_job import GiveUp, RetryIn, RunningJob, Snooze, Withdraw
 from message_service.stopping import end_tasks
 
 STOPPED = "stopped"
 """The reason of a reply that was stopped before it said anything."""
 
+_DATABASE_PAUSE = 1.0
+"""Seconds to the next attempt when the database could not be reached."""
+
 _LOOK_EVERY = 2.0
 """Seconds between two looks whether a reply that is being said is still wanted."""
+
+
+class HasJobs(Protocol):
+    """What handlers get of a tenant, as far as replies need it."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """The tenant's jobs."""
+        ...
 
 
 class Replying:
@@ -49,7 +65,7 @@ class Replying:
     def __init__(self, shared: GenerationRuntime) -> None:
         self._shared = shared
 
-    async def __call__(self, job: RunningJob, _tenant: object) -> None:
+    async def __call__(self, job: RunningJob, tenant: HasJobs) -> None:
         """Make one reply; the handler of the job type."""
         if job.conversation_id is None:
             raise GiveUp("the job has no conversation_id", "invalid_input")
@@ -61,11 +77,16 @@ class Replying:
             raise GiveUp(said, "invalid_input") from None
         scope = self._shared.runtime.scope(job.tenant_id)
         try:
-            await _Reply(self._shared, scope, job, job.conversation_id, order, resolved).make()
+            reply = _Reply(self._shared, scope, job, job.conversation_id, order, resolved)
+            await reply.make()
+            await reply.follow_up(tenant.jobs)
         except errors.ProviderFailed as failure:
             if failure.retryable and failure.retry_after is not None:
                 raise RetryIn(failure.retry_after, failure.message, failure.reason) from None
             raise GiveUp(failure.message, failure.reason) from None
+        except errors.Unavailable as error:
+            # The database, not the reply: no attempt is used up by that.
+            raise Snooze(_DATABASE_PAUSE, error.message) from None
         except (
             errors.InvalidInput,
             errors.NotFound,
@@ -120,6 +141,17 @@ class _Reply:
             await self._build()
             await self._say(stops.wait)
 
+    async def follow_up(self, jobs: Jobs) -> None:
+        """Have summarised what has fallen out of the window; the next reply looks again."""
+        if self._prompt is None or not self._job.committed:
+            return
+        due = summary_job(
+            self._conversation_id, self._order.branch, self._prompt, self._order, self._resolved
+        )
+        if due is not None:
+            with contextlib.suppress(errors.MessageServiceError):
+                await jobs.enqueue(**due)
+
     @property
     def _keeps(self) -> bool:
         return self._order.on_interruption is OnInterruption.KEEP
@@ -134,6 +166,7 @@ class _Reply:
             window_size=self._resolved.window_size,
         )
         if self._prompt.last_message_id != self._order.parent_message_id:
+            await check_wanted(self._scope, self._runtime.known, self._conversation_id, self._order)
             raise Withdraw(SUPERSEDED, "the branch has gone on without it")
         if not self._prompt.turns:
             raise errors.InvalidInput(

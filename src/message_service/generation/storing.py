@@ -81,7 +81,8 @@ class ReplyStore:
             try:
                 await self._commit(job, conversation_id, order, log, finished)
             except _LogWentOn:
-                await log.read()
+                if not await log.catch_up():
+                    continue  # what was there is gone again, with a primary
                 if not log.stopped:
                     raise errors.LeaseLost(job.job_id) from None
                 finished = _stopped(finished, log)

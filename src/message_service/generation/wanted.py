@@ -38,6 +38,14 @@ async def check_wanted(
         segments = state.segments(order.branch)
     except errors.NotFound as gone:
         raise Withdraw(GONE, gone.message) from None
+    # The branch is read first: if the parent goes in between, that is the reason then.
+    newest = await scope.find(
+        WINDOW_TOKENS,
+        limit=1,
+        conversation_id=conversation_id,
+        segments=segments,
+        statuses=[_ACTIVE],
+    )
     parent = None
     if order.parent_message_id is not None:
         parent = await scope.find_one(
@@ -47,13 +55,6 @@ async def check_wanted(
             raise Withdraw(PARENT_DELETED, "the message it answers is not there any longer")
         if parent["content"].get("content_hash") != order.parent_digest:
             raise Withdraw(PARENT_EDITED, "the message it answers was edited")
-    newest = await scope.find(
-        WINDOW_TOKENS,
-        limit=1,
-        conversation_id=conversation_id,
-        segments=segments,
-        statuses=[_ACTIVE],
-    )
     last = newest[0]["sequence_number"] if newest else None
     if last != (None if parent is None else parent["sequence_number"]):
         raise Withdraw(SUPERSEDED, "the branch has gone on without it")

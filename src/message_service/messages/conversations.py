@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from message_service.arguments import (
     check_revision,
     check_text_argument,
 )
+from message_service.catalogue.queries.conversation_summaries import SUMMARY_VERSIONS
 from message_service.catalogue.queries.conversations import (
     CONVERSATION_AT_REVISION,
     CONVERSATION_BY_ID,
@@ -26,17 +27,19 @@ from message_service.catalogue.queries.messages import CONVERSATION_LAST
 from message_service.clock import check_datetime, epoch_milliseconds, from_epoch_milliseconds
 from message_service.database.free_form import check_free_form
 from message_service.database.scope import Scope
+from message_service.database.transaction import Transaction
 from message_service.documents.conversation import (
     MAIN_BRANCH,
     Conversation,
     ConversationState,
     PromptSettings,
-    Summary,
 )
+from message_service.documents.conversation_summary import ConversationSummary
 from message_service.documents.fields import MAX_TEXT_CODE_POINTS
 from message_service.documents.validation import checked
 from message_service.enrichment import text_statistics
 from message_service.ids import IdKind, check_branch, check_id
+from message_service.messages.branch_summaries import NewSummary, put_summary
 from message_service.messages.incoming import Prepared
 from message_service.messages.numbering import tombstone
 from message_service.messages.runtime import Runtime
@@ -285,29 +288,33 @@ class Conversations:
         """
         check_text_argument("text", text, most=MAX_TEXT_CODE_POINTS)
         await self._check_branch(conversation_id, branch)
-        summary = checked(
-            Summary,
-            {
-                "branch": branch,
-                "text": text,
-                "up_to_sequence": up_to_sequence,
-                "token_count": (
-                    text_statistics.measure(text).token_count
-                    if token_count is None
-                    else token_count
-                ),
-                "updated_at": self._clock.now(),
-            },
+        tokens = text_statistics.measure(text).token_count if token_count is None else token_count
+        new = NewSummary(branch, text, up_to_sequence, tokens)
+        await self._summaries.settle(self._scope.tenant_id, conversation_id)
+
+        async def put(transaction: Transaction) -> Conversation:
+            within = self._scope.within(transaction)
+            return await put_summary(within, self._clock, conversation_id, new)
+
+        return await self._scope.transaction(put)
+
+    async def summary_versions(
+        self, conversation_id: str, *, branch: str = MAIN_BRANCH
+    ) -> Sequence[ConversationSummary]:
+        """Return every version of a branch's summary, oldest first.
+
+        Args:
+            conversation_id: The conversation.
+            branch: The branch.
+
+        Raises:
+            NotFound: No such conversation or branch in this tenant.
+        """
+        await self._check_branch(conversation_id, branch)
+        rows = await self._scope.find(
+            SUMMARY_VERSIONS, conversation_id=conversation_id, branch=branch
         )
-        for _ in range(_ATTEMPTS):
-            stored = await self.get(conversation_id)
-            others = [kept for kept in stored.summaries or () if kept.branch != branch]
-            changed = await self._write(stored, {"summaries": [*others, summary]})
-            if changed is not None:
-                return changed
-        raise errors.VersionConflict(
-            f"conversation {conversation_id!r} is being changed by others all the time; try again"
-        )
+        return [ConversationSummary.model_validate(row) for row in rows]
 
     async def _check_branch(self, conversation_id: str, branch: str) -> None:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)

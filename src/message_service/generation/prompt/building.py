@@ -24,6 +24,7 @@ from message_service.generation.prompt.sections import (
 from message_service.generation.prompt.turns import turns_of
 from message_service.generation.provider import Turn
 from message_service.messages import integrity
+from message_service.messages.branch_summaries import summary_of
 from message_service.messages.context import ContextReader
 from message_service.messages.window_view import MESSAGE_OVERHEAD, ContextWindow, cost_of
 
@@ -59,6 +60,7 @@ class Prompt:
         window_size: Most messages of the window, as asked for.
         window: The window of the branch.
         digest: Digest of exactly what is sent.
+        summarised_up_to: The last message the branch's summary covers; 0 without one.
         effective_tokens: Tokens of what the prompt stands for, with the messages that the summary
             replaces in its place; None when that is not known.
     """
@@ -70,6 +72,7 @@ class Prompt:
     window_size: int
     window: ContextWindow
     digest: str
+    summarised_up_to: int
     effective_tokens: int | None
 
     @property
@@ -143,6 +146,8 @@ class PromptBuilder:
         sections = tuple(own[section.name] for section in SECTIONS)
         turns = _in_order(own, depth_of(cast))
         tokens = sum(section.tokens for section in sections)
+        chosen = conversation["active_branch"] if branch is None else branch
+        summary = summary_of(conversation, chosen)
         return Prompt(
             sections=sections,
             turns=turns,
@@ -151,7 +156,8 @@ class PromptBuilder:
             window_size=window_size,
             window=window,
             digest=integrity.digest(*(_written(turn) for turn in turns)),
-            effective_tokens=_effective(tokens, own["summary"], window, conversation),
+            summarised_up_to=0 if summary is None else summary.up_to_sequence,
+            effective_tokens=_effective(tokens, own["summary"], window, summary),
         )
 
     async def _cast(self, conversation: Mapping[str, Any]) -> Cast:
@@ -247,16 +253,11 @@ def _written(turn: Turn) -> str:
 
 
 def _effective(
-    tokens: int,
-    summary: PromptSection,
-    window: ContextWindow,
-    conversation: Mapping[str, Any],
+    tokens: int, section: PromptSection, window: ContextWindow, stored: Summary | None
 ) -> int | None:
     """Return the tokens of what the prompt stands for; None when nobody knows them."""
     if window.summary is None:
         return tokens
-    for stored in conversation.get("summaries") or ():
-        known = Summary.model_validate(stored)
-        if known.text == window.summary and known.source_tokens is not None:
-            return tokens - summary.tokens + known.source_tokens
-    return None
+    if stored is None or stored.text != window.summary or stored.source_tokens is None:
+        return None
+    return tokens - section.tokens + stored.source_tokens

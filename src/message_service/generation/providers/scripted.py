@@ -5,6 +5,7 @@ The name is a list of steps, separated by `|`:
     echo                 says the last message of the user again
     say TEXT             says a text, a word at a time
     words N              says `w1 w2 ... wN`
+    times N              says the machine's monotonic clock, in nanoseconds, N times
     think TEXT           reasons
     refuse TEXT          refuses
     call NAME JSON       calls a tool with these arguments
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
@@ -45,7 +47,7 @@ from message_service.generation.provider import (
 )
 
 _NAME = "scripted"
-_WORDS = ("echo", "say", "words", "think", "refuse", "call")
+_WORDS = ("echo", "say", "words", "times", "think", "refuse", "call")
 
 
 _GATES: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -139,6 +141,9 @@ def _said(word: str, rest: str, request: ModelRequest) -> Iterator[Event]:
         case "words":
             count = int(rest) if rest.isdecimal() else 1
             yield from (TextDelta(f"w{n}{' ' if n < count else ''}") for n in range(1, count + 1))
+        case "times":
+            for _ in range(int(rest) if rest.isdecimal() else 1):
+                yield TextDelta(f"{time.monotonic_ns()} ")
         case "think":
             yield from map(ReasoningDelta, _pieces(rest))
         case "refuse":
