@@ -131,7 +131,8 @@ class _Reply:
         """Make the reply, or say why there is none."""
         key = (self._scope.tenant_id, self._job.job_id)
         with self._shared.stops.subscribed(key) as stops:
-            await self._log.read()
+            if self._job.token > 1:  # else nobody has written but a client that stops it
+                await self._log.read()
             if self._log.stopped:
                 await self._store_stopped()
                 return
@@ -158,14 +159,14 @@ class _Reply:
 
     async def _build(self) -> None:
         context = ContextReader(self._scope, self._runtime.known)
-        await check_wanted(self._scope, self._runtime.known, self._conversation_id, self._order)
         self._prompt = await PromptBuilder(self._scope, context).build(
             self._conversation_id,
             self._order.branch,
             budget=self._resolved.budget,
             window_size=self._resolved.window_size,
         )
-        if self._prompt.last_message_id != self._order.parent_message_id:
+        answers = self._prompt.answers
+        if answers != (self._order.parent_message_id, self._order.parent_digest):
             await check_wanted(self._scope, self._runtime.known, self._conversation_id, self._order)
             raise Withdraw(SUPERSEDED, "the branch has gone on without it")
         if not self._prompt.turns:

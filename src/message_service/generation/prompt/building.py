@@ -76,9 +76,12 @@ class Prompt:
     effective_tokens: int | None
 
     @property
-    def last_message_id(self) -> str | None:
-        """The message that a reply to this prompt answers."""
-        return self.window.messages[-1].message_id if self.window.messages else None
+    def answers(self) -> tuple[str | None, str | None]:
+        """The message that a reply to this prompt answers, and the digest of what it says."""
+        if not self.window.messages:
+            return None, None
+        last = self.window.messages[-1]
+        return last.message_id, last.raw["content"]["content_hash"]
 
     def context_metadata(self) -> dict[str, Any]:
         """Return the design's `context_metadata`."""
