@@ -168,7 +168,8 @@ async def _lag(service: MessageService, streams: int, pieces: int, raw: list[flo
     theirs = percentile(raw, 0.99)
     return Figure(
         f"provider's piece to follower, {streams} streams at 20/s, begun 40 a second: p99 "
-        f"(p50 {p50:.1f} ms; raw insert to change stream, one: p50 {percentile(raw, 0.5):.1f}, p99 {theirs:.1f} ms)",
+        f"(p50 {p50:.1f} ms; raw insert to change stream, one: p50 {percentile(raw, 0.5):.1f}, "
+        f"p99 {theirs:.1f} ms)",
         f"{p99:.1f} ms",
         "bar 250 ms",
         p99 / 250,
