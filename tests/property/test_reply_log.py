@@ -62,6 +62,22 @@ class Writers:
             await self._writer.write(log.entry(EntryKind.STOP))
 
 
+async def test_an_entry_that_cannot_be_stored_harms_no_other(service: MessageService) -> None:
+    scope = service.store.scope("default")
+    writer = EntryWriter(service.store, 30)
+    logs = [
+        ReplyLog(scope, writer, SystemClock(), CONVERSATION, f"job_{number:012}", "c")
+        for number in range(5)
+    ]
+    await soon("all to begin", asyncio.gather(*(log.begin("p", "m") for log in logs)))
+    texts = ["fine"] * 4 + ["half \ud83d"]
+    said = [log.add(EntryKind.TEXT, text) for log, text in zip(logs, texts, strict=True)]
+    *fine, bad = await soon("all", asyncio.gather(*said, return_exceptions=True))
+    assert fine == [None] * 4
+    assert isinstance(bad, errors.MessageServiceError)
+    await writer.close()
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 @settings(
     max_examples=25,

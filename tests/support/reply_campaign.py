@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -72,31 +72,37 @@ class Campaign:
         self._running: list[asyncio.subprocess.Process] = []
         self._services: list[MessageService] = []
         self.conversations: list[str] = []
-        self._said = tempfile.TemporaryFile("a+")  # noqa: SIM115
+        self._said: IO[str]
 
     async def run(self, seconds: float) -> Counter[str]:
         """Ask, disturb, check; return how many ended how."""
         uri, name = self.three.uri, self.database
         several = [await soon("a primary", connected(uri, name)) for _ in range(2)]
         async with several[0] as one, several[1]:
-            self._services = several
-            talking = asyncio.create_task(self._talk())
-            try:
-                await self._shorten_transactions()
-                for _ in range(self.workers):
-                    await self._start()
-                await self._disturb(talking, time.monotonic() + seconds)
-            finally:
-                await end_tasks((talking,))
-                for process in self._running:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.send_signal(signal.SIGCONT)
-                        process.kill()
-                    await process.wait()
-            for conversation in self.conversations:
-                proof = await one.messages.check(conversation)
-                assert proof.complete, proof
-            return await check(one.store.database, self.asked)
+            with tempfile.TemporaryFile("a+") as self._said:
+                return await self._run(one, several, seconds)
+
+    async def _run(
+        self, one: MessageService, several: list[MessageService], seconds: float
+    ) -> Counter[str]:
+        self._services = several
+        talking = asyncio.create_task(self._talk())
+        try:
+            await self._shorten_transactions()
+            for _ in range(self.workers):
+                await self._start()
+            await self._disturb(talking, time.monotonic() + seconds)
+        finally:
+            await end_tasks((talking,))
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGCONT)
+                    process.kill()
+                await process.wait()
+        for conversation in self.conversations:
+            proof = await one.messages.check(conversation)
+            assert proof.complete, proof
+        return await check(one.store.database, self.asked)
 
     def figures(self) -> Counter[str]:
         """Return what happened: to workers and server, and what followers saw of it."""

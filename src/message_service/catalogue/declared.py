@@ -17,7 +17,7 @@ from message_service.catalogue.follower import Follower
 from message_service.catalogue.model import Catalogue, Collection, View
 from message_service.database.query import Query
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Version of the catalogue as a whole; a release refuses a database of a higher one."""
 
 FOLLOWERS: tuple[Follower, ...] = declared_in(followers, Follower)

@@ -111,14 +111,14 @@ def request(
 def follow_command(
     ctx: typer.Context,
     reply: ReplyArgument,
-    after: Annotated[int, number(int, -1, MOST, "Offset of the last event seen.")] = -1,
+    after: Annotated[int | None, number(int, 0, MOST, "Offset of the last event seen.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as a line.")] = False,
 ) -> None:
     """Print a reply while it is said, or what is still kept of it."""
 
     async def run() -> None:
         async with connected_tenant(ctx) as tenant:
-            events = tenant.replies.follow(reply, after=after)
+            events = tenant.replies.follow(reply, after=-1 if after is None else after)
             if not as_json:
                 check_ended(await show_reply(events, console))
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from message_service.documents.fields import MAX_TEXT_CODE_POINTS
+from message_service.documents.fields import MAX_NAME, MAX_TEXT_CODE_POINTS
 from message_service.generation.failures import FailureKind
 from message_service.generation.provider import (
     Answering,
@@ -55,6 +55,7 @@ class Draft:
         self.calls: dict[int, list[str]] = {}
         self.usage: dict[str, Any] | None = None
         self.finish_reason: str | None = None
+        self._halves: dict[str, str] = {}
         self.first_token_seconds: float | None = None
         self.seconds = 0.0
 
@@ -71,31 +72,51 @@ class Draft:
     @property
     def full(self) -> bool:
         """Whether the answer is as long as a message may be; what follows is not wanted."""
-        return len(self.text) + len(self.refusal) >= MAX_TEXT_CODE_POINTS
+        return self._room <= 0
+
+    @property
+    def _room(self) -> int:
+        """How many characters may still be said; one stands between text and refusal."""
+        return MAX_TEXT_CODE_POINTS - 1 - len(self.text) - len(self.refusal)
 
     def take(self, event: Event) -> None:
         """Add a piece."""
         match event:
             case TextDelta(text):
-                self.text += text[: MAX_TEXT_CODE_POINTS - len(self.text) - len(self.refusal)]
+                self.text += self._whole("text", text)[: self._room]
             case RefusalDelta(text):
-                self.refusal += text[: MAX_TEXT_CODE_POINTS - len(self.text) - len(self.refusal)]
+                self.refusal += self._whole("refusal", text)[: self._room]
             case ReasoningDelta(text, signature, encrypted):
-                self.reasoning += text[: MOST_REASONING - len(self.reasoning)]
+                whole = self._whole("reasoning", text)
+                self.reasoning += whole[: MOST_REASONING - len(self.reasoning)]
                 self.signature = signature or self.signature
                 self.encrypted = encrypted or self.encrypted
             case CallDelta(place, call_id, name, arguments):
                 call = self.calls.setdefault(place, ["", "", ""])
                 call[0] = call_id or call[0]
                 call[1] = name or call[1]
-                call[2] += arguments
+                call[2] += self._whole(f"call {place}", arguments)
             case Answering(model, request_id):
-                self.model = model or self.model
-                self.request_id = request_id or self.request_id
+                self.model = (model or self.model)[:MAX_NAME]
+                self.request_id = (request_id or self.request_id or "")[:MAX_NAME] or None
             case Used(block):
                 self.usage = {**(self.usage or {}), **block}
             case Finished(reason):
-                self.finish_reason = reason
+                self.finish_reason = reason[:MAX_NAME]
+
+    def _whole(self, kind: str, piece: str) -> str:
+        """Return a piece without halves of characters.
+
+        Providers that escape JSON may cut a character (a surrogate pair) in two pieces: its first
+        half waits for the second. A half that has no other cannot be stored.
+        """
+        text = self._halves.pop(kind, "") + piece
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._halves[kind] = text[-1]
+            text = text[:-1]
+        if text.isascii():
+            return text
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def problem(self) -> FailureKind | None:
         """Return why the ended answer cannot be used, if it cannot."""

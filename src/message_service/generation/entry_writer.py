@@ -8,14 +8,12 @@ timer. A reply has one entry under way at a time, so its entries are stored in o
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from message_service import errors
 from message_service.database.store import Store
 from message_service.documents.row import Row
 from message_service.stopping import end_tasks
 
-_LOG = logging.getLogger(__name__)
 _MOST = 1_000
 _RETRY_PAUSE = 0.1
 
@@ -85,6 +83,14 @@ class EntryWriter:
                 if loop.time() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_PAUSE)
+            except Exception as error:
+                if len(batch) > 1:  # one of them cannot be stored; the others can
+                    await self._write_each(batch)
+                    return
+                if isinstance(error, errors.MessageServiceError):
+                    raise
+                name = type(error).__name__  # its message may quote the text
+                raise errors.Internal(f"a piece of a reply could not be written: {name}") from error
         else:
             return
         by_place = {each.position: each.error for each in refused}
@@ -94,6 +100,13 @@ class EntryWriter:
                 _tell(written, error is None)
             else:
                 _tell(written, error)
+
+    async def _write_each(self, batch: list[tuple[Row, asyncio.Future[bool]]]) -> None:
+        for each in batch:
+            try:
+                await self._write([each])
+            except errors.MessageServiceError as error:
+                _tell(each[1], error)
 
 
 def _tell(written: asyncio.Future[bool], outcome: bool | BaseException) -> None:

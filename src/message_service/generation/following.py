@@ -89,11 +89,13 @@ async def follow(
                     reply_id=reply_id,
                     after=after,
                 )
-                if job["status"] in ENDED and not any(row["kind"] == "end" for row in rows):
+                gone = bool(rows) and rows[0]["number"] > after + 1
+                told = not gone and any(row["kind"] == "end" for row in rows)
+                if job["status"] in ENDED and not told:
                     for event in (*_pieces(rows, after), _end_of(job, rows, after)):
                         yield event
                     return
-                if rows and rows[0]["number"] > after + 1:
+                if gone:
                     raise errors.InvalidInput(
                         "after", "lies before what is kept", "Wait for the message instead"
                     )

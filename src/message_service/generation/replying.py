@@ -24,7 +24,7 @@ from message_service.generation.shared import GenerationRuntime
 from message_service.generation.storing import (
     CANCELLED,
     INTERRUPTED,
-    Finished,
+    FinishedReply,
     ReplyStore,
     said_so_far,
 )
@@ -253,7 +253,7 @@ class _Reply:
             self._conversation_id,
             self._order,
             self._log,
-            Finished(
+            FinishedReply(
                 draft,
                 finish_reason,
                 self._prompt,

@@ -28,7 +28,7 @@ INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedReply:
     """A reply to store.
 
     Attributes:
@@ -68,7 +68,7 @@ class ReplyStore:
         conversation_id: str,
         order: ReplyOrder,
         log: ReplyLog,
-        finished: Finished,
+        finished: FinishedReply,
     ) -> None:
         """Store a reply and complete its job, in one transaction.
 
@@ -100,7 +100,7 @@ class ReplyStore:
         conversation_id: str,
         order: ReplyOrder,
         log: ReplyLog,
-        finished: Finished,
+        finished: FinishedReply,
     ) -> None:
         end = log.entry(
             EntryKind.END,
@@ -130,7 +130,7 @@ class ReplyStore:
         job: RunningJob,
         conversation_id: str,
         order: ReplyOrder,
-        finished: Finished,
+        finished: FinishedReply,
         transaction: Transaction,
     ) -> Appended:
         draft = finished.draft
@@ -175,7 +175,7 @@ def _relations(order: ReplyOrder) -> dict[str, str]:
     return {"parent_message_id": parent, "reply_to_message_id": parent}
 
 
-def _llm_metadata(finished: Finished) -> dict[str, Any]:
+def _llm_metadata(finished: FinishedReply) -> dict[str, Any]:
     draft, sampling = finished.draft, finished.sampling
     values: dict[str, Any] = {
         "provider": draft.provider,
@@ -210,7 +210,7 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _stations(job: RunningJob, finished: Finished) -> dict[str, datetime]:
+def _stations(job: RunningJob, finished: FinishedReply) -> dict[str, datetime]:
     return {
         "queued_at": job.created_at,
         "processing_started_at": job.started_at,
@@ -219,10 +219,10 @@ def _stations(job: RunningJob, finished: Finished) -> dict[str, datetime]:
     }
 
 
-def _stopped(finished: Finished, log: ReplyLog) -> Finished:
+def _stopped(finished: FinishedReply, log: ReplyLog) -> FinishedReply:
     """Return a reply that a client has stopped: exactly what followers have seen of it."""
     draft = said_so_far(log, finished.draft)
-    return Finished(draft, CANCELLED, finished.prompt, finished.sampling, finished.answered_at)
+    return FinishedReply(draft, CANCELLED, finished.prompt, finished.sampling, finished.answered_at)
 
 
 def said_so_far(log: ReplyLog, draft: Draft) -> Draft:

@@ -196,6 +196,26 @@ async def test_many_follow_from_anywhere(chat: Chat) -> None:
     assert [event.kind for event in await chat.followed(reply, after=late[-1].offset)] == ["end"]
 
 
+async def test_what_is_not_kept_any_longer(chat: Chat) -> None:
+    entries = chat.service.store.collection("reply_entries")
+    done = await chat.ask("pace 0.001|echo")
+    whole = await chat.followed(done)
+    await entries.delete_many({"reply_id": done.reply_id, "number": {"$lt": 3}})
+    assert await chat.followed(done) == [whole[-1]]  # its end says all
+    assert await chat.followed(done, after=2) == whole[3:]
+    await entries.delete_many({"reply_id": done.reply_id})
+    [end] = await chat.followed(done)
+    assert (end.kind, end.message_id) == ("end", done.message_id)
+    await chat.say("And now?")
+    live = await chat.ask("say one|gate kept|say two")
+    await chat.seen(live, "one")
+    await entries.delete_many({"reply_id": live.reply_id, "number": 0})
+    with pytest.raises(errors.InvalidInput, match="after: lies before what is kept"):
+        await chat.followed(live)
+    open_gate("kept")
+    assert (await chat.ended(live)).status == "completed"
+
+
 async def test_a_try_that_breaks_off_restarts_and_followers_are_told(chat: Chat) -> None:
     reply = await chat.ask("first 1 say half of|first 1 cut|say the whole of it")
     events = await chat.followed(reply)

@@ -241,6 +241,14 @@ async def test_tool_calls_reasoning_and_refusals_of_openai() -> None:
     ]
 
 
+async def test_a_character_that_was_cut_in_two_is_whole_again() -> None:
+    halves = [{"content": text} for text in ("a\ud83d", "\ude00b", "\ude00c", "d\ud83d")]
+    async with connected("openai", Answer(pieces=openai_chunks(*halves))) as (provider, _):
+        draft = await asked(provider)
+    assert draft.text == "a\U0001f600b\ufffdcd"
+    assert draft.problem() is None
+
+
 async def test_tool_calls_and_reasoning_of_anthropic() -> None:
     blocks = [
         {
