@@ -44,7 +44,11 @@ T = TypeVar("T")
 
 @dataclass
 class Campaign:
-    """One campaign: so many replies, worker processes and elections; a seed says what happens."""
+    """One campaign: so many replies, worker processes and elections; a seed says what happens.
+
+    With `most_faults`, workers are killed and frozen so many times, spread over the replies: a
+    worker takes seconds to start on a busy machine, and some have to live.
+    """
 
     three: ReplicaSet
     replies: int
@@ -52,6 +56,7 @@ class Campaign:
     seed: int
     elections: int
     loud: bool = False
+    most_faults: int | None = None
     database: str = "reply_campaign"
     done: Counter[str] = field(default_factory=Counter)
 
@@ -208,7 +213,7 @@ class Campaign:
             ended = [process for process in self._running if process.returncode is not None]
             assert not ended, f"a worker ended by itself; all have said:\n{self._last_words()}"
             awake = [process for process in self._running if process not in icy]
-            fate = chance.random()
+            fate = chance.random() if self._fault_is_due() else 1.0
             if fate < 0.3:
                 victim = chance.choice(awake)
                 victim.kill()
@@ -223,6 +228,12 @@ class Campaign:
                 self.done["freezes"] += 1
             await asyncio.wait((talking,), timeout=0.3 + chance.random() * 1.5)
         talking.result()
+
+    def _fault_is_due(self) -> bool:
+        if self.most_faults is None:
+            return True
+        so_far = self.done["kills"] + self.done["freezes"]
+        return so_far < self.most_faults * (self.done["replies"] + 1) / self.replies
 
     def _last_words(self) -> str:
         self._said.seek(0)
