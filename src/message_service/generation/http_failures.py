@@ -35,6 +35,48 @@ _BY_STATUS = {
 }
 
 
+def of_sdk(
+    sdk: Any, error: Exception, provider: str, model: str | None, *, begun: bool
+) -> errors.ProviderFailed:
+    """Return the failure for an error of an SDK, or of reading what the provider sent.
+
+    Args:
+        sdk: The SDK's package.
+        error: The error.
+        provider: The provider.
+        model: The model asked for.
+        begun: Whether the provider has begun to answer.
+    """
+    match error:
+        case sdk.APIStatusError() if begun and error.status_code < 400:
+            return of_error_event(provider, model, error.body)
+        case sdk.APIStatusError():
+            return of_status(provider, model, error.status_code, error.response.headers, error.body)
+        case sdk.APITimeoutError():
+            return failed(FailureKind.CONNECT_TIMEOUT, provider, model)
+        case sdk.APIConnectionError():
+            kind = FailureKind.CUT_OFF if begun else FailureKind.UNREACHABLE
+            return failed(kind, provider, model)
+        case sdk.APIResponseValidationError():
+            return failed(FailureKind.GARBAGE, provider, model)
+        case sdk.APIError():
+            return of_error_event(provider, model, error.body)
+        case _ if begun and type(error).__module__.startswith("httpx2"):
+            return failed(FailureKind.CUT_OFF, provider, model)  # Anthropic's lets these through
+        case _:  # JSON that is none, fields of other types
+            return failed(FailureKind.GARBAGE, provider, model, detail=type(error).__name__)
+
+
+def check_stream(provider: str, model: str, headers: Mapping[str, str]) -> None:
+    """Return if an answer is a stream of events.
+
+    Raises:
+        ProviderFailed: It is something else, such as a page of a proxy.
+    """
+    if not headers.get("content-type", "").startswith("text/event-stream"):
+        raise failed(FailureKind.GARBAGE, provider, model, detail="it is no event stream")
+
+
 def of_status(
     provider: str, model: str | None, status: int, headers: Mapping[str, str], body: object
 ) -> errors.ProviderFailed:
@@ -57,7 +99,7 @@ def of_status(
     )
 
 
-def of_error_event(provider: str, model: str, body: object) -> errors.ProviderFailed:
+def of_error_event(provider: str, model: str | None, body: object) -> errors.ProviderFailed:
     """Return the failure that an error in the middle of an answer tells."""
     code, parameter, said = _facts(body)
     kind = _kind(500, code, said)

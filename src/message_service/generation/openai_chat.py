@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 from message_service import errors
 from message_service.documents.parts import ToolCall
 from message_service.generation import http_failures
-from message_service.generation.failures import FailureKind, failed
 from message_service.generation.provider import (
     Answering,
     CallDelta,
@@ -71,13 +70,8 @@ class OpenAIChat:
         try:
             answer: Any = await self._ask(**self._body(request))
             begun = True
-            kind = answer.response.headers.get("content-type", "")
-            if not kind.startswith("text/event-stream"):
-                await answer.close()
-                raise failed(
-                    FailureKind.GARBAGE, self._name, request.model, detail="it is no event stream"
-                )
             try:
+                http_failures.check_stream(self._name, request.model, answer.response.headers)
                 reason: str | None = None
                 named = False
                 async for chunk in answer:
@@ -96,7 +90,9 @@ class OpenAIChat:
         except errors.ProviderFailed:
             raise
         except Exception as error:
-            raise self._failure(error, request.model, begun) from None
+            raise http_failures.of_sdk(
+                self._sdk, error, self._name, request.model, begun=begun
+            ) from None
 
     async def models(self) -> Sequence[ModelInfo]:
         """Return the models it offers."""
@@ -104,7 +100,7 @@ class OpenAIChat:
             page = await self._client.models.list()
             return [_model(model.id, model.model_extra or {}) for model in page.data]
         except Exception as error:
-            raise self._failure(error, None, begun=False) from None
+            raise http_failures.of_sdk(self._sdk, error, self._name, None, begun=False) from None
 
     async def close(self) -> None:
         """Close its connections."""
@@ -164,26 +160,6 @@ class OpenAIChat:
                 )
             if choice.finish_reason is not None:
                 yield Finished(_text(choice.finish_reason))
-
-    def _failure(self, error: Exception, model: str | None, begun: bool) -> errors.ProviderFailed:
-        """Return our error for one of the SDK's, or of reading what the provider sent."""
-        sdk = self._sdk
-        match error:
-            case sdk.APIStatusError():
-                return http_failures.of_status(
-                    self._name, model, error.status_code, error.response.headers, error.body
-                )
-            case sdk.APITimeoutError():
-                return failed(FailureKind.CONNECT_TIMEOUT, self._name, model)
-            case sdk.APIConnectionError():
-                kind = FailureKind.CUT_OFF if begun else FailureKind.UNREACHABLE
-                return failed(kind, self._name, model)
-            case sdk.APIResponseValidationError():
-                return failed(FailureKind.GARBAGE, self._name, model)
-            case sdk.APIError():
-                return http_failures.of_error_event(self._name, model or "", error.body)
-            case _:  # JSON that is none, fields of other types
-                return failed(FailureKind.GARBAGE, self._name, model, detail=type(error).__name__)
 
 
 def _message(turn: Turn) -> dict[str, Any]:

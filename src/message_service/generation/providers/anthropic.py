@@ -9,7 +9,6 @@ from typing import Any
 
 from message_service import errors
 from message_service.generation import http_failures
-from message_service.generation.failures import FailureKind, failed
 from message_service.generation.provider import (
     Answering,
     CallDelta,
@@ -73,13 +72,8 @@ class Anthropic:
         try:
             answer: Any = await self._client.messages.create(**_body(request))
             begun = True
-            kind = answer.response.headers.get("content-type", "")
-            if not kind.startswith("text/event-stream"):
-                await answer.close()
-                raise failed(
-                    FailureKind.GARBAGE, _NAME, request.model, detail="it is no event stream"
-                )
             try:
+                http_failures.check_stream(_NAME, request.model, answer.response.headers)
                 reason: str | None = None
                 ended = False
                 async for event in answer:
@@ -96,7 +90,9 @@ class Anthropic:
         except errors.ProviderFailed:
             raise
         except Exception as error:
-            raise self._failure(error, request.model, begun) from None
+            raise http_failures.of_sdk(
+                self._sdk, error, _NAME, request.model, begun=begun
+            ) from None
 
     async def models(self) -> Sequence[ModelInfo]:
         """Return the models it offers."""
@@ -104,31 +100,11 @@ class Anthropic:
             page = await self._client.models.list(limit=100)
             return [ModelInfo(model.id, model.max_input_tokens) for model in page.data]
         except Exception as error:
-            raise self._failure(error, None, begun=False) from None
+            raise http_failures.of_sdk(self._sdk, error, _NAME, None, begun=False) from None
 
     async def close(self) -> None:
         """Close its connections."""
         await self._client.close()
-
-    def _failure(self, error: Exception, model: str | None, begun: bool) -> errors.ProviderFailed:
-        """Return our error for one of the SDK's, or of reading what the provider sent."""
-        sdk = self._sdk
-        match error:
-            case sdk.APIStatusError() if begun and error.status_code < 400:
-                return http_failures.of_error_event(_NAME, model or "", error.body)
-            case sdk.APIStatusError():
-                return http_failures.of_status(
-                    _NAME, model, error.status_code, error.response.headers, error.body
-                )
-            case sdk.APITimeoutError():
-                return failed(FailureKind.CONNECT_TIMEOUT, _NAME, model)
-            case sdk.APIConnectionError():
-                kind = FailureKind.CUT_OFF if begun else FailureKind.UNREACHABLE
-                return failed(kind, _NAME, model)
-            case _ if begun and type(error).__module__.startswith("httpx2"):
-                return failed(FailureKind.CUT_OFF, _NAME, model)  # its SDK lets these through
-            case _:
-                return failed(FailureKind.GARBAGE, _NAME, model, detail=type(error).__name__)
 
 
 ANTHROPIC = ProviderKind(name=_NAME, make=Anthropic, aliases=("claude",))
