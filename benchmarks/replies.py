@@ -43,7 +43,7 @@ async def measure(uri: str, *, quick: bool) -> list[Figure]:
             _worker(uri, database.name),
         ):
             await _reply(service, "words 1")  # dictionaries, connections, the feed
-            figures = await _overhead(service, database, 20 if quick else 200)
+            figures = await _overhead(service, database, 10 if quick else 60)
             raw = await _raw_lags(database, 100 if quick else 400)
             for streams in STREAMS[:2] if quick else STREAMS:
                 figures.append(await _lag(service, streams, 40 if quick else 300, raw))
@@ -86,7 +86,7 @@ async def _reply(service: MessageService, script: str) -> float:
 
 async def _overhead(service: MessageService, database: Database, count: int) -> list[Figure]:
     """Compare a reply with asking the same provider for the same answer, one at a time."""
-    script = "pace 0.002|words 20"
+    script = f"pace {PACE}|words 20"
     calling = Calling(endpoints_of(Settings(), database), os.urandom)
     request = ModelRequest("", (Turn("user", "What do you say?"),))
     patience = Patience(60, 60, 60, 1, 1)

@@ -157,6 +157,27 @@ async def test_an_append_outside_waits_for_the_number_and_takes_the_next(
     await _is_whole(service, first, 2)
 
 
+async def test_a_change_that_a_transaction_went_past_is_noticed_later(
+    service: MessageService, mongo_uri: str
+) -> None:
+    """The number that announces a change lies below the transaction's own."""
+    first, _ = await _two(service)
+    async with await MessageService.connect(mongo_uri, settings=service.settings) as other:
+        fork = await other.messages.append(first, "user", "on main")
+        await service.messages.branch(first, fork.message_id, name="b")
+        await service.conversations.patch(first, active_branch="b")
+
+        async def work(tx: Transaction) -> str:
+            return (await other.messages.append(first, "user", "inside", within=tx)).branch
+
+        assert await other.transaction(work) == "b"
+        assert (await other.messages.append(first, "user", "later")).branch == "b"
+        await service.conversations.patch(first, state="archived")
+        with pytest.raises(errors.ConversationClosed):
+            await other.transaction(work)
+    await _is_whole(service, first, 5)
+
+
 async def test_repeated_requests_are_known_inside_too(service: MessageService) -> None:
     first, _ = await _two(service)
     before = await service.messages.append(first, "user", "hello", client_msg_id="k")

@@ -24,9 +24,8 @@ from message_service.generation.reply_request import (
     check_options,
 )
 from message_service.generation.reply_status import Reply
+from message_service.generation.wanted import Answered, last_of_branch
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages.history import HistoryReader
-from message_service.messages.rows import StoredMessage
 from message_service.messages.runtime import Runtime
 from message_service.queue.enqueuing import EnqueueOutcome
 from message_service.queue.jobs import Jobs
@@ -49,7 +48,6 @@ class Ordering:
         self._scope = scope
         self._endpoints = endpoints
         self._jobs = jobs
-        self._history = HistoryReader(runtime, scope)
 
     def resolved(self, given: Mapping[str, Any]) -> tuple[ReplyOptions, Resolved]:
         """Return a client's options, checked, and with the settings in what they leave out.
@@ -73,16 +71,13 @@ class Ordering:
         chosen = row["active_branch"] if branch is None else check_branch("branch", branch)
         return chosen, row["user_id"]
 
-    async def last_message(self, conversation_id: str, branch: str) -> StoredMessage | None:
+    async def answered(self, conversation_id: str, branch: str) -> Answered | None:
         """Return the last message of a branch that is shown.
 
         Raises:
             NotFound: No such branch.
         """
-        page = await self._history.page(
-            conversation_id, branch=branch, direction="backward", limit=1, full=True
-        )
-        return page.items[0] if page.items else None
+        return await last_of_branch(self._scope, self._runtime.known, conversation_id, branch)
 
     async def known(self, conversation_id: str, request_id: str | None) -> Reply | None:
         """Return the reply that was asked for under a request id before, if there is one."""
@@ -100,7 +95,7 @@ class Ordering:
         conversation_id: str,
         branch: str,
         user_id: str,
-        parent: StoredMessage | None,
+        parent: Answered | None,
         kind: ReplyKind,
         options: ReplyOptions,
         resolved: Resolved,
@@ -115,7 +110,7 @@ class Ordering:
             InvalidInput: The priority is none.
         """
         _check_place(parent, kind)
-        digest = None if parent is None else parent.raw["content"].get("content_hash")
+        digest = None if parent is None else parent.digest
         order = checked(
             ReplyOrder,
             {
@@ -184,7 +179,7 @@ class Ordering:
         )
 
 
-def _check_place(parent: StoredMessage | None, kind: ReplyKind) -> None:
+def _check_place(parent: Answered | None, kind: ReplyKind) -> None:
     if kind is ReplyKind.CONTINUATION:
         if parent is None or parent.role != Role.ASSISTANT:
             raise errors.Conflict("the branch does not end with a reply that could be continued")

@@ -20,6 +20,7 @@ from message_service.generation.reply_request import ReplyKind
 from message_service.generation.reply_status import Reply, ReplyStatus, status_of
 from message_service.generation.replying import STOPPED
 from message_service.generation.shared import GenerationRuntime
+from message_service.generation.wanted import Answered
 from message_service.ids import IdKind, check_id
 from message_service.messages.context import ContextReader
 from message_service.queue.jobs import Jobs
@@ -149,7 +150,7 @@ class Replies:
             conversation_id,
             branch,
             user_id,
-            parent,
+            None if parent is None else Answered.of(parent.raw),
             ReplyKind.ANSWER,
             *checked,
             request_id=request_id,
@@ -307,7 +308,7 @@ class Replies:
             conversation_id,
             chosen,
             user_id,
-            await self._ordering.last_message(conversation_id, chosen),
+            await self._ordering.answered(conversation_id, chosen),
             kind,
             *checked,
             request_id=request_id,

@@ -29,7 +29,7 @@ from message_service.generation.storing import (
     said_so_far,
 )
 from message_service.generation.summarising import summary_job
-from message_service.generation.wanted import SUPERSEDED, check_wanted
+from message_service.generation.wanted import GONE, check_wanted, superseded
 from message_service.messages.appends import Appends
 from message_service.messages.context import ContextReader
 from message_service.queue.jobs import Jobs
@@ -87,9 +87,10 @@ class Replying:
         except errors.Unavailable as error:
             # The database, not the reply: no attempt is used up by that.
             raise Snooze(_DATABASE_PAUSE, error.message) from None
+        except errors.NotFound as gone:
+            raise Withdraw(GONE, gone.message) from None
         except (
             errors.InvalidInput,
-            errors.NotFound,
             errors.ContextBudgetTooSmall,
             errors.ConversationClosed,
             errors.Unsupported,
@@ -168,7 +169,7 @@ class _Reply:
         answers = self._prompt.answers
         if answers != (self._order.parent_message_id, self._order.parent_digest):
             await check_wanted(self._scope, self._runtime.known, self._conversation_id, self._order)
-            raise Withdraw(SUPERSEDED, "the branch has gone on without it")
+            raise superseded()
         if not self._prompt.turns:
             raise errors.InvalidInput(
                 "conversation_id", "says nothing a model could answer", "Append a message first"

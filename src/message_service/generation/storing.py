@@ -10,6 +10,7 @@ from typing import Any
 from message_service import errors
 from message_service.database.scope import Scope
 from message_service.database.transaction import Transaction
+from message_service.documents.message import Role
 from message_service.documents.reply_entry import EntryKind
 from message_service.generation.draft import Draft
 from message_service.generation.prompt.building import Prompt
@@ -136,14 +137,13 @@ class ReplyStore:
         draft = finished.draft
         parts = draft.parts()
         context = {} if finished.prompt is None else finished.prompt.context_metadata()
-        return await self._appends.append(
+        return await self._appends.append_checked(
             conversation_id,
-            "assistant",
+            Role.ASSISTANT,
             draft.text if parts is None else "",
             within=transaction,
             **({} if parts is None else {"parts": parts}),
             message_id=order.reply_message_id,
-            client_msg_id=f"reply:{job.job_id}",
             branch=order.branch,
             **_relations(order),
             llm_metadata=_llm_metadata(finished),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from message_service import errors
-from message_service.catalogue.queries.messages import MESSAGE_BY_ID
-from message_service.catalogue.queries.prompt_window import WINDOW_TOKENS
+from dataclasses import dataclass
+
+from message_service.catalogue.queries.messages import BRANCH_END, MESSAGE_BY_ID
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
+from message_service.documents.row import Row
 from message_service.generation.reply_request import ReplyOrder
 from message_service.messages.known_conversations import KnownConversations
 from message_service.queue.running_job import Withdraw
@@ -17,6 +18,27 @@ PARENT_DELETED = "parent_deleted"
 PARENT_EDITED = "parent_edited"
 SUPERSEDED = "superseded"
 GONE = "conversation_gone"
+"""Reasons of replies that were withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The message that a reply answers.
+
+    Attributes:
+        message_id: Its id.
+        role: Who said it.
+        digest: Digest of what it says.
+    """
+
+    message_id: str
+    role: str
+    digest: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> Answered:
+        """Return what a reply needs of a message."""
+        return cls(row["message_id"], row["role"], row["content"].get("content_hash"))
 
 
 async def check_wanted(
@@ -32,29 +54,49 @@ async def check_wanted(
 
     Raises:
         Withdraw: It is not.
+        NotFound: No such branch, or no such conversation, any longer.
     """
-    try:
-        state = await known.get(scope.tenant_id, conversation_id, branch=order.branch)
-        segments = state.segments(order.branch)
-    except errors.NotFound as gone:
-        raise Withdraw(GONE, gone.message) from None
-    # The branch is read first: if the parent goes in between, that is the reason then.
-    newest = await scope.find(
-        WINDOW_TOKENS,
+    last = await last_of_branch(scope, known, conversation_id, order.branch)
+    answered = order.parent_message_id
+    if last is not None and last.message_id == answered:
+        if last.digest != order.parent_digest:
+            raise _edited()
+        return
+    if answered is not None:
+        # The branch was read first: if the parent goes in between, that is the reason then.
+        row = await scope.find_one(
+            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=answered
+        )
+        if row is None or row["status"] != _ACTIVE:
+            raise Withdraw(PARENT_DELETED, "the message it answers is not there any longer")
+        if Answered.of(row).digest != order.parent_digest:
+            raise _edited()
+    if last is not None or answered is not None:
+        raise superseded()
+
+
+def superseded() -> Withdraw:
+    """Return what ends a reply whose branch has gone on without it."""
+    return Withdraw(SUPERSEDED, "the branch has gone on without it")
+
+
+def _edited() -> Withdraw:
+    return Withdraw(PARENT_EDITED, "the message it answers was edited")
+
+
+async def last_of_branch(
+    scope: Scope, known: KnownConversations, conversation_id: str, branch: str
+) -> Answered | None:
+    """Return the last message of a branch that is shown: what a reply answers.
+
+    Raises:
+        NotFound: No such branch.
+    """
+    rows = await scope.find(
+        BRANCH_END,
         limit=1,
         conversation_id=conversation_id,
-        segments=segments,
+        segments=await known.line(scope, conversation_id, branch),
         statuses=[_ACTIVE],
     )
-    parent = None
-    if order.parent_message_id is not None:
-        parent = await scope.find_one(
-            MESSAGE_BY_ID, conversation_id=conversation_id, message_id=order.parent_message_id
-        )
-        if parent is None or parent["status"] != _ACTIVE:
-            raise Withdraw(PARENT_DELETED, "the message it answers is not there any longer")
-        if parent["content"].get("content_hash") != order.parent_digest:
-            raise Withdraw(PARENT_EDITED, "the message it answers was edited")
-    last = newest[0]["sequence_number"] if newest else None
-    if last != (None if parent is None else parent["sequence_number"]):
-        raise Withdraw(SUPERSEDED, "the branch has gone on without it")
+    return Answered.of(rows[0]) if rows else None

@@ -113,7 +113,10 @@ class Appender:
         def committed() -> None:
             shared = self._known.peek(state.tenant_id, state.conversation_id) or state
             for document in documents:
-                shared.tail = max(shared.tail, document["sequence_number"])
+                # A memory that is further behind stays so: what was announced between is read when
+                # its next number is found taken.
+                if shared.tail == document["sequence_number"] - 1:
+                    shared.tail += 1
                 self._written(shared, document)
 
         transaction.after_commit(committed)

@@ -81,6 +81,25 @@ class Appends:
             raise outcome
         return outcome
 
+    async def append_checked(
+        self,
+        conversation_id: str,
+        role: Role,
+        text: str,
+        *,
+        within: Transaction,
+        **fields: Any,
+    ) -> Appended:
+        """Append a message as part of a transaction that has seen whatever it refers to.
+
+        Args and errors are those of `append`; references are not looked up again.
+        """
+        message = check_new_message({**fields, "role": role, "text": text})
+        [outcome] = await self._append(conversation_id, [message], within=within, seen=True)
+        if isinstance(outcome, errors.MessageServiceError):
+            raise outcome
+        return outcome
+
     async def append_many(
         self,
         conversation_id: str,
@@ -138,6 +157,7 @@ class Appends:
         backlog: bool = False,
         expected_tail: int | None = None,
         within: Transaction | None = None,
+        seen: bool = False,
     ) -> list[Outcome]:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         if not messages:
@@ -183,7 +203,8 @@ class Appends:
         if not backlog:  # an import may bring messages before their files
             await _check_files(scope, prepared)
         await self._check_branches(state, prepared)
-        await _check_references(scope, conversation_id, prepared)
+        if not seen:
+            await _check_references(scope, conversation_id, prepared)
         if within is not None:
             return [
                 *await self._appender.append_within(

@@ -112,19 +112,58 @@ class ContextReader:
         check_flag("include_reasoning", include_reasoning)
         if branch is not None:
             check_branch("branch", branch)
-        statuses = [_ACTIVE, _HIDDEN] if include_hidden else [_ACTIVE]
-        cost = partial(cost_of, include_reasoning=include_reasoning)
-        state, conversation, pins = await asyncio.gather(
-            self._known.get(self._scope.tenant_id, conversation_id, branch=branch),
+        conversation, pins = await self.beginnings(conversation_id, include_pinned=include_pinned)
+        return await self.fitted(
+            conversation,
+            pins,
+            branch or conversation["active_branch"],
+            token_budget=token_budget,
+            max_messages=max_messages,
+            step=step,
+            include_summary=include_summary,
+            include_hidden=include_hidden,
+            include_reasoning=include_reasoning,
+        )
+
+    async def beginnings(
+        self, conversation_id: str, *, include_pinned: bool = True
+    ) -> tuple[Row, list[Row]]:
+        """Return a conversation and its pinned messages, for `fitted`.
+
+        Raises:
+            NotFound: No such conversation in this tenant.
+        """
+        conversation, pins = await asyncio.gather(
             self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
             self._pins(conversation_id, wanted=include_pinned),
         )
         if conversation is None:
             raise errors.NotFound("conversation", conversation_id)
-        chosen = branch or conversation["active_branch"]
-        await self._known.know_branch(state, chosen)
-        line = _Line(conversation_id, state.segments(chosen), statuses)
-        summary = _summary(conversation, chosen) if include_summary else None
+        return conversation, pins
+
+    async def fitted(
+        self,
+        conversation: Row,
+        pins: Sequence[Row],
+        branch: str,
+        *,
+        token_budget: int,
+        max_messages: int,
+        step: int | None = None,
+        include_summary: bool = True,
+        include_hidden: bool = False,
+        include_reasoning: bool = False,
+    ) -> ContextWindow:
+        """Return the prompt window of a branch of a conversation that was just read.
+
+        Args and errors are those of `window`.
+        """
+        conversation_id = conversation["conversation_id"]
+        statuses = [_ACTIVE, _HIDDEN] if include_hidden else [_ACTIVE]
+        cost = partial(cost_of, include_reasoning=include_reasoning)
+        segments = await self._known.line(self._scope, conversation_id, branch)
+        line = _Line(conversation_id, segments, statuses)
+        summary = _summary(conversation, branch) if include_summary else None
         pinned = await self._with_answers(line, [row for row in pins if line.holds(row)])
         limits = partial(
             Fitting,

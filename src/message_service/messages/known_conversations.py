@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from message_service import errors
 from message_service.catalogue.queries.conversations import (
@@ -116,7 +116,7 @@ class KnownConversations:
         return state
 
     async def inside(self, scope: Scope, conversation_id: str) -> KnownConversation:
-        """Read a conversation's state as a transaction sees it; it is not remembered.
+        """Return a conversation's state as a transaction sees it; it is not remembered.
 
         Args:
             scope: The tenant's scope inside the transaction.
@@ -125,7 +125,11 @@ class KnownConversations:
         Raises:
             NotFound: The tenant has no such conversation.
         """
-        state = await self._read(scope, conversation_id)
+        tail = await self._tail(scope, conversation_id)
+        known = self.peek(scope.tenant_id, conversation_id)
+        if known is not None and known.tail == tail > 0:  # so there is no change it has not seen
+            return replace(known, months=set(known.months))
+        state = await self._of(scope, conversation_id, tail)
         await self._know_branch(scope, state, state.active_branch)
         return state
 
@@ -137,6 +141,22 @@ class KnownConversations:
         """Remember a state (of a conversation just created, or just read)."""
         self._known[(state.tenant_id, state.conversation_id)] = state
         self._forget()
+
+    async def line(self, scope: Scope, conversation_id: str, branch: str) -> list[Segment]:
+        """Return the stretches that make up a branch; the main one is known without a read.
+
+        Args:
+            scope: The tenant's scope.
+            conversation_id: The conversation; it need not exist for the main branch.
+            branch: The branch.
+
+        Raises:
+            NotFound: The tenant has no such conversation, or that no such branch.
+        """
+        if branch == MAIN_BRANCH:
+            return [(MAIN_BRANCH, 0, FULL_SPAN)]
+        state = await self.get(scope.tenant_id, conversation_id, branch=branch)
+        return state.segments(branch)
 
     async def refresh(self, state: KnownConversation) -> None:
         """Read a state again, in place, so that everyone who holds it sees the change."""
@@ -191,6 +211,9 @@ class KnownConversations:
 
     async def _read(self, scope: Scope, conversation_id: str) -> KnownConversation:
         tail = await self._tail(scope, conversation_id)  # first, as in `refresh`
+        return await self._of(scope, conversation_id, tail)
+
+    async def _of(self, scope: Scope, conversation_id: str, tail: int) -> KnownConversation:
         row = await self._conversation(scope, conversation_id)
         state = KnownConversation(
             tenant_id=scope.tenant_id,

@@ -207,8 +207,11 @@ class Enqueuing:
         self, scope: Scope, job: NewJob, document: Row, within: Transaction | None
     ) -> Enqueued:
         """Store a job with a lane or a dedupe key."""
+        # Most keys are new, and the index refuses the others: the insert is the first look. In a
+        # transaction a refusal would end it; and what stands beside another job is changed before.
+        first = within is None and job.lane is None and job.on_duplicate is OnDuplicate.REJECT
         for _ in range(_ATTEMPTS):
-            if job.dedupe_key is not None:
+            if job.dedupe_key is not None and not first:
                 live = await scope.find_one(JOB_BY_DEDUPE_KEY, dedupe_key=job.dedupe_key)
                 if live is not None:
                     done = await self._beside(scope, job, document, live, within)
@@ -222,8 +225,10 @@ class Enqueuing:
             refused = await scope.insert_many(_COLLECTION, [document], comment="jobs.enqueue")
             if not refused:
                 return Enqueued(document["job_id"], EnqueueOutcome.STORED)
-            if not _is_of_lane(refused[0]) and "queue_metadata.dedupe_key" not in refused[0].fields:
+            known = _is_of_lane(refused[0]) or "queue_metadata.dedupe_key" in refused[0].fields
+            if not known and not first:
                 raise _refusal(refused[0].error, document)
+            first = False
         raise errors.Unavailable("other writers of the same lane or dedupe key were always faster")
 
     async def _beside(

@@ -9,10 +9,10 @@ from typing import Any
 
 from message_service import errors
 from message_service.catalogue.queries.characters import CHARACTER_BY_ID
-from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.database.scope import Scope
 from message_service.documents.character import Character
 from message_service.documents.conversation import PromptSettings, Summary
+from message_service.documents.row import Row
 from message_service.enrichment import text_statistics
 from message_service.generation.prompt.sections import (
     SECTIONS,
@@ -130,11 +130,8 @@ class PromptBuilder:
             NotFound: No such conversation or branch in this tenant.
             ContextBudgetTooSmall: What must be in the prompt does not fit; names the section.
         """
-        conversation = await self._scope.find_one(
-            CONVERSATION_BY_ID, conversation_id=conversation_id
-        )
-        if conversation is None:
-            raise errors.NotFound("conversation", conversation_id)
+        conversation, pins = await self._context.beginnings(conversation_id)
+        chosen = conversation["active_branch"] if branch is None else branch
         cast = await self._cast(conversation)
         own: dict[str, PromptSection] = {}
         left = budget
@@ -144,12 +141,11 @@ class PromptBuilder:
                 made = _fitted(section, section.texts(cast), left, budget)
                 own[section.name] = made
                 left -= made.tokens
-        window = await self._window(conversation_id, branch, left, budget, window_size)
+        window = await self._window(conversation, pins, chosen, left, budget, window_size)
         own |= _of_window(window)
         sections = tuple(own[section.name] for section in SECTIONS)
         turns = _in_order(own, depth_of(cast))
         tokens = sum(section.tokens for section in sections)
-        chosen = conversation["active_branch"] if branch is None else branch
         summary = summary_of(conversation, chosen)
         return Prompt(
             sections=sections,
@@ -175,18 +171,16 @@ class PromptBuilder:
 
     async def _window(
         self,
-        conversation_id: str,
-        branch: str | None,
+        conversation: Row,
+        pins: Sequence[Row],
+        branch: str,
         left: int,
         budget: int,
         window_size: int,
     ) -> ContextWindow:
         try:
-            return await self._context.window(
-                conversation_id,
-                token_budget=max(1, left),
-                branch=branch,
-                max_messages=window_size,
+            return await self._context.fitted(
+                conversation, pins, branch, token_budget=max(1, left), max_messages=window_size
             )
         except errors.ContextBudgetTooSmall as error:
             raise errors.ContextBudgetTooSmall(
