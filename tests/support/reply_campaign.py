@@ -275,14 +275,14 @@ async def check(database: Database, asked: list[Asked]) -> Counter[str]:
     assert len(jobs) == len(asked), (len(jobs), len(asked))
     messages: defaultdict[str, list[Row]] = defaultdict(list)
     async for message in database["messages"].find({"role": "assistant"}):
-        messages[message["client_metadata"]["client_msg_id"]].append(message)
+        messages[message["message_id"]].append(message)
     entries: defaultdict[str, list[Row]] = defaultdict(list)
     async for entry in database["reply_entries"].find({}).sort("number", 1):
         entries[entry["reply_id"]].append(entry)
     ends: Counter[str] = Counter()
     for each in asked:
         job_id = each.given.reply_id
-        of_job = messages.pop(f"reply:{job_id}", [])
+        of_job = messages.pop(each.given.message_id, [])
         ends[each.check(jobs[job_id], of_job, entries[job_id])] += 1
     assert not messages, messages
     return ends
