@@ -231,8 +231,12 @@ async def test_an_edit_while_the_judge_thinks_is_judged_again(chat: Chat) -> Non
     await until("the judge is asked", lambda: chat.asked == 1)
     await chat.edit("The Dom is the highest.")
     open_gate("edited")
-    assert (await soon("the judgement", waiting)).status == "completed"
+    job = await soon("the judgement", waiting)
+    assert job.status == "completed"
     assert chat.asked == 2
+    calls = (job.execution.result or {})["calls"]  # both were paid
+    assert [call["provider"] for call in calls] == ["scripted"] * 2
+    assert all(call["prompt_tokens"] > call["completion_tokens"] > 0 for call in calls)
     stored = await chat.stored()
     assert stored["quality_metadata"]["evaluated_revision"] == stored["revision"] - 1
 

@@ -75,6 +75,10 @@ async def test_a_window_that_is_left_behind_is_summarised_version_by_version(
         [one] = await _versions(scripted, conversation)
         assert (one.version, one.text) == (1, "All about words.")
         assert one.made_by == "scripted/say All about words."
+        usage = one.token_usage
+        assert usage is not None
+        assert (usage.usage_state, usage.total_cost) == ("known", 0)
+        assert (usage.prompt_tokens or 0) > (usage.completion_tokens or 0) > 0
         window = (await scripted.replies.preview(conversation, **_sizes())).window
         assert 8 <= one.up_to_sequence < 41
         assert window.summary == "All about words."

@@ -20,6 +20,7 @@ from message_service.documents.fields import (
     StoredDocument,
     TenantId,
 )
+from message_service.documents.token_usage import TokenUsage
 
 
 class ConversationSummary(StoredDocument):
@@ -30,6 +31,7 @@ class ConversationSummary(StoredDocument):
         up_to_sequence: The last message it covers.
         source_tokens: Tokens of the messages it stands for, if known.
         made_by: The model that wrote it, as `provider/model`; None for a caller's.
+        token_usage: What that took, in tokens and money.
     """
 
     tenant_id: TenantId
@@ -41,6 +43,7 @@ class ConversationSummary(StoredDocument):
     token_count: Count
     source_tokens: Count | None = None
     made_by: Name | None = None
+    token_usage: TokenUsage | None = None
     created_at: Moment
 
     class Settings:

@@ -19,8 +19,10 @@ from message_service.database.transaction import Transaction
 from message_service.documents.conversation import Summary
 from message_service.documents.fields import BranchName, Count
 from message_service.documents.job import JobType
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.enrichment.text_statistics import measure
+from message_service.generation.calls_beside import usage_of
 from message_service.generation.draft import Draft
 from message_service.generation.prompt.building import Prompt
 from message_service.generation.provider import ModelRequest, Turn
@@ -159,7 +161,7 @@ class Summarising:
                 await job.commit(_nothing, {"up_to_sequence": up_to})
                 return
             draft = await self._ask(turn, resolved)
-            new = _next(order.branch, turn, draft)
+            new = _next(order.branch, turn, draft, await usage_of(runtime, job.tenant_id, draft))
 
             async def put(transaction: Transaction, new: NewSummary = new) -> None:
                 await put_summary(scope.within(transaction), runtime.clock, conversation_id, new)
@@ -217,7 +219,7 @@ def _line(message: StoredMessage) -> str:
     return f"{message.role}: {message.text}"
 
 
-def _next(branch: str, turn: _Round, draft: Draft) -> NewSummary:
+def _next(branch: str, turn: _Round, draft: Draft, token_usage: Row) -> NewSummary:
     """Return the summary that a model has written."""
     text = draft.text.strip()
     before = turn.before
@@ -230,6 +232,7 @@ def _next(branch: str, turn: _Round, draft: Draft) -> NewSummary:
         token_count=measure(text).token_count,
         source_tokens=None if known is None else known + added,
         made_by=f"{draft.provider}/{draft.model}"[:256],
+        token_usage=token_usage,
         follows=0 if before is None else before.version,
     )
 

@@ -28,6 +28,7 @@ class NewSummary:
         token_count: Its tokens.
         source_tokens: Tokens of the messages it stands for, if known.
         made_by: The model that wrote it; None for a caller's.
+        token_usage: What that took, as stored with messages.
         follows: The version it was made from; None follows any.
     """
 
@@ -37,6 +38,7 @@ class NewSummary:
     token_count: int
     source_tokens: int | None = None
     made_by: str | None = None
+    token_usage: Row | None = None
     follows: int | None = None
 
 
@@ -91,6 +93,7 @@ async def put_summary(
             "tenant_id": within.tenant_id,
             "conversation_id": conversation_id,
             "made_by": new.made_by,
+            "token_usage": new.token_usage,
             "created_at": now,
         },
     )

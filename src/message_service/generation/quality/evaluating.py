@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from message_service import errors
@@ -98,7 +99,13 @@ def job_of(conversation_id: str, message_id: str, job_type: str = EVALUATION) ->
     }
 
 
-async def store_scores(runtime: Runtime, job: RunningJob, judge: Judge, is_ours: IsOurs) -> None:
+async def store_scores(
+    runtime: Runtime,
+    job: RunningJob,
+    judge: Judge,
+    is_ours: IsOurs,
+    beside: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Judge the message of a job, store the scores with it, and complete the job.
 
     What is stored belongs to the text that was judged: if the message has changed meanwhile, it is
@@ -109,6 +116,7 @@ async def store_scores(runtime: Runtime, job: RunningJob, judge: Judge, is_ours:
         job: The job.
         judge: Returns the scores.
         is_ours: Which stored scores may be replaced, or removed if there is none any longer.
+        beside: What the job's result tells besides; `judge` may add to it.
 
     Raises:
         GiveUp: There is no such reply.
@@ -136,7 +144,7 @@ async def store_scores(runtime: Runtime, job: RunningJob, judge: Judge, is_ours:
             if said != judged:
                 scores, judged = await judge(said), said
             found = {score.field: score.value for score in scores}
-            await job.commit(write, {"revision": revision, "scores": found})
+            await job.commit(write, {"revision": revision, "scores": found, **beside})
         except errors.VersionConflict:
             continue
         except (errors.NotFound, errors.InvalidInput) as error:

@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from message_service import errors
 from message_service.documents.fields import Name
 from message_service.documents.job import JobType
+from message_service.documents.row import Row
 from message_service.documents.validation import checked
 from message_service.enrichment.text_statistics import measure
+from message_service.generation.calls_beside import usage_of
 from message_service.generation.draft import Draft
 from message_service.generation.provider import ModelRequest, Turn
 from message_service.generation.quality.evaluating import store_scores
@@ -132,11 +134,19 @@ class Judging:
         except errors.InvalidInput as error:
             raise GiveUp(error.message, error.code) from None
 
+        calls: list[dict[str, Any]] = []
+
         async def judge(judged: Judged) -> Sequence[Score]:
-            return await self._judge(job.job_id, resolved, judged)
+            answer = await self._ask(job.job_id, resolved, judged)
+            if answer is None:
+                return []
+            calls.append(_told(answer, await usage_of(runtime, job.tenant_id, answer)))
+            return _scores(answer)
 
         try:
-            await store_scores(runtime, job, judge, lambda by: by.startswith(_PREFIX))
+            await store_scores(
+                runtime, job, judge, lambda by: by.startswith(_PREFIX), {"calls": calls}
+            )
         except errors.ProviderFailed as failure:
             if failure.retryable and failure.retry_after is not None:
                 raise RetryIn(failure.retry_after, failure.message, failure.reason) from None
@@ -146,9 +156,10 @@ class Judging:
         except Unreadable as unreadable:
             raise RetryIn(_PAUSE, str(unreadable), UNREADABLE) from None
 
-    async def _judge(self, job_id: str, resolved: Resolved, judged: Judged) -> Sequence[Score]:
+    async def _ask(self, job_id: str, resolved: Resolved, judged: Judged) -> Draft | None:
+        """Return the judge's answer; None when there is no text to be judged."""
         if not judged.answer.strip():
-            return []
+            return None
         turns = prompt(job_id, judged, resolved.budget)
         request = ModelRequest("", turns, resolved.sampling)
         answer: Draft | None = None
@@ -159,11 +170,24 @@ class Judging:
                 answer = draft
         if answer is None:
             raise Unreadable("the judge said nothing")
-        judge = f"{_PREFIX}{answer.provider}/{answer.model}"[:_LONGEST_NAME]
-        return [
-            Score(field, round(grade / _MOST_GRADE, 4), judge, RUBRIC_VERSION)
-            for field, grade in grades(answer.text).items()
-        ]
+        return answer
+
+
+def _scores(answer: Draft) -> list[Score]:
+    judge = f"{_PREFIX}{answer.provider}/{answer.model}"[:_LONGEST_NAME]
+    return [
+        Score(field, round(grade / _MOST_GRADE, 4), judge, RUBRIC_VERSION)
+        for field, grade in grades(answer.text).items()
+    ]
+
+
+def _told(answer: Draft, usage: Row) -> dict[str, Any]:
+    """Return what the job's result says of a call; the amount as text, which is exact."""
+    told = {"provider": answer.provider, "model": answer.model}
+    for name in ("prompt_tokens", "completion_tokens", "total_cost", "cost_currency"):
+        if (value := usage.get(name)) is not None:
+            told[name] = str(value) if name == "total_cost" else value
+    return told
 
 
 class Unreadable(Exception):
