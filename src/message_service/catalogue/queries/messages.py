@@ -136,7 +136,6 @@ BRANCH_END = Query(
         "_id": 0,
         "message_id": 1,
         "role": 1,
-        "sequence_number": 1,
         "content.content_hash": 1,
     },
     examined_slack=1,
