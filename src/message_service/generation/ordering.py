@@ -11,6 +11,7 @@ from message_service import errors
 from message_service.arguments import check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
 from message_service.database.scope import Scope
+from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.fields import MAX_NAME
 from message_service.documents.job import JobType, Priority
 from message_service.documents.message import Role
@@ -71,18 +72,28 @@ class Ordering:
         chosen = row["active_branch"] if branch is None else check_branch("branch", branch)
         return chosen, row["user_id"]
 
-    async def answered(self, conversation_id: str, branch: str) -> Answered | None:
-        """Return the last message of a branch that is shown.
+    async def end(
+        self, conversation_id: str, branch: str | None
+    ) -> tuple[str, str, Answered | None]:
+        """Return the branch a reply goes to, the conversation's user, and what it answers.
 
         Raises:
-            NotFound: No such branch.
+            NotFound: No such conversation or branch in this tenant.
         """
-        return await last_of_branch(self._scope, self._runtime.known, conversation_id, branch)
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
+        likely = MAIN_BRANCH if branch is None else check_branch("branch", branch)
+        (chosen, user_id), last = await asyncio.gather(
+            self.branch(conversation_id, branch), self._last(conversation_id, likely)
+        )
+        if chosen != likely:
+            last = await self._last(conversation_id, chosen)
+        return chosen, user_id, last
 
     async def known(self, conversation_id: str, request_id: str | None) -> Reply | None:
         """Return the reply that was asked for under a request id before, if there is one."""
         if request_id is None:
             return None
+        check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_text_argument("request_id", request_id, most=MAX_NAME)
         try:
             job = await self._jobs.get(self._job_id(conversation_id, request_id))
@@ -146,6 +157,9 @@ class Ordering:
         return Reply(
             enqueued.job_id, conversation_id, branch, order.reply_message_id, duplicate=False
         )
+
+    async def _last(self, conversation_id: str, branch: str) -> Answered | None:
+        return await last_of_branch(self._scope, self._runtime.known, conversation_id, branch)
 
     async def _stored(self, conversation_id: str, job_id: str) -> Reply:
         """Return a reply that another call has just stored, once a majority has it.

@@ -300,15 +300,15 @@ class Replies:
         options: dict[str, Any],
     ) -> Reply:
         checked = self._ordering.resolved(options)
-        chosen, user_id = await self._ordering.branch(conversation_id, branch)
         before = await self._ordering.known(conversation_id, request_id)
         if before is not None:
             return before
+        chosen, user_id, parent = await self._ordering.end(conversation_id, branch)
         return await self._ordering.order(
             conversation_id,
             chosen,
             user_id,
-            await self._ordering.answered(conversation_id, chosen),
+            parent,
             kind,
             *checked,
             request_id=request_id,

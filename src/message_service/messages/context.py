@@ -1,18 +1,18 @@
 """The prompt window: the newest messages of a branch that fit a token budget.
 
-Two reads: first the token counts, newest first, from the index alone (no document is read), then
-exactly the messages of the window. Other processes may write between the two reads; so messages
-newer than the counted ones are not read, and the messages read are fitted to the budget again. A
-tool call and its results stand in the window together or not at all (see `tool_groups`). The
-beginning of the window is chosen so that it rarely moves while the conversation grows (see
-`window_start`): the prompt's prefix stays the same bytes from turn to turn, and a provider's prompt
-cache hits.
+The token counts are read from the index alone, and then exactly the messages of the window, which
+for a small one are read already (see `window_messages`). Other processes may write between the
+reads; so messages newer than the counted ones are not taken, and the messages read are fitted to
+the budget again. A tool call and its results stand in the window together or not at all (see
+`tool_groups`). The beginning of the window is chosen so that it rarely moves while the conversation
+grows (see `window_start`): the prompt's prefix stays the same bytes from turn to turn, and a
+provider's prompt cache hits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, takewhile
@@ -20,20 +20,15 @@ from itertools import count, takewhile
 from message_service import errors
 from message_service.arguments import check_flag, check_whole_number
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
-from message_service.catalogue.queries.messages import Segment
-from message_service.catalogue.queries.prompt_window import (
-    MESSAGES_BY_CALL_IDS,
-    PINNED,
-    WINDOW_MESSAGES,
-    WINDOW_TOKENS,
-)
+from message_service.catalogue.queries.prompt_window import MESSAGES_BY_CALL_IDS, PINNED
 from message_service.database.scope import Scope
+from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
 from message_service.ids import IdKind, check_branch, check_id
-from message_service.messages.history import clip
-from message_service.messages.known_conversations import FULL_SPAN, KnownConversations
+from message_service.messages.known_conversations import KnownConversations
 from message_service.messages.tool_groups import ToolGroups, first_whole, together, tool_groups
+from message_service.messages.window_messages import Line, WindowMessages
 from message_service.messages.window_start import Fitting
 from message_service.messages.window_view import (
     MESSAGE_OVERHEAD,
@@ -48,10 +43,25 @@ MAX_MESSAGES = 5_000
 _OF_CALLS = 1_000
 """Most messages looked at for the ids of calls, which some providers repeat all the time."""
 
-_SEGMENTS_AT_ONCE = 32
-_LIKELY_TOKENS = 40
 _ACTIVE = MessageStatus.ACTIVE.value
 _HIDDEN = MessageStatus.HIDDEN.value
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """What a window is made of, as first read.
+
+    Attributes:
+        conversation: The conversation.
+        branch: The branch.
+        pins: The conversation's pinned messages.
+        messages: Reads the messages of the branch.
+    """
+
+    conversation: Row
+    branch: str
+    pins: Sequence[Row]
+    messages: WindowMessages
 
 
 class ContextReader:
@@ -112,59 +122,78 @@ class ContextReader:
         check_flag("include_reasoning", include_reasoning)
         if branch is not None:
             check_branch("branch", branch)
-        conversation, pins = await self.beginnings(conversation_id, include_pinned=include_pinned)
+        opened = await self.open(
+            conversation_id,
+            branch,
+            token_budget=token_budget,
+            max_messages=max_messages,
+            include_pinned=include_pinned,
+            include_hidden=include_hidden,
+        )
         return await self.fitted(
-            conversation,
-            pins,
-            branch or conversation["active_branch"],
+            opened,
             token_budget=token_budget,
             max_messages=max_messages,
             step=step,
             include_summary=include_summary,
-            include_hidden=include_hidden,
             include_reasoning=include_reasoning,
         )
 
-    async def beginnings(
-        self, conversation_id: str, *, include_pinned: bool = True
-    ) -> tuple[Row, list[Row]]:
-        """Return a conversation and its pinned messages, for `fitted`.
+    async def open(
+        self,
+        conversation_id: str,
+        branch: str | None,
+        *,
+        token_budget: int,
+        max_messages: int,
+        include_pinned: bool = True,
+        include_hidden: bool = False,
+    ) -> OpenWindow:
+        """Return what a window is made of, for `fitted`.
 
-        Raises:
-            NotFound: No such conversation in this tenant.
+        Args and errors are those of `window`. All is read at once, unless another branch than the
+        main one turns out to be the active one.
         """
-        conversation, pins = await asyncio.gather(
+        statuses = [_ACTIVE, _HIDDEN] if include_hidden else [_ACTIVE]
+
+        async def looked(branch: str) -> WindowMessages:
+            segments = await self._known.line(self._scope, conversation_id, branch)
+            line = Line(conversation_id, segments, statuses)
+            messages = WindowMessages(self._scope, line, token_budget, max_messages)
+            await messages.look()
+            return messages
+
+        likely = MAIN_BRANCH if branch is None else branch
+        conversation, pins, messages = await asyncio.gather(
             self._scope.find_one(CONVERSATION_BY_ID, conversation_id=conversation_id),
             self._pins(conversation_id, wanted=include_pinned),
+            looked(likely),
         )
         if conversation is None:
             raise errors.NotFound("conversation", conversation_id)
-        return conversation, pins
+        chosen: str = conversation["active_branch"] if branch is None else branch
+        if chosen != likely:
+            messages = await looked(chosen)
+        return OpenWindow(conversation, chosen, pins, messages)
 
     async def fitted(
         self,
-        conversation: Row,
-        pins: Sequence[Row],
-        branch: str,
+        opened: OpenWindow,
         *,
         token_budget: int,
         max_messages: int,
         step: int | None = None,
         include_summary: bool = True,
-        include_hidden: bool = False,
         include_reasoning: bool = False,
     ) -> ContextWindow:
-        """Return the prompt window of a branch of a conversation that was just read.
+        """Return the prompt window of a branch that was just read.
 
-        Args and errors are those of `window`.
+        Args and errors are those of `window`; the budget may be smaller than that of `open`.
         """
-        conversation_id = conversation["conversation_id"]
-        statuses = [_ACTIVE, _HIDDEN] if include_hidden else [_ACTIVE]
+        messages, line = opened.messages, opened.messages.line
         cost = partial(cost_of, include_reasoning=include_reasoning)
-        segments = await self._known.line(self._scope, conversation_id, branch)
-        line = _Line(conversation_id, segments, statuses)
-        summary = _summary(conversation, branch) if include_summary else None
-        pinned = await self._with_answers(line, [row for row in pins if line.holds(row)])
+        summary = _summary(opened.conversation, opened.branch) if include_summary else None
+        pinned = await self._with_answers(line, [row for row in opened.pins if line.holds(row)])
         limits = partial(
             Fitting,
             token_budget,
@@ -173,12 +202,12 @@ class ContextReader:
             other=0 if summary is None else summary["token_count"] + MESSAGE_OVERHEAD,
         )
         counted = limits(pinned={number: cost(row) for number, row in pinned.items()})
-        async for number, tokens in self._counts(line, token_budget):
+        async for number, tokens in messages.counts():
             if not counted.take(number, tokens + MESSAGE_OVERHEAD):
                 break
         _check_room(counted, token_budget)
         start = counted.start()
-        rows = await self._rows(line, start, counted.newest) if start else []
+        rows = await messages.between(start, counted.newest) if start else []
         # A message edited or undeleted since it was counted may need more room now; its reasoning
         # was not counted.
         fresh = {row["sequence_number"]: cost(row) for row in rows}
@@ -208,7 +237,7 @@ class ContextReader:
             include_reasoning=include_reasoning,
         )
 
-    async def _with_answers(self, line: _Line, pins: Sequence[Row]) -> dict[int, Row]:
+    async def _with_answers(self, line: Line, pins: Sequence[Row]) -> dict[int, Row]:
         """Return pinned messages by number, with the messages their tool calls belong to."""
         chosen = {row["sequence_number"]: row for row in pins}
         known = dict(chosen)
@@ -224,7 +253,7 @@ class ContextReader:
             }
         return chosen
 
-    async def _of_calls(self, line: _Line, ids: Collection[str]) -> list[Row]:
+    async def _of_calls(self, line: Line, ids: Collection[str]) -> list[Row]:
         """Return the messages of the line that make or answer these calls."""
         rows = await self._scope.find(
             MESSAGES_BY_CALL_IDS,
@@ -235,7 +264,7 @@ class ContextReader:
         return [row for row in rows if line.holds(row)]
 
     async def _cut_off(
-        self, line: _Line, before: Sequence[Row], window: Sequence[Row], groups: ToolGroups
+        self, line: Line, before: Sequence[Row], window: Sequence[Row], groups: ToolGroups
     ) -> set[int]:
         """Return the places of results whose calls lie before the window and are not shown."""
         ids = {call_id for several in groups.without_call.values() for call_id in several}
@@ -258,52 +287,6 @@ class ContextReader:
         if not wanted:
             return []
         return await self._scope.find(PINNED, conversation_id=conversation_id)
-
-    async def _counts(self, line: _Line, budget: int) -> AsyncIterator[tuple[int, int]]:
-        """Yield numbers and token counts, newest first, in reads sized by the budget."""
-        chunk = min(max(64, budget // _LIKELY_TOKENS), 2_000)
-        below = FULL_SPAN
-        while left := clip(line.segments, 0, below)[:_SEGMENTS_AT_ONCE]:
-            rows = await self._scope.find(
-                WINDOW_TOKENS,
-                limit=chunk,
-                conversation_id=line.conversation_id,
-                segments=left,
-                statuses=line.statuses,
-            )
-            for row in rows:
-                yield row["sequence_number"], row["content"]["token_count"]
-            # Fewer rows than the limit: these stretches were read to their beginning.
-            below = rows[-1]["sequence_number"] if len(rows) == chunk else left[-1][1] + 1
-
-    async def _rows(self, line: _Line, first: int, last: int) -> list[Row]:
-        rows: list[Row] = []
-        ascending = list(reversed(clip(line.segments, first - 1, last + 1)))
-        for start in range(0, len(ascending), _SEGMENTS_AT_ONCE):
-            rows += await self._scope.find(
-                WINDOW_MESSAGES,
-                conversation_id=line.conversation_id,
-                segments=ascending[start : start + _SEGMENTS_AT_ONCE],
-                statuses=line.statuses,
-            )
-        return rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """The messages of a branch that a window may hold."""
-
-    conversation_id: str
-    segments: Sequence[Segment]
-    statuses: Sequence[str]
-
-    def holds(self, row: Row) -> bool:
-        """Whether a message is one of them."""
-        branch = row["relationships"]["conversation_branch"]
-        number = row["sequence_number"]
-        return row["status"] in self.statuses and any(
-            branch == name and above < number <= up_to for name, above, up_to in self.segments
-        )
 
 
 def _call_ids(rows: Iterable[Row]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from message_service.catalogue.queries.messages import BRANCH_EXAMPLE, PAGE_FIELDS, branch_page
 from message_service.catalogue.queries.parts import CONVERSATION
@@ -11,6 +12,16 @@ from message_service.database.query import Filter, Query
 
 def _pinned(conversation_id: str) -> Filter:
     return {"conversation_id": conversation_id, "pinned": True}
+
+
+_WINDOW_FIELDS: dict[str, Any] = {
+    **PAGE_FIELDS,
+    "content.token_count": 1,
+    "content.reasoning_token_count": 1,
+    "content.call_ids": 1,
+    "content.tokenizer": 1,
+    "content.content_hash": 1,
+}
 
 
 WINDOW_TOKENS = Query(
@@ -34,14 +45,19 @@ WINDOW_MESSAGES = Query(
     build=branch_page,
     example=BRANCH_EXAMPLE,
     sort=(("sequence_number", 1),),
-    projection={
-        **PAGE_FIELDS,
-        "content.token_count": 1,
-        "content.reasoning_token_count": 1,
-        "content.call_ids": 1,
-        "content.tokenizer": 1,
-        "content.content_hash": 1,
-    },
+    projection=_WINDOW_FIELDS,
+)
+
+
+WINDOW_NEWEST = Query(
+    name="messages.window_newest",
+    collection="messages",
+    purpose="The newest messages of a branch, which are all that a small prompt window needs",
+    index="idx_branch_history",
+    build=branch_page,
+    example=BRANCH_EXAMPLE,
+    sort=(("sequence_number", -1),),
+    projection=_WINDOW_FIELDS,
 )
 
 

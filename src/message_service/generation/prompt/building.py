@@ -12,7 +12,6 @@ from message_service.catalogue.queries.characters import CHARACTER_BY_ID
 from message_service.database.scope import Scope
 from message_service.documents.character import Character
 from message_service.documents.conversation import PromptSettings, Summary
-from message_service.documents.row import Row
 from message_service.enrichment import text_statistics
 from message_service.generation.prompt.sections import (
     SECTIONS,
@@ -25,7 +24,7 @@ from message_service.generation.prompt.turns import turns_of
 from message_service.generation.provider import Turn
 from message_service.messages import integrity
 from message_service.messages.branch_summaries import summary_of
-from message_service.messages.context import ContextReader
+from message_service.messages.context import ContextReader, OpenWindow
 from message_service.messages.window_view import MESSAGE_OVERHEAD, ContextWindow, cost_of
 
 _SUMMARY_HEAD = "What was said before:"
@@ -130,9 +129,10 @@ class PromptBuilder:
             NotFound: No such conversation or branch in this tenant.
             ContextBudgetTooSmall: What must be in the prompt does not fit; names the section.
         """
-        conversation, pins = await self._context.beginnings(conversation_id)
-        chosen = conversation["active_branch"] if branch is None else branch
-        cast = await self._cast(conversation)
+        opened = await self._context.open(
+            conversation_id, branch, token_budget=budget, max_messages=window_size
+        )
+        cast = await self._cast(opened.conversation)
         own: dict[str, PromptSection] = {}
         left = budget
         # What must be there comes first, so that the rest is fitted to what remains.
@@ -141,12 +141,12 @@ class PromptBuilder:
                 made = _fitted(section, section.texts(cast), left, budget)
                 own[section.name] = made
                 left -= made.tokens
-        window = await self._window(conversation, pins, chosen, left, budget, window_size)
+        window = await self._window(opened, left, budget, window_size)
         own |= _of_window(window)
         sections = tuple(own[section.name] for section in SECTIONS)
         turns = _in_order(own, depth_of(cast))
         tokens = sum(section.tokens for section in sections)
-        summary = summary_of(conversation, chosen)
+        summary = summary_of(opened.conversation, opened.branch)
         return Prompt(
             sections=sections,
             turns=turns,
@@ -170,17 +170,11 @@ class PromptBuilder:
         return Cast(None if row is None else Character.model_validate(row), settings)
 
     async def _window(
-        self,
-        conversation: Row,
-        pins: Sequence[Row],
-        branch: str,
-        left: int,
-        budget: int,
-        window_size: int,
+        self, opened: OpenWindow, left: int, budget: int, window_size: int
     ) -> ContextWindow:
         try:
             return await self._context.fitted(
-                conversation, pins, branch, token_budget=max(1, left), max_messages=window_size
+                opened, token_budget=max(1, left), max_messages=window_size
             )
         except errors.ContextBudgetTooSmall as error:
             raise errors.ContextBudgetTooSmall(

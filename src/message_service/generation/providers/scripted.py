@@ -10,7 +10,7 @@ The name is a list of steps, separated by `|`:
     refuse TEXT          refuses
     call NAME JSON       calls a tool with these arguments
     pause SECONDS        waits before the next step
-    pace SECONDS         waits so long after every further word
+    pace SECONDS         says every further word so long after the one before, whoever listens
     gate NAME            waits until `open_gate(NAME)` is called in this process
     stall                says nothing more, for ever
     cut                  ends the connection
@@ -71,7 +71,8 @@ class Scripted:
         place = hashlib.sha256(f"{model}\n{prompt}".encode(errors="replace")).hexdigest()[:16]
         self.asked[place] += 1
         said = ""
-        pace = 0.0
+        loop = asyncio.get_running_loop()
+        pace = due = 0.0
         reason = "stop"
         yield Answering(model, f"scripted_{place}_{self.asked[place]}")
         for step in model.split("|"):
@@ -81,6 +82,7 @@ class Scripted:
                     await asyncio.sleep(_number(model, rest))
                 case "pace":
                     pace = _number(model, rest)
+                    due = loop.time()
                 case "gate":
                     await _GATES[rest].wait()
                 case "stall":
@@ -100,7 +102,8 @@ class Scripted:
                         yield event
                         said += getattr(event, "text", "")
                         if pace:
-                            await asyncio.sleep(pace)
+                            due += pace
+                            await asyncio.sleep(max(0, due - loop.time()))
                 case _:
                     raise failed(FailureKind.MODEL_UNKNOWN, _NAME, model)
         counts = [text_statistics.measure(text).token_count for text in (prompt, said)]
