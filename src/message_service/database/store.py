@@ -22,7 +22,7 @@ from message_service.database.query import Query
 from message_service.database.scope import Scope
 from message_service.database.transaction import SECONDS, Transaction, Work, run_transaction
 from message_service.database.translate import translated
-from message_service.database.unlocked import Updated, update_unlocked
+from message_service.database.unlocked import Updated, take_unlocked, update_unlocked
 from message_service.documents.row import Row
 
 T = TypeVar("T")
@@ -173,6 +173,28 @@ class Store:
         """
         _everywhere(query, {**values, "ids": ids})
         return await update_unlocked(self._access, query, update, ids, values, seconds)
+
+    async def take_unlocked(
+        self, query: Query, update: Update, *, seconds: float, **values: Any
+    ) -> tuple[Row | None, bool]:
+        """Update one document, and return it as it is then, but do not wait for a transaction.
+
+        Args:
+            query: Finds the document; it is declared for all tenants.
+            update: The update.
+            seconds: How long it may take.
+            **values: Values for the query's `build`.
+
+        Returns:
+            The document, or None, and whether the time was over: then it is not known whether it
+            was updated.
+
+        Raises:
+            DocumentRefused: The validator refuses it.
+            MessageServiceError: As for any write.
+        """
+        _everywhere(query, values)
+        return await take_unlocked(self._access, query, update, values, seconds)
 
     async def replace_each(
         self, query: Query, documents: Sequence[tuple[Mapping[str, Any], Row]]

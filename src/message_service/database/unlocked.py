@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pymongo
+from pymongo import ReturnDocument
 from pymongo.errors import ExecutionTimeout
 
 from message_service import errors
@@ -21,6 +22,7 @@ from message_service.database.access import Access, hint_of
 from message_service.database.bulk import Update
 from message_service.database.query import Query
 from message_service.database.translate import server_error, translated
+from message_service.documents.row import Row
 
 _SHORT_MS = 250
 _AT_ONCE = 8
@@ -69,6 +71,25 @@ async def update_unlocked(
 
     timed_out = await asyncio.gather(*(one(each) for each in ids))
     return Updated(None, frozenset(i for i, late in zip(ids, timed_out, strict=True) if late))
+
+
+async def take_unlocked(
+    access: Access, query: Query, update: Update, values: Mapping[str, Any], seconds: float
+) -> tuple[Row | None, bool]:
+    """Update one document unless a transaction holds it; see `Store.take_unlocked`."""
+    with translated():
+        try:
+            row = await access.collection(query.collection).find_one_and_update(
+                query.build(**values),
+                update,
+                return_document=ReturnDocument.AFTER,
+                hint=hint_of(query),
+                comment=query.name,
+                maxTimeMS=max(int(seconds * 1000), 1),
+            )
+        except ExecutionTimeout:
+            return None, True
+    return row, False
 
 
 async def _update(

@@ -39,6 +39,11 @@ class WakeUp:
         self._seconds = seconds
         self._stream: Any = None
 
+    @property
+    def listening(self) -> bool:
+        """Whether changes since the last `wait` end the next one at once."""
+        return self._stream is not None
+
     async def arm(self) -> None:
         """Start listening, so that a change after this call ends the next `wait`.
 
@@ -52,7 +57,7 @@ class WakeUp:
             )
 
     async def wait(self) -> None:
-        """Return at the first change since `arm`, or after the longest wait."""
+        """Return at the next change since `arm`, or after the longest wait."""
         if self._stream is not None:
             try:
                 with translated():

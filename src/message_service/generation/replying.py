@@ -232,6 +232,9 @@ class _Reply:
 
     async def _watch(self, stopped_by: Callable[[float], Awaitable[list[Row]]]) -> None:
         """Return never; raise `Stopped` or `Withdraw`."""
+        with contextlib.suppress(errors.MessageServiceError):
+            # Storing needs it, and is not kept waiting for it then.
+            await self._runtime.known.renew(self._scope.tenant_id, self._conversation_id)
         while True:
             if await stopped_by(_LOOK_EVERY):
                 raise Stopped

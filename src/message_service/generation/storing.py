@@ -17,7 +17,7 @@ from message_service.generation.prompt.building import Prompt
 from message_service.generation.provider import Sampling
 from message_service.generation.reply_log import ReplyLog
 from message_service.generation.reply_request import ReplyKind, ReplyOrder
-from message_service.generation.wanted import check_wanted
+from message_service.generation.wanted import check_still_wanted
 from message_service.messages.appends import Appends
 from message_service.messages.known_conversations import KnownConversations
 from message_service.messages.outcomes import Appended
@@ -111,8 +111,8 @@ class ReplyStore:
 
         async def write(transaction: Transaction) -> None:
             within = self._scope.within(transaction)
-            await check_wanted(within, self._known, conversation_id, order)
-            await self._append(job, conversation_id, order, finished, transaction)
+            tail = await check_still_wanted(within, self._known, conversation_id, order)
+            await self._append(job, conversation_id, order, finished, transaction, tail)
             if not await _inserted(within, end):
                 raise _LogWentOn
 
@@ -133,6 +133,7 @@ class ReplyStore:
         order: ReplyOrder,
         finished: FinishedReply,
         transaction: Transaction,
+        tail: int,
     ) -> Appended:
         draft = finished.draft
         parts = draft.parts()
@@ -142,6 +143,7 @@ class ReplyStore:
             Role.ASSISTANT,
             draft.text if parts is None else "",
             within=transaction,
+            tail=tail,
             **({} if parts is None else {"parts": parts}),
             message_id=order.reply_message_id,
             branch=order.branch,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from message_service.catalogue.queries.messages import BRANCH_END, MESSAGE_BY_ID
+from message_service.catalogue.queries.answered import BRANCH_END, CONVERSATION_END
+from message_service.catalogue.queries.messages import MESSAGE_BY_ID
 from message_service.database.scope import Scope
 from message_service.documents.message import MessageStatus
 from message_service.documents.row import Row
@@ -58,9 +59,7 @@ async def check_wanted(
     """
     last = await last_of_branch(scope, known, conversation_id, order.branch)
     answered = order.parent_message_id
-    if last is not None and last.message_id == answered:
-        if last.digest != order.parent_digest:
-            raise _edited()
+    if last is not None and _is_answered(last, order):
         return
     if answered is not None:
         # The branch was read first: if the parent goes in between, that is the reason then.
@@ -75,6 +74,27 @@ async def check_wanted(
         raise superseded()
 
 
+async def check_still_wanted(
+    scope: Scope, known: KnownConversations, conversation_id: str, order: ReplyOrder
+) -> int:
+    """Return the conversation's highest number, if the reply is wanted as its transaction sees it.
+
+    Mostly what a reply answers has that number, so one read says both.
+
+    Args and errors are those of `check_wanted`.
+    """
+    end = await scope.find_one(CONVERSATION_END, conversation_id=conversation_id)
+    if end is None:
+        tail = 0
+    else:
+        tail = end["sequence_number"]
+        here = end["relationships"]["conversation_branch"] == order.branch
+        if here and end["status"] == _ACTIVE and _is_answered(Answered.of(end), order):
+            return tail
+    await check_wanted(scope, known, conversation_id, order)
+    return tail
+
+
 def superseded() -> Withdraw:
     """Return what ends a reply whose branch has gone on without it."""
     return Withdraw(SUPERSEDED, "the branch has gone on without it")
@@ -82,6 +102,15 @@ def superseded() -> Withdraw:
 
 def _edited() -> Withdraw:
     return Withdraw(PARENT_EDITED, "the message it answers was edited")
+
+
+def _is_answered(message: Answered, order: ReplyOrder) -> bool:
+    """Whether this is the message that a reply answers; it must say what it said then."""
+    if message.message_id != order.parent_message_id:
+        return False
+    if message.digest != order.parent_digest:
+        raise _edited()
+    return True
 
 
 async def last_of_branch(

@@ -88,14 +88,23 @@ class Appends:
         text: str,
         *,
         within: Transaction,
+        tail: int,
         **fields: Any,
     ) -> Appended:
         """Append a message as part of a transaction that has seen whatever it refers to.
 
-        Args and errors are those of `append`; references are not looked up again.
+        References are not looked up again. Errors are those of `append`.
+
+        Args:
+            conversation_id: As for `append`.
+            role: As for `append`.
+            text: As for `append`.
+            within: The transaction.
+            tail: The conversation's highest number, as the transaction sees it.
+            **fields: As for `append`.
         """
         message = check_new_message({**fields, "role": role, "text": text})
-        [outcome] = await self._append(conversation_id, [message], within=within, seen=True)
+        [outcome] = await self._append(conversation_id, [message], within=within, seen=tail)
         if isinstance(outcome, errors.MessageServiceError):
             raise outcome
         return outcome
@@ -157,7 +166,7 @@ class Appends:
         backlog: bool = False,
         expected_tail: int | None = None,
         within: Transaction | None = None,
-        seen: bool = False,
+        seen: int | None = None,
     ) -> list[Outcome]:
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         if not messages:
@@ -168,7 +177,7 @@ class Appends:
         else:
             check_instance("within", within, Transaction)
             scope = self._scope.within(within)
-            state = await self._known.inside(scope, conversation_id)
+            state = await self._known.inside(scope, conversation_id, tail=seen)
         if within is None and expected_tail is not None and expected_tail > state.tail:
             await self._known.refresh(state)
             if expected_tail > state.tail:
@@ -203,7 +212,7 @@ class Appends:
         if not backlog:  # an import may bring messages before their files
             await _check_files(scope, prepared)
         await self._check_branches(state, prepared)
-        if not seen:
+        if seen is None:
             await _check_references(scope, conversation_id, prepared)
         if within is not None:
             return [

@@ -115,17 +115,21 @@ class KnownConversations:
         await self.know_branch(state, branch or state.active_branch)
         return state
 
-    async def inside(self, scope: Scope, conversation_id: str) -> KnownConversation:
+    async def inside(
+        self, scope: Scope, conversation_id: str, *, tail: int | None = None
+    ) -> KnownConversation:
         """Return a conversation's state as a transaction sees it; it is not remembered.
 
         Args:
             scope: The tenant's scope inside the transaction.
             conversation_id: The conversation.
+            tail: Its highest number, if the transaction has read it.
 
         Raises:
             NotFound: The tenant has no such conversation.
         """
-        tail = await self._tail(scope, conversation_id)
+        if tail is None:
+            tail = await self._tail(scope, conversation_id)
         known = self.peek(scope.tenant_id, conversation_id)
         if known is not None and known.tail == tail > 0:  # so there is no change it has not seen
             return replace(known, months=set(known.months))
@@ -168,6 +172,18 @@ class KnownConversations:
         state.tail = tail
         self._learn(state, row)
         await self.know_branch(state, state.active_branch)
+
+    async def renew(self, tenant_id: str, conversation_id: str) -> None:
+        """Remember a conversation as it is now.
+
+        Raises:
+            NotFound: The tenant has no such conversation.
+        """
+        state = self.peek(tenant_id, conversation_id)
+        if state is None:
+            await self.get(tenant_id, conversation_id)
+        else:
+            await self.refresh(state)
 
     async def close(self) -> None:
         """End reads in flight; their callers get `Unavailable`."""

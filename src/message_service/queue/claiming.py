@@ -1,8 +1,9 @@
 """Claims jobs in batches.
 
 A claim reads the ids of the next jobs from the index, takes those that are still free with one
-update, and reads what it got. Several workers would read the same ids; so each takes a random one
-of several stretches, as long as others are in its way. Alone, it takes jobs in their exact order.
+update, and reads what it got; a single job comes with its update. Several workers would read the
+same ids; so each takes a random one of several stretches, as long as others are in its way. Alone,
+it takes jobs in their exact order.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class Claiming:
         self._claims = 0
         self._avoided: dict[Any, float] = {}
         self._unanswered: tuple[list[Any], str] | None = None
+        self._exhausted = False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the last claim has seen all jobs there were: what comes later is announced."""
+        return self._exhausted
 
     async def claim(self, queues: Sequence[str], most: int) -> list[Row]:
         """Claim up to `most` jobs of these queues; return them as they are now.
@@ -75,6 +82,7 @@ class Claiming:
             Unavailable: The database cannot be reached. What was claimed nevertheless is returned
                 by the next call.
         """
+        self._exhausted = False
         if self._unanswered is not None:
             return await self._claimed(*self._unanswered)
         # Each takes one of so many stretches; most claims find one that nobody else has.
@@ -87,22 +95,55 @@ class Claiming:
         )
         if skip and len(rows) < limit:  # the jobs do not reach that far
             self._width = max(self._width // 2, 1)
+            skip = 0
             rows = await self._store.find_everywhere(QUEUE_CLAIMABLE, limit=limit, queues=queues)
         ids = [row["_id"] for row in rows if row["_id"] not in self._avoided][:most]
+        self._exhausted = not skip and len(rows) < limit
         if not ids:
             self._width = 1
             return []
         self._claims += 1
         claim_id = f"{self._worker_id}#{self._claims}"
+        if len(ids) == 1:
+            row = await self._take_one(ids[0], claim_id)
+            self._adapt(1, 0 if row is None else 1)
+            return [] if row is None else [row]
         taken = await self._take(ids, claim_id)
-        if taken is not None and taken < len(ids) / 2:
+        self._adapt(len(ids), taken)
+        return [] if taken == 0 else await self._claimed(ids, claim_id)
+
+    def _adapt(self, wanted: int, taken: int | None) -> None:
+        """Spread the claims when others are in the way, and less when they are not."""
+        if taken is not None and taken < wanted / 2:
             self._width = min(self._width * 2, _WIDEST)
             self._undisturbed = 0
-        elif taken == len(ids):
+        elif taken == wanted:
             self._undisturbed += 1
             if self._undisturbed % _UNDISTURBED == 0:
                 self._width = max(self._width // 2, 1)
-        return [] if taken == 0 else await self._claimed(ids, claim_id)
+
+    async def _take_one(self, job: Any, claim_id: str) -> Row | None:
+        """Claim a job if it is free, and return it; see `_take`."""
+        update = job_updates.claimed(claim_id, self._worker_id, self._node, self._lease_ms)
+        try:
+            row, late = await self._store.take_unlocked(
+                QUEUE_CLAIM, update, ids=[job], seconds=_PATIENCE
+            )
+        except errors.Unavailable:
+            self._unanswered = ([job], claim_id)
+            raise
+        except errors.DocumentRefused as error:
+            self._avoid_refused(job, error)
+            return None
+        if late:
+            self._avoided[job] = asyncio.get_running_loop().time() + _LOCKED_FOR
+            # It may have been claimed all the same.
+            return next(iter(await self._claimed([job], claim_id)), None)
+        return row
+
+    def _avoid_refused(self, job: Any, error: errors.DocumentRefused) -> None:
+        _LOG.error("a job cannot be claimed: %s (_id %s)", error.code, job)
+        self._avoided[job] = math.inf
 
     async def _take(self, ids: list[Any], claim_id: str) -> int | None:
         """Claim those of these jobs that are free; return how many, or None if that is not known.
@@ -120,8 +161,7 @@ class Claiming:
             raise
         except errors.DocumentRefused as error:
             if len(ids) == 1:
-                _LOG.error("a job cannot be claimed: %s (_id %s)", error.code, ids[0])
-                self._avoided.update(dict.fromkeys(ids, math.inf))
+                self._avoid_refused(ids[0], error)
                 return None
         else:
             until = asyncio.get_running_loop().time() + _LOCKED_FOR

@@ -182,6 +182,7 @@ class Worker:
                 if free <= 0:
                     self._freed.clear()
                     await stop.race(self._freed.wait())
+                    armed = False  # meanwhile it may have reported much that is done by now
                     continue
                 try:
                     rows = await self._claiming.claim(self.queues, free)
@@ -192,10 +193,11 @@ class Worker:
                 if rows:
                     self._begin(rows)
                     await asyncio.sleep(0)  # jobs that do nothing end before the next claim
-                elif armed:
+                armed = armed and self._claiming.exhausted
+                if armed:
                     await stop.race(wake.wait())
-                    armed = False
-                else:
+                    armed = wake.listening
+                elif not rows:
                     # Listen first, then look again: what comes in between is not missed.
                     await wake.arm()
                     armed = True

@@ -124,24 +124,6 @@ BRANCH_BACKWARD = Query(
 )
 
 
-BRANCH_END = Query(
-    name="messages.branch_end",
-    collection="messages",
-    purpose="The last messages of a branch: what a reply answers",
-    index="idx_branch_history",
-    build=branch_page,
-    example=BRANCH_EXAMPLE,
-    sort=(("sequence_number", -1),),
-    projection={
-        "_id": 0,
-        "message_id": 1,
-        "role": 1,
-        "content.content_hash": 1,
-    },
-    examined_slack=1,
-)
-
-
 def _whole(conversation_id: str, above: int, below: int, statuses: Sequence[str]) -> Filter:
     return {
         "conversation_id": conversation_id,
