@@ -153,13 +153,19 @@ async def test_what_is_no_longer_judged_goes_and_what_others_found_stays(chat: C
     assert (quality["repetition_score"], quality["coherence_score"]) == (0.5, 0.25)
     assert quality["evaluated_by"].keys() == LOCAL.keys() - {"repetition_score"}
 
+    await chat.service.messages.edit(chat.conversation, own, "Yes, gladly!")
+    assert await chat.values(own) == {"repetition_score": 0.5, "coherence_score": 0.25}
+
     await chat.judged(f"say {GRADES}")
+    await chat.service.messages.feedback(chat.conversation, chat.reply, "up")
     await chat.edit("Yes, gladly!")
+    assert (await chat.values()).keys() == {"user_feedback"}  # the scores were of other words
     await chat.evaluated()
     quality = await chat.values()
-    assert "repetition_score" not in quality  # too short to be judged
+    assert quality.keys() == {"user_feedback", "evaluated_by", "evaluated_revision"} | (
+        LOCAL.keys() - {"repetition_score"}  # too short for that one
+    )
     assert "repetition_score" not in quality["evaluated_by"]
-    assert quality["coherence_score"] == 0.8
 
     calls = await chat.say(
         "assistant", "", tool_calls=[{"id": "c1", "name": "look", "arguments": "{}"}]

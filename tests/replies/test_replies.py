@@ -23,6 +23,7 @@ from message_service import (
 )
 from message_service.documents.row import Row
 from message_service.generation import replying as making
+from message_service.generation.ordering import Ordering
 from message_service.generation.provider import Used
 from message_service.generation.providers.scripted import open_gate
 from message_service.messages.continuations import joined
@@ -166,6 +167,34 @@ async def test_asking_again_is_the_same_reply(idle: Chat) -> None:
     with pytest.raises(errors.Conflict, match="regenerate or continue"):
         await idle.ask("echo")
     assert len(await idle.texts()) == 2
+
+
+async def test_a_reply_made_while_its_request_is_repeated_is_found(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Ordering.known
+    looked: list[Reply | None] = []
+    made: list[Reply] = []
+
+    async def late(self: Ordering, conversation: str, request_id: str | None) -> Reply | None:
+        looked.append(await known(self, conversation, request_id))
+        if len(looked) == 1:
+            made.append(await first(conversation, request_id=request_id, model="echo"))
+            await chat.ended(made[0])
+            return None
+        return looked[-1]
+
+    replies = chat.service.replies
+    for first in (replies.request, replies.continue_):
+        made.clear()
+        looked.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(Ordering, "known", late)
+            again = await first(chat.conversation, request_id=first.__name__, model="echo")
+        assert looked[:2] == [None, None]  # neither of the two saw the other's reply
+        assert again.duplicate
+        assert again.reply_id == made[0].reply_id
+    assert len(await chat.texts()) == 3
 
 
 async def test_asking_at_once_is_one_reply(idle: Chat) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from message_service import errors
 from message_service.arguments import check_text_argument
 from message_service.catalogue.queries.conversations import CONVERSATION_BY_ID
+from message_service.catalogue.queries.jobs import JOB_BY_ID
 from message_service.database.scope import Scope
 from message_service.documents.conversation import MAIN_BRANCH
 from message_service.documents.fields import MAX_NAME
@@ -95,11 +96,10 @@ class Ordering:
             return None
         check_id(IdKind.CONVERSATION, "conversation_id", conversation_id)
         check_text_argument("request_id", request_id, most=MAX_NAME)
-        try:
-            job = await self._jobs.get(self._job_id(conversation_id, request_id))
-        except errors.NotFound:
+        job_id = self._job_id(conversation_id, request_id)
+        if await self._scope.find_one(JOB_BY_ID, job_id=job_id) is None:
             return None
-        return self._reply(job.job_id, conversation_id, dict(job.job_config or {}))
+        return await self._stored(conversation_id, job_id)
 
     async def order(
         self,
@@ -120,7 +120,13 @@ class Ordering:
             Conflict: The branch does not end with what such a reply follows.
             InvalidInput: The priority is none.
         """
-        _check_place(parent, kind)
+        try:
+            _check_place(parent, kind)
+        except errors.Conflict:
+            # Repeated while the first call's reply was made: after `known` had found nothing.
+            if (made := await self.known(conversation_id, request_id)) is not None:
+                return made
+            raise
         digest = None if parent is None else parent.digest
         order = checked(
             ReplyOrder,

@@ -66,6 +66,8 @@ class MessageChanges:
     ) -> StoredMessage:
         """Replace a message's text or its parts and keep the old content as a version.
 
+        Scores that evaluators gave the old content are removed (`quality.evaluate` judges the new).
+
         Args:
             conversation_id: The conversation.
             message_id: The message.
@@ -113,7 +115,8 @@ class MessageChanges:
                     "timestamps.edited_at": now,
                     "timestamps.last_modified_at": now,
                     "enrichment.given": given_paths(stored, language),
-                }
+                },
+                **_without_scores(stored),
             }
 
         changed = await self._change.make(conversation_id, message_id, expected_revision, decide)
@@ -322,3 +325,13 @@ class MessageChanges:
             return {"$unset": {"pinned": ""}, "$set": moment}
 
         return await self._change.make(conversation_id, message_id, None, decide)
+
+
+def _without_scores(stored: Row) -> dict[str, Any]:
+    """Return what removes evaluators' scores of a message: they belong to what was judged."""
+    quality: Row = stored.get("quality_metadata") or {}
+    scored: Mapping[str, str] | None = quality.get("evaluated_by")
+    if not scored:
+        return {}
+    gone = (*scored, "evaluated_by", "evaluated_revision")
+    return {"$unset": {f"quality_metadata.{name}": "" for name in gone}}
