@@ -5,7 +5,8 @@ The name is a list of steps, separated by `|`:
     echo                 says the last message of the user again
     say TEXT             says a text, a word at a time
     words N              says `w1 w2 ... wN`
-    times N              says the machine's monotonic clock, in nanoseconds, N times
+    times N              says N times when this was due, in nanoseconds of the machine's monotonic
+                         clock: a follower can tell how long it was on its way
     think TEXT           reasons
     refuse TEXT          refuses
     call NAME JSON       calls a tool with these arguments
@@ -26,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
@@ -71,8 +71,7 @@ class Scripted:
         place = hashlib.sha256(f"{model}\n{prompt}".encode(errors="replace")).hexdigest()[:16]
         self.asked[place] += 1
         said = ""
-        loop = asyncio.get_running_loop()
-        pace = due = 0.0
+        pace = _Pace()
         reason = "stop"
         yield Answering(model, f"scripted_{place}_{self.asked[place]}")
         for step in model.split("|"):
@@ -81,8 +80,7 @@ class Scripted:
                 case "pause":
                     await asyncio.sleep(_number(model, rest))
                 case "pace":
-                    pace = _number(model, rest)
-                    due = loop.time()
+                    pace.seconds = _number(model, rest)
                 case "gate":
                     await _GATES[rest].wait()
                 case "stall":
@@ -98,12 +96,11 @@ class Scripted:
                 case "":
                     pass
                 case _ if word in _WORDS:
-                    for event in _said(word, rest, request):
+                    pace.begin()
+                    for event in _said(word, rest, request, pace):
                         yield event
                         said += getattr(event, "text", "")
-                        if pace:
-                            due += pace
-                            await asyncio.sleep(max(0, due - loop.time()))
+                        await pace.pause()
                 case _:
                     raise failed(FailureKind.MODEL_UNKNOWN, _NAME, model)
         counts = [text_statistics.measure(text).token_count for text in (prompt, said)]
@@ -136,7 +133,23 @@ def _due(step: str, asked: int) -> tuple[str, str]:
     return word, rest if word in _WORDS else rest.strip()
 
 
-def _said(word: str, rest: str, request: ModelRequest) -> Iterator[Event]:
+class _Pace:
+    """When pieces are due, however late they are taken."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.due = 0.0
+
+    def begin(self) -> None:
+        self.due = asyncio.get_running_loop().time()
+
+    async def pause(self) -> None:
+        if self.seconds:
+            self.due += self.seconds
+            await asyncio.sleep(max(0, self.due - asyncio.get_running_loop().time()))
+
+
+def _said(word: str, rest: str, request: ModelRequest, pace: _Pace) -> Iterator[Event]:
     match word:
         case "echo":
             texts = [turn.text for turn in request.turns if turn.role == "user"]
@@ -146,7 +159,7 @@ def _said(word: str, rest: str, request: ModelRequest) -> Iterator[Event]:
             yield from (TextDelta(f"w{n}{' ' if n < count else ''}") for n in range(1, count + 1))
         case "times":
             for _ in range(int(rest) if rest.isdecimal() else 1):
-                yield TextDelta(f"{time.monotonic_ns()} ")
+                yield TextDelta(f"{round(pace.due * 1e9)} ")
         case "think":
             yield from map(ReasoningDelta, _pieces(rest))
         case "refuse":
