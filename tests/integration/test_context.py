@@ -3,6 +3,9 @@
 import pytest
 
 from message_service import MessageService, errors
+from message_service.documents.conversation import MAIN_BRANCH
+from message_service.messages.known_conversations import FULL_SPAN
+from message_service.messages.window_messages import Line, WindowMessages
 from message_service.messages.window_view import MESSAGE_OVERHEAD
 
 USER = "user_000000000001"
@@ -53,6 +56,22 @@ async def test_the_prefix_stays_while_the_conversation_grows(
         await service.messages.append(conversation, "user", f"n{i}", token_count=10)
     assert len(set(starts)) == 6  # forty turns, five steps
     assert starts == sorted(starts)
+
+
+async def test_what_was_written_between_the_reads_is_not_missed(
+    service: MessageService, conversation: str
+) -> None:
+    line = Line(conversation, [(MAIN_BRANCH, 0, FULL_SPAN)], ["active"])
+    reading = WindowMessages(service.store.scope("default"), line, 100 * COST, 1_000)
+    await reading.look()
+    for last in (100, 103):  # the newest were read when there were 100
+        for first in (1, 68, 69, 70, 99, 100):
+            rows = await reading.between(first, last)
+            assert [row["sequence_number"] for row in rows] == list(range(first, last + 1))
+        await service.messages.append_many(
+            conversation, [{"role": "user", "text": f"late {i}"} for i in range(3)]
+        )
+    assert len([number async for number, _ in reading.counts()]) == 100
 
 
 async def test_pins_and_summary_are_kept_and_counted(

@@ -79,7 +79,7 @@ async def check_still_wanted(
 ) -> int:
     """Return the conversation's highest number, if the reply is wanted as its transaction sees it.
 
-    Mostly what a reply answers has that number, so one read says both.
+    Mostly what a reply answers has that number, so nothing follows it: one read says both.
 
     Args and errors are those of `check_wanted`.
     """
@@ -88,8 +88,7 @@ async def check_still_wanted(
         tail = 0
     else:
         tail = end["sequence_number"]
-        here = end["relationships"]["conversation_branch"] == order.branch
-        if here and end["status"] == _ACTIVE and _is_answered(Answered.of(end), order):
+        if end["status"] == _ACTIVE and _is_answered(Answered.of(end), order):
             return tail
     await check_wanted(scope, known, conversation_id, order)
     return tail

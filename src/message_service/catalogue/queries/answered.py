@@ -38,7 +38,6 @@ CONVERSATION_END = Query(
         "message_id": 1,
         "role": 1,
         "status": 1,
-        "relationships.conversation_branch": 1,
         "content.content_hash": 1,
     },
 )
