@@ -83,6 +83,11 @@ async def test_a_failure_is_one_line_and_the_chat_goes_on(
     assert await texts(service) == ["hello"]
     missing = cli("chat", "conv_000000000009", code=3)
     assert missing.strip() == "error: conversation 'conv_000000000009' not found"
+    new = ("chat", "conv_000000000009", "--user", USER)
+    wrong = cli(*new, "--provider", "nobody", code=2)
+    assert wrong.startswith("error: --provider: 'nobody' is not a provider.")
+    with pytest.raises(errors.NotFound):  # nothing was begun
+        await service.conversations.get("conv_000000000009")
 
 
 async def test_a_reply_cannot_steer_the_terminal(service: MessageService, cli: Cli) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -64,6 +64,9 @@ def chat(
     async def run(stop: StopSignal, interrupts: Interrupts) -> None:
         async with connected_service(ctx) as service:
             tenant = service.tenant(target_of(ctx).tenant)
+            with suppress(errors.NotFound, errors.ContextBudgetTooSmall):
+                # An option that is wrong is wrong for every reply: nothing begins with it.
+                await tenant.replies.preview(conversation, **options)
             if user is not None:
                 await tenant.conversations.create(user, conversation_id=conversation, exist_ok=True)
             chatting = Chat(tenant, conversation, options, interrupts)
