@@ -1,119 +1,23 @@
-"""Replies: asked for once, followed by many, stored once, stopped, replaced and continued."""
+"""Replies: asked for once, followed by many, stored once, replaced and continued."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import (
-    JobRegistry,
-    Message,
-    MessageService,
     Reply,
-    ReplyEvent,
-    ReplyStatus,
-    Settings,
     errors,
 )
-from message_service.documents.row import Row
-from message_service.generation import replying as making
 from message_service.generation.ordering import Ordering
 from message_service.generation.provider import Used
 from message_service.generation.providers.scripted import open_gate
 from message_service.messages.continuations import joined
 from support.job_handlers import at_work
-from support.waiting import soon, until
-
-USER = "user_000000000001"
-
-
-@dataclass
-class Chat:
-    """A conversation, and short words for what the tests do with it."""
-
-    service: MessageService
-    conversation: str = ""
-
-    async def say(self, text: str, role: str = "user", **fields: Any) -> str:
-        done = await self.service.messages.append(self.conversation, role, text, **fields)
-        return done.message_id
-
-    async def ask(self, script: str, **options: Any) -> Reply:
-        return await self.service.replies.request(self.conversation, model=script, **options)
-
-    async def ended(self, reply: Reply) -> ReplyStatus:
-        return await soon("the reply", self.service.replies.wait(reply.reply_id))
-
-    async def followed(self, reply: Reply, after: int = -1) -> list[ReplyEvent]:
-        async def run() -> list[ReplyEvent]:
-            follow = self.service.replies.follow(reply.reply_id, after=after)
-            return [event async for event in follow]
-
-        return await soon("the follower", run())
-
-    async def seen(self, reply: Reply, text: str, after: int = -1) -> int:
-        """Follow until a text has been said; return the offset."""
-
-        async def run() -> int:
-            said = ""
-            async with aclosing(self.service.replies.follow(reply.reply_id, after=after)) as events:  # type: ignore[type-var]
-                async for event in events:
-                    said = "" if event.kind == "begin" else said + event.text
-                    if text in said:
-                        return event.offset
-            raise AssertionError(f"ended, and said only {said!r}")
-
-        return await soon(f"{text!r} to be said", run())
-
-    async def texts(self, branch: str | None = None) -> list[str]:
-        page = await self.service.messages.history(self.conversation, branch=branch)
-        return [message.text for message in page.items]
-
-    async def stored(self, reply: Reply) -> Message:
-        message = await self.service.messages.get(self.conversation, reply.message_id)
-        return message.document()
-
-
-@pytest.fixture
-async def idle(
-    service: MessageService, mongo_uri: str, settings: Settings, database: AsyncDatabase[Row]
-) -> AsyncIterator[Chat]:
-    """A conversation with a question, and no worker."""
-    async with await MessageService.connect(
-        mongo_uri,
-        settings=settings,
-        database=database.name,
-        registry=JobRegistry(),
-        llm_provider="scripted",
-        llm_between_tokens_timeout=5,
-        queue_lease=2,
-        queue_poll=0.1,
-    ) as connected:
-        made = await connected.conversations.create(USER)
-        chat = Chat(connected, made.conversation_id)
-        await chat.say("How are you, Luna?")
-        yield chat
-
-
-@pytest.fixture
-async def chat(idle: Chat) -> AsyncIterator[Chat]:
-    """A conversation with a question, and a worker."""
-    async with at_work(idle.service):
-        yield idle
-
-
-def said(events: Sequence[ReplyEvent]) -> str:
-    """Return what a follower holds at the end."""
-    text = ""
-    for event in events:
-        text = "" if event.kind == "begin" else text + (event.text if event.kind == "text" else "")
-    return text
+from support.reply_chat import Chat, said
 
 
 async def test_a_reply_is_a_message_with_all_that_is_known_of_it(chat: Chat) -> None:
@@ -243,186 +147,6 @@ async def test_what_is_not_kept_any_longer(chat: Chat) -> None:
         await chat.followed(live)
     open_gate("kept")
     assert (await chat.ended(live)).status == "completed"
-
-
-async def test_a_try_that_breaks_off_restarts_and_followers_are_told(chat: Chat) -> None:
-    reply = await chat.ask("first 1 say half of|first 1 cut|say the whole of it")
-    events = await chat.followed(reply)
-    assert [event.kind for event in events].count("begin") == 2
-    assert said(events) == "the whole of it"
-    assert await chat.texts() == ["How are you, Luna?", "the whole of it"]
-
-
-async def test_a_try_that_breaks_off_is_kept_where_the_client_says_so(chat: Chat) -> None:
-    reply = await chat.ask(
-        "first 1 say half of|first 1 cut|say the whole of it", on_interruption="keep"
-    )
-    assert (await chat.ended(reply)).finish_reason == "interrupted"
-    assert said(await chat.followed(reply)) == "half of"
-    message = await chat.stored(reply)
-    assert (message.content.text, message.llm_metadata and message.llm_metadata.finish_reason) == (
-        "half of",
-        "interrupted",
-    )
-    assert message.token_usage is not None
-    assert message.token_usage.usage_state == "unknown"
-
-
-async def test_a_stopped_reply_keeps_what_was_said(chat: Chat) -> None:
-    reply = await chat.ask("say one two|stall")
-    await chat.seen(reply, "two")
-    status = await chat.service.replies.cancel(reply.reply_id)
-    assert status.status in ("processing", "completed")
-    events = await chat.followed(reply)
-    assert [event.kind for event in events[-2:]] == ["stop", "end"]
-    assert events[-1].finish_reason == "cancelled"
-    assert await chat.texts() == ["How are you, Luna?", "one two"]
-    with pytest.raises(errors.Conflict, match="has ended"):
-        await chat.service.replies.cancel(reply.reply_id)
-
-
-async def test_a_reply_stopped_before_it_says_anything_leaves_nothing(idle: Chat) -> None:
-    waiting = await idle.ask("echo")
-    assert (await idle.service.replies.cancel(waiting.reply_id)).status == "cancelled"
-    assert [event.kind for event in await idle.followed(waiting)] == ["stop", "cancelled"]
-    async with at_work(idle.service):
-        silent = await idle.ask("think hm|stall")
-        await idle.seen(silent, "hm")
-        begun = await idle.ask("stall")
-        assert begun.duplicate  # the first is still at it
-        await idle.service.replies.cancel(silent.reply_id)
-        assert (await idle.ended(silent)).status == "completed"  # it had thought aloud
-    assert await idle.texts() == ["How are you, Luna?", ""]
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ("delete", "parent_deleted"),
-        ("edit", "parent_edited"),
-        ("append", "superseded"),
-        ("hide", "parent_deleted"),
-    ],
-)
-@pytest.mark.parametrize("when", ["waiting", "saying", "storing"])
-async def test_what_is_not_wanted_any_longer_is_not_stored(
-    idle: Chat, monkeypatch: pytest.MonkeyPatch, change: str, reason: str, when: str
-) -> None:
-    monkeypatch.setattr(making, "_LOOK_EVERY", 0.05 if when == "saying" else 60)
-    [question] = (await idle.service.messages.history(idle.conversation)).items
-    gate = f"{when} {change}"
-    reply = await idle.ask(f"say one|gate {gate}|say  two")
-
-    async def act() -> None:
-        messages = idle.service.messages
-        match change:
-            case "delete":
-                await messages.delete(idle.conversation, question.message_id)
-            case "hide":
-                await messages.hide(idle.conversation, question.message_id)
-            case "edit":
-                await messages.edit(idle.conversation, question.message_id, "other words")
-            case _:
-                await idle.say("and another thing")
-
-    if when == "waiting":
-        await act()
-    async with at_work(idle.service):
-        if when != "waiting":
-            await idle.seen(reply, "one")
-            await act()
-        if when != "saying":
-            open_gate(gate)
-        status = await idle.ended(reply)
-    assert (status.status, status.reason) == ("cancelled", reason)
-    assert "one two" not in await idle.texts()
-    last = (await idle.followed(reply))[-1]
-    assert (last.kind, last.reason) == ("cancelled", reason)
-
-
-async def test_what_does_not_change_the_question_does_not_cancel_its_reply(chat: Chat) -> None:
-    [question] = (await chat.service.messages.history(chat.conversation)).items
-    reply = await chat.ask("say one|gate pinned|say  two")
-    await chat.seen(reply, "one")
-    await chat.service.messages.pin(chat.conversation, question.message_id)
-    await chat.service.messages.feedback(chat.conversation, question.message_id, "up")
-    open_gate("pinned")
-    assert (await chat.ended(reply)).status == "completed"
-
-
-@pytest.mark.parametrize(
-    ("script", "options", "reason"),
-    [
-        ("fail unauthorized", {}, "unauthorized"),
-        ("fail model_unknown", {}, "model_unknown"),
-        ("fail request_refused", {}, "request_refused"),
-        ("garbage", {}, "garbage"),
-        ("pause 0", {}, "empty_reply"),
-        ("say a|cut", {}, "cut_off"),
-        ("stall", {"timeout_seconds": 0.2}, "total_timeout"),
-        ("call weather {oops", {}, "invalid_tool_call"),
-        ("m", {"llm_provider": "openai"}, "key_missing"),
-        ("m", {"llm_provider": "claude"}, "key_missing"),
-    ],
-)
-async def test_each_failure_ends_in_a_stated_reason(
-    chat: Chat, script: str, options: dict[str, Any], reason: str
-) -> None:
-    reply = await chat.ask(script, **options)
-    status = await chat.ended(reply)
-    assert (status.status, status.reason) == ("failed", reason)
-    assert status.problem
-    events = await chat.followed(reply)
-    assert (events[-1].kind, events[-1].reason) == ("failed", reason)
-    assert await chat.texts() == ["How are you, Luna?"]
-    assert not (await chat.ask("echo")).duplicate  # it can be asked for again
-
-
-async def test_a_provider_that_wants_to_be_asked_later_is(chat: Chat) -> None:
-    reply = await chat.ask("first 1 fail rate_limited 11|echo")
-
-    async def waits() -> bool:
-        status = await chat.service.replies.get(reply.reply_id)
-        return status.status == "pending" and status.reason == "rate_limited"
-
-    await until("the reply to be put off", waits)
-    job = await chat.service.jobs.get(reply.reply_id)
-    later = job.queue_metadata.retry_after
-    assert later is not None
-    assert (later - job.updated_at).total_seconds() > 10
-
-
-@pytest.mark.parametrize(
-    ("options", "field"),
-    [
-        ({"llm_provider": "nobody"}, "llm_provider"),
-        ({"fallbacks": ["nobody:m"]}, "fallbacks"),
-        ({"fallbacks": ["openai"]}, "fallbacks"),
-        ({"temperature": -1}, "temperature"),
-        ({"max_tokens": 500, "context_tokens": 400}, "max_tokens"),
-        ({"context_window_size": 0}, "context_window_size"),
-        ({"on_interruption": "weep"}, "on_interruption"),
-        ({"tools": [{"name": "no spaces"}]}, "tools"),
-        ({"no_such_option": 1}, "no_such_option"),
-        ({"branch": "nowhere"}, "branch"),
-    ],
-)
-async def test_wrong_options_are_named_at_once(
-    idle: Chat, options: dict[str, Any], field: str
-) -> None:
-    with pytest.raises(errors.MessageServiceError, match=field):
-        await idle.service.replies.request(idle.conversation, **options)
-    assert not (await idle.service.jobs.list()).items
-
-
-async def test_a_context_that_cannot_fit_is_told(chat: Chat) -> None:
-    await chat.say("word " * 2_000)
-    reply = await chat.ask("echo", context_tokens=200, max_tokens=50)
-    status = await chat.ended(reply)
-    assert (status.status, status.reason) == ("failed", "context_budget_too_small")
-    assert "context_tokens" in (status.problem or "")
-    with pytest.raises(errors.ContextBudgetTooSmall, match="context_tokens"):
-        await chat.service.replies.preview(chat.conversation, context_tokens=200, max_tokens=50)
 
 
 async def test_tool_calls_reasoning_and_refusals_are_stored(chat: Chat) -> None:
