@@ -9,6 +9,7 @@ import pytest
 from message_service import (
     JobStatus,
     MessageService,
+    Settings,
     errors,
 )
 from support.job_handlers import Handlers, at_work, ended, later
@@ -31,6 +32,23 @@ async def test_a_job_runs_and_tells_its_result(queue: MessageService) -> None:
     assert job.queue_metadata.queue_name == "note"
     assert job.attention_at is None
     assert worker.figures.completed == 1
+
+
+async def test_a_worker_hears_of_every_job(
+    queue: MessageService, handlers: Handlers, mongo_uri: str, settings: Settings
+) -> None:
+    connecting = MessageService.connect(
+        mongo_uri,
+        settings=settings,
+        database=queue.store.database.name,
+        registry=handlers.registry,
+        queue_poll=60,  # longer than the test waits
+    )
+    async with await connecting as patient, at_work(patient, concurrency=2):
+        for count in (1, 2, 5, 1, 1):  # alone, as many as it takes, more than it takes
+            several = [await queue.jobs.enqueue("note", {"n": count}) for _ in range(count)]
+            for job in several:
+                assert await queue.jobs.result(job.job_id, 20) == {"n": count}
 
 
 async def test_handlers_run_in_threads_too_and_get_their_tenant(queue: MessageService) -> None:
