@@ -45,8 +45,10 @@ async def measure(uri: str, *, quick: bool) -> list[Figure]:
             await _reply(service, "words 1")  # dictionaries, connections, the feed
             figures = await _overhead(service, database, 10 if quick else 60)
             raw = await _raw_lags(database, 100 if quick else 400)
+            pieces = 40 if quick else 300
             for streams in STREAMS[:2] if quick else STREAMS:
-                figures.append(await _lag(service, streams, 40 if quick else 300, raw))
+                figures.append(await _lag(service, streams, pieces, raw))
+            figures.append(await _lag(service, 50 if quick else 200, pieces, raw, at_once=True))
             return figures
 
 
@@ -146,7 +148,9 @@ async def _raw_lags(database: Database, count: int) -> list[float]:
     return lags
 
 
-async def _lag(service: MessageService, streams: int, pieces: int, raw: list[float]) -> Figure:
+async def _lag(
+    service: MessageService, streams: int, pieces: int, raw: list[float], *, at_once: bool = False
+) -> Figure:
     """Follow so many replies at once; measure from the provider's pieces to the followers."""
     script = f"pace {PACE}|times {pieces}"
     conversations = [await _asked(service) for _ in range(streams)]
@@ -162,12 +166,13 @@ async def _lag(service: MessageService, streams: int, pieces: int, raw: list[flo
     async with asyncio.TaskGroup() as group:
         for conversation_id in conversations:
             group.create_task(follow(conversation_id))
-            await asyncio.sleep(_APART)
+            await asyncio.sleep(0 if at_once else _APART)
     assert len(lags) == streams * pieces
     p50, p99 = percentile(lags, 0.5), percentile(lags, 0.99)
     theirs = percentile(raw, 0.99)
     return Figure(
-        f"provider's piece to follower, {streams} streams at 20/s: p99 (p50 {p50:.1f} ms)",
+        f"provider's piece to follower, {streams} streams at 20/s"
+        f"{', begun at once' if at_once else ''}: p99 (p50 {p50:.1f} ms)",
         f"{p99:.1f} ms",
         f"bar 250 ms (one raw insert to its change: p50 {percentile(raw, 0.5):.1f}, "
         f"p99 {theirs:.1f} ms)",
