@@ -43,6 +43,8 @@ async def connect(
     settings: Settings,
     uri: str | None = None,
     listeners: list[CommandListener] | None = None,
+    *,
+    standalone: bool = False,
 ) -> Connection:
     """Connect to the server given by address or by the settings, or to the local server.
 
@@ -51,6 +53,7 @@ async def connect(
         uri: MongoDB connection string; None takes it from the settings, and without one starts
             the local server.
         listeners: Driver command listeners.
+        standalone: Whether a server outside of a replica set will do, as for a backup.
 
     Raises:
         InvalidInput: An argument is wrong.
@@ -64,7 +67,7 @@ async def connect(
         check_instance("listeners", listener, CommandListener)
     client = build_client(settings, await _address(settings, uri), listeners)
     try:
-        server = await read_server_info(client)
+        server = await read_server_info(client, standalone=standalone)
         return Connection(client, open_database(client, settings.database), server)
     except BaseException:
         await disconnect(client)

@@ -34,6 +34,8 @@
     ├── ImportIncomplete        part of an import could not be read or stored
     ├── UsageDiffers            a provider's usage export and the messages do not match
     ├── SummariesDiffer         summaries do not say what the messages do
+    ├── BackupDamaged           a backup's file is missing, changed, or cannot be read
+    ├── NotRecoverable          no backup leads to this point; `nearest` says which ones can be had
     ├── LocalServerError        the local mongod could not be found, started or stopped
     └── Internal                an unexpected driver error
 
@@ -326,6 +328,21 @@ class SummariesDiffer(MessageServiceError):
     code = "summaries_differ"
     http_status = 409
     exit_code = 14
+
+
+class BackupDamaged(MessageServiceError):
+    """A file of a backup is missing, was changed, or cannot be read; `file` names it."""
+
+    code = "backup_damaged"
+    exit_code = 16
+
+
+class NotRecoverable(MessageServiceError):
+    """No backup leads to the point that was asked for; `nearest` names points that can be had."""
+
+    code = "not_recoverable"
+    http_status = 409
+    exit_code = 17
 
 
 class LocalServerError(MessageServiceError):

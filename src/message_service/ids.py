@@ -132,3 +132,23 @@ def derived_id(kind: IdKind, *parts: str) -> str:
 def _encode(number: int) -> str:
     """Encode 128 bits as 26 Crockford base-32 characters."""
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+
+
+def checked_random(random: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Return a source of random bytes whose results are checked.
+
+    Raises:
+        InvalidInput: It is no function.
+    """
+    if not callable(random):
+        raise errors.InvalidInput("random", "is not a function", "Give one like os.urandom")
+
+    def some(count: int) -> bytes:
+        made = random(count)
+        if not isinstance(made, bytes) or len(made) != count:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InvalidInput(
+                "random", f"returned something else than {count} bytes", "Give one like os.urandom"
+            )
+        return made
+
+    return some

@@ -18,6 +18,7 @@ from message_service.arguments import check_flag, check_instance
 from message_service.attachments.attachments import Attachments
 from message_service.background.job_types import own_job_types
 from message_service.background.worker import BackgroundWorker, make_worker
+from message_service.backup.backups import Backups
 from message_service.clock import Clock, SystemClock
 from message_service.connection import Connection
 from message_service.database.client import CommandListener
@@ -33,7 +34,7 @@ from message_service.generation.replies import Replies
 from message_service.generation.replying import Replying
 from message_service.generation.shared import generation_runtime
 from message_service.generation.summarising import Summarising
-from message_service.ids import IdFactory, IdKind, check_tenant
+from message_service.ids import IdFactory, IdKind, check_tenant, checked_random
 from message_service.loops.control import LoopControl
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
@@ -80,6 +81,7 @@ class MessageService:
         rollups: The summaries of all tenants, for operators.
         queue: The workers of the job queue, for operators.
         providers: The providers of models, for operators.
+        backups: The backups of the whole database, for operators.
         loops: The loops that run in the background, in this or other processes, for operators.
     """
 
@@ -124,6 +126,9 @@ class MessageService:
             runtime.random,
             self.settings.queue_ageing,
             self.settings.write_deadline,
+        )
+        self.backups = Backups(
+            connected.database, connected.server, self.settings, runtime.clock, runtime.random
         )
         self.loops = LoopControl(connected.database, LOOPS)
         self._stop = StopSignal()
@@ -170,7 +175,7 @@ class MessageService:
         moment = SystemClock() if clock is None else clock
         if not callable(getattr(moment, "now", None)):
             raise errors.InvalidInput("clock", "is not a clock", "Give an object with now()")
-        random = _random_bytes(random)
+        random = checked_random(random)
         check_instance("registry", registry, JobRegistry)
         connected = await connection.connect(chosen, uri, listeners)
         try:
@@ -375,22 +380,6 @@ class MessageService:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _random_bytes(random: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Return a source of random bytes whose results are checked."""
-    if not callable(random):
-        raise errors.InvalidInput("random", "is not a function", "Give one like os.urandom")
-
-    def some(count: int) -> bytes:
-        made = random(count)
-        if not isinstance(made, bytes) or len(made) != count:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise errors.InvalidInput(
-                "random", f"returned something else than {count} bytes", "Give one like os.urandom"
-            )
-        return made
-
-    return some
 
 
 def _settings(settings: Settings | None, overrides: dict[str, Any]) -> Settings:

@@ -26,7 +26,12 @@ _SERVERS_OWN = ("admin", "config", "local")
 _COMPRESSORS = ("zstd", "zlib", "snappy")
 
 
-def _check_database(name: str) -> str:
+def check_database_name(name: str) -> str:
+    """Return a name that a database of ours may have.
+
+    Raises:
+        ValueError: It may not.
+    """
     bad = _NOT_IN_A_NAME.search(name)
     if bad is not None:
         raise ValueError(f"a database name cannot contain {bad[0]!r}")
@@ -46,7 +51,7 @@ def _check_compressors(names: str) -> str:
     return names
 
 
-DatabaseName = Annotated[str, AfterValidator(_check_database)]
+DatabaseName = Annotated[str, AfterValidator(check_database_name)]
 Compressors = Annotated[str, AfterValidator(_check_compressors)]
 
 
@@ -311,6 +316,15 @@ class Settings(BaseSettings):
     )
     attachment_max_bytes: int = Field(
         default=100 * 1024**2, ge=1, le=2**40, description="most bytes of one attachment"
+    )
+
+    backup_target: SecretStr | None = Field(
+        default=None,
+        description="where backups go: a directory or an fsspec URL; unset makes none",
+    )
+    backup_key_file: Path | None = Field(
+        default=None,
+        description="file with the age key that encrypts backups; unset does not encrypt",
     )
 
     phone_regions: PhoneRegions = Field(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import IO, Any
 
 from message_service import errors
+from message_service.filesystems import open_filesystem
 
 _BLOCK = 1024**2
 
@@ -26,22 +27,7 @@ class ExternalStore:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import fsspec  # pyright: ignore[reportMissingTypeStubs]
-        except ImportError:
-            raise errors.InvalidInput(
-                "attachment_store", "needs fsspec", "Install message-service[attachments]"
-            ) from None
-        try:
-            found: tuple[Any, str] = fsspec.core.url_to_fs(url)  # pyright: ignore
-        except (ValueError, ImportError) as error:
-            # The URL may hold a password, and such errors quote it.
-            raise errors.InvalidInput(
-                "attachment_store",
-                f"cannot be opened ({type(error).__name__})",
-                "Give a URL that fsspec knows, and install what it needs",
-            ) from None
-        self._system, self._root = found
+        self._system, self._root = open_filesystem(url, "attachment_store", "attachments")
 
     async def write(self, tenant_id: str, digest: str, file: IO[bytes]) -> None:
         """Store the bytes of a file; it appears under its name when it is complete.

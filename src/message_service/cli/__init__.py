@@ -13,6 +13,7 @@ from message_service import errors
 from message_service.cli import (
     analytics,
     attachments,
+    backup,
     characters,
     chat,
     conversations,
@@ -23,6 +24,7 @@ from message_service.cli import (
     llm,
     messages,
     prices,
+    restoring,
     search,
     server,
     transfer,
@@ -42,7 +44,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 bad input, 3 not found, 4 conflict, 5 the database differs from "
     "the catalogue, 6 unavailable, 7 unsupported, 8 not allowed, 9 storage full, 10 local server, "
     "11 import or export incomplete, 12 usage differs, 13 job failed, 14 summaries differ, 15 no "
-    "usable reply of a provider, 130 stopped by Ctrl-C and 143 by SIGTERM with work left, 1 "
+    "usable reply of a provider, 16 backup damaged, 17 not recoverable, 130 stopped by Ctrl-C and "
+    "143 by SIGTERM with work left, 1 "
     "anything else, such as output that cannot be written (a closed pipe is no failure).",
 )
 app.add_typer(server.app, name="server", help="The local mongod.")
@@ -67,9 +70,13 @@ app.command("export")(transfer.export_command)
 app.command("demo")(demo.demo)
 app.command("chat")(chat.chat)
 app.command("worker")(worker.worker)
+app.command("restore")(restoring.restore)
 
 app.add_typer(
     analytics.app, name="analytics", help="Summaries by day, week, month: rollup, check, report."
+)
+app.add_typer(
+    backup.app, name="backup", help="Backups: run, list, show, verify, window, prune, keygen."
 )
 config = typer.Typer(no_args_is_help=True)
 app.add_typer(config, name="config", help="The settings in force.")

@@ -16,6 +16,8 @@ from message_service.settings import Settings
 
 _STANDS_FOR: dict[str, tuple[str, ...]] = {
     "admin": ("admin",),
+    "backup_key_file": ("key_file",),
+    "backup_target": ("target",),
     "branch": ("branch",),
     "character_id": ("character",),
     "client_msg_id": ("client_msg_id",),

@@ -30,12 +30,18 @@ class Lease:
         name: Its name, the document's `_id`.
         holder: The name of the holder that acquires it; must be unique.
         seconds: How long it lasts without renewal.
+        collection: Where it is kept.
     """
 
     def __init__(
-        self, database: AsyncDatabase[Row], name: str, holder: str, seconds: float
+        self,
+        database: AsyncDatabase[Row],
+        name: str,
+        holder: str,
+        seconds: float,
+        collection: str = COLLECTION,
     ) -> None:
-        self._leases = database.get_collection(COLLECTION)
+        self._leases = database.get_collection(collection)
         self.name = name
         self.holder = holder
         self.seconds = seconds

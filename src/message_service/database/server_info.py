@@ -51,8 +51,14 @@ class ServerInfo:
         return tuple(said)
 
 
-async def read_server_info(client: AsyncMongoClient[Any]) -> ServerInfo:
+async def read_server_info(
+    client: AsyncMongoClient[Any], *, standalone: bool = False
+) -> ServerInfo:
     """Ask the server what it is.
+
+    Args:
+        client: The client.
+        standalone: Whether a server outside of a replica set will do.
 
     Raises:
         Unavailable: No server answers.
@@ -73,11 +79,11 @@ async def read_server_info(client: AsyncMongoClient[Any]) -> ServerInfo:
         compression=tuple(hello.get("compression", ())),
         max_wire_version=int(hello["maxWireVersion"]),
     )
-    check_server(info)
+    check_server(info, standalone=standalone)
     return info
 
 
-def check_server(info: ServerInfo) -> None:
+def check_server(info: ServerInfo, *, standalone: bool = False) -> None:
     """Refuse a server we cannot run on.
 
     Raises:
@@ -88,7 +94,7 @@ def check_server(info: ServerInfo) -> None:
             f"MongoDB {info.version_text} is too old: version 6.0 or later is needed",
             version=info.version_text,
         )
-    if info.topology == "standalone":
+    if info.topology == "standalone" and not standalone:
         raise errors.Unsupported(
             "the server is not a replica set: start mongod with --replSet and run "
             "rs.initiate() once (one node is enough)"

@@ -12,8 +12,8 @@ from typing import Any
 
 from message_service.catalogue.declared import CATALOGUE, QUERIES
 
-MAINTENANCE = "catalogue."
-"""Comments of commands that look at whole collections on purpose (conformance, counts)."""
+MAINTENANCE = ("catalogue.", "backup.")
+"""Comments of commands that look at whole collections on purpose (conformance, counts, backups)."""
 
 _SHARD_KEYS = {
     collection.name: collection.shard_key[0][0]

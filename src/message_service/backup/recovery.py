@@ -1,0 +1,304 @@
+"""What can be recovered: which full backup and which segments lead to a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from message_service import errors
+from message_service.backup.manifest import FullManifest, SegmentManifest
+from message_service.backup.replay import Until
+from message_service.backup.repository import Repository, SegmentName
+from message_service.database.point import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A full backup that cannot be used, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a repository holds.
+
+    Attributes:
+        fulls: The full backups, oldest first.
+        segments: The segments, oldest first.
+        unfinished: Names of full backups that were not completed, or are being made.
+        damaged: Full backups whose manifest cannot be read.
+    """
+
+    fulls: list[FullManifest] = field(default_factory=list[FullManifest])
+    segments: list[SegmentName] = field(default_factory=list[SegmentName])
+    unfinished: list[str] = field(default_factory=list[str])
+    damaged: list[Damaged] = field(default_factory=list[Damaged])
+
+    @classmethod
+    def read(cls, repository: Repository) -> Contents:
+        """Return what a repository holds; blocks."""
+        found = cls(segments=repository.segment_names())
+        for backup_id in repository.backup_ids():
+            try:
+                full = repository.full(backup_id)
+            except (errors.BackupDamaged, errors.Unsupported) as damage:
+                found.damaged.append(Damaged(backup_id, damage.message))
+                continue
+            if full is None:
+                found.unfinished.append(backup_id)
+            else:
+                found.fulls.append(full)
+        found.fulls.sort(key=lambda each: (each.taken_wall, each.id))
+        return found
+
+    def ends(self) -> list[Point]:
+        """Return the points at which the history behind each full backup ends, oldest first."""
+        found: set[Point] = set()
+        for full in self.fulls:
+            if full.taken_at is not None:
+                chain = self.chain(full.taken_at)
+                found.add(chain[-1].through if chain else full.taken_at)
+        return sorted(found)
+
+    def chain(self, start: Point, end: Point | None = None) -> list[SegmentName]:
+        """Return the segments that follow a point without a gap.
+
+        Args:
+            start: The point.
+            end: The segments reach it, or as far as there are; None for as far as there are.
+        """
+        chosen: list[SegmentName] = []
+        at = start
+        while end is None or at < end:
+            following = [name for name in self.segments if name.after <= at < name.through]
+            if not following:
+                break
+            chosen.append(max(following, key=lambda name: name.through))
+            at = chosen[-1].through
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time to any moment of which the database can be restored.
+
+    Attributes:
+        backup: The full backup it begins with.
+        since: Its first point; None for a backup of a server without oplog.
+        through: Its last point.
+        since_wall: The clock of the primary at the one, in milliseconds since 1970.
+        through_wall: And at the other.
+        segments: How many segments it has.
+        gap: Why it does not begin where the stretch before it ended; None for the first.
+    """
+
+    backup: str
+    since: Point | None
+    through: Point | None
+    since_wall: int
+    through_wall: int
+    segments: int
+    gap: str | None
+
+
+def stretches(contents: Contents, repository: Repository) -> list[Stretch]:
+    """Return the stretches of time that can be recovered, oldest first; blocks."""
+    found: list[Stretch] = []
+    for full in contents.fulls:
+        if full.taken_at is None:
+            found.append(Stretch(full.id, None, None, full.taken_wall, full.taken_wall, 0, None))
+            continue
+        before = found[-1] if found else None
+        if before is not None and before.through is not None and full.taken_at <= before.through:
+            continue  # in the middle of a stretch
+        chain = contents.chain(full.taken_at)
+        wall = repository.segment(chain[-1]).through_wall if chain else full.taken_wall
+        found.append(
+            Stretch(
+                full.id,
+                full.taken_at,
+                chain[-1].through if chain else full.taken_at,
+                full.taken_wall,
+                wall,
+                len(chain),
+                None if before is None else _gap(before, full, contents),
+            )
+        )
+    return found
+
+
+def _gap(before: Stretch, full: FullManifest, contents: Contents) -> str:
+    if before.through is None:
+        return "the backup before it is of a server without oplog"
+    later = [name for name in contents.segments if name.after > before.through]
+    if later and full.taken_at is not None and later[0].after < full.taken_at:
+        return f"no segment holds what came between {before.through} and {later[0].after}"
+    return f"nothing was backed up between {before.through} and {full.taken_at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be restored.
+
+    Attributes:
+        backup: The state of this full backup; None for a point or moment.
+        until: The point or moment; neither for the newest.
+    """
+
+    backup: str | None
+    until: Until
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a state is restored.
+
+    Attributes:
+        full: The full backup.
+        segments: What is replayed over it.
+        until: Where the replay ends.
+        through: The last point that the backups reach; None without oplog.
+        passed_over: Newer full backups that cannot be used for it, and why.
+    """
+
+    full: FullManifest
+    segments: tuple[SegmentManifest, ...]
+    until: Until
+    through: Point | None
+    passed_over: tuple[Damaged, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files that are read."""
+        return self.full.bytes + sum(each.file.bytes for each in self.segments)
+
+    @property
+    def operations(self) -> int:
+        """How many entries are replayed at most."""
+        meanwhile = 0 if self.full.oplog is None else self.full.oplog.documents
+        return meanwhile + sum(each.operations for each in self.segments)
+
+
+def make_plan(contents: Contents, repository: Repository, target: Target) -> Plan:
+    """Choose the newest full backup that leads to a target, and its segments; blocks.
+
+    Raises:
+        NotRecoverable: None does; the message names the nearest points that can be had.
+        BackupDamaged: A segment that is needed is damaged.
+    """
+    passed = list(contents.damaged)
+    for full in reversed(contents.fulls):
+        if target.backup is not None and full.id != target.backup:
+            continue
+        try:
+            found = _plan(contents, repository, full, target)
+        except errors.BackupDamaged as damage:
+            if target.backup is not None:
+                raise
+            passed.append(Damaged(full.id, damage.message))
+            continue
+        if found is not None:
+            segments, through = found
+            until = Until(full.taken_at, None) if target.backup is not None else target.until
+            return Plan(full, segments, until, through, tuple(passed))
+    raise _impossible(contents, repository, target, passed)
+
+
+def _plan(
+    contents: Contents, repository: Repository, full: FullManifest, target: Target
+) -> tuple[tuple[SegmentManifest, ...], Point | None] | None:
+    until = target.until
+    if target.backup is not None:
+        _check_files(repository, full)
+        return (), full.taken_at
+    if full.taken_at is None:
+        wanted = until.point is None and (until.wall is None or until.wall == full.taken_wall)
+        if not wanted:
+            return None
+        _check_files(repository, full)
+        return (), None
+    if (until.point is not None and until.point < full.taken_at) or (
+        until.wall is not None and until.wall < full.taken_wall
+    ):
+        return None
+    chosen: list[SegmentManifest] = []
+    through, wall = full.taken_at, full.taken_wall
+    for name in contents.chain(full.taken_at, until.point):
+        if until.wall is not None and wall > until.wall:
+            break
+        manifest = repository.segment(name)
+        chosen.append(manifest)
+        through, wall = manifest.through, manifest.through_wall
+    if until.point is not None and until.point > through:
+        return None
+    if until.wall is not None and until.wall > wall:
+        return None
+    _check_files(repository, full)
+    _check_clock(chosen, until)
+    for each in chosen:
+        _check_file(repository, each.file.name, each.file.bytes)
+    return tuple(chosen), through
+
+
+def _check_clock(segments: Sequence[SegmentManifest], until: Until) -> None:
+    if until.wall is None:
+        return
+    for segment in segments:
+        for step in segment.clock_steps:
+            if step.back_to <= until.wall < step.back_from:
+                raise errors.NotRecoverable(
+                    f"the server's clock showed {_text(until.wall)} twice: it went back from "
+                    f"{_text(step.back_from)} to {_text(step.back_to)} at {step.at}; name a point "
+                    f"instead, such as --to {step.at} for all up to that entry",
+                    nearest=[str(step.at)],
+                )
+
+
+def _check_files(repository: Repository, full: FullManifest) -> None:
+    for file in full.files:
+        _check_file(repository, file.name, file.bytes)
+
+
+def _check_file(repository: Repository, name: str, size: int) -> None:
+    found = repository.place.size(name)
+    if found is None:
+        raise errors.BackupDamaged(f"{name} is missing", file=name)
+    if found != size:
+        raise errors.BackupDamaged(f"{name} has {found:,} bytes instead of {size:,}", file=name)
+
+
+def _impossible(
+    contents: Contents, repository: Repository, target: Target, passed: list[Damaged]
+) -> errors.MessageServiceError:
+    unusable = "".join(f"; {each.id} cannot be used: {each.reason}" for each in passed)
+    if target.backup is not None:
+        if target.backup in contents.unfinished:
+            return errors.NotRecoverable(f"backup {target.backup} was not completed")
+        if any(each.id == target.backup for each in passed):
+            return errors.BackupDamaged(unusable.removeprefix("; "))
+        return errors.NotFound("backup", target.backup)
+    if not contents.fulls:
+        return errors.NotRecoverable(f"there is no complete full backup here{unusable}", nearest=[])
+    known = stretches(contents, repository)
+    nearest: list[str] = []
+    wall = target.until.wall
+    if wall is None and target.until.point is not None:
+        wall = target.until.point.seconds * 1_000
+    if wall is not None:
+        earlier = [each.through_wall for each in known if each.through_wall < wall]
+        later = [each.since_wall for each in known if each.since_wall > wall]
+        nearest = [
+            _text(each)
+            for each in (max(earlier, default=None), min(later, default=None))
+            if each is not None
+        ]
+    which = f"; the nearest are {' and '.join(nearest)}" if nearest else ""
+    return errors.NotRecoverable(f"no backup leads to this point{which}{unusable}", nearest=nearest)
+
+
+def _text(wall: int) -> str:
+    moment = datetime.fromtimestamp(wall // 1_000, UTC).replace(microsecond=wall % 1_000 * 1_000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,75 @@
+"""Shared parts of `backup` and `restore`: options, connection, progress."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from message_service.backup.backups import Backups
+from message_service.backup.full import Progress as Step
+from message_service.cli.context import progress_console, target_of
+from message_service.cli.numbers import number
+from message_service.clock import SystemClock
+from message_service.connection import connect
+from message_service.documents.validation import checked
+from message_service.settings import Settings
+
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target", help="Where the backups are: a directory or an fsspec URL; else the setting's."
+    ),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key-file", help="File with the age key of the backups; else the setting's."),
+]
+ParallelOption = Annotated[int, number(int, 1, 64, "How many files are worked on at a time.")]
+
+
+@asynccontextmanager
+async def connected_backups(
+    ctx: typer.Context, target: str | None, key_file: Path | None
+) -> AsyncGenerator[Backups]:
+    """Connect to the database as it is, and to the place of its backups."""
+    settings = target_of(ctx).settings
+    given: dict[str, Any] = {}
+    if target is not None:
+        given["backup_target"] = target
+    if key_file is not None:
+        given["backup_key_file"] = key_file
+    if given:
+        settings = checked(Settings, {**settings.model_dump(), **given})
+    connected = await connect(settings, standalone=True)
+    try:
+        yield Backups(connected.database, connected.server, settings, SystemClock(), os.urandom)
+    finally:
+        await connected.close()
+
+
+@contextmanager
+def progress_bar(what: str) -> Generator[Any]:
+    """Show how far something is; give the function to tell it to."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=progress_console, transient=True, disable=not progress_console.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task(what, total=None)
+
+        def tell(step: Step) -> None:
+            bar.update(task, description=step.what, completed=step.done, total=step.total or None)
+
+        yield tell
+
+
+def moment(wall: int) -> str:
+    """Return a moment of the server's clock as people read it."""
+    found = datetime.fromtimestamp(wall // 1_000, UTC).replace(microsecond=wall % 1_000 * 1_000)
+    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
