@@ -19,6 +19,7 @@ from message_service.attachments.attachments import Attachments
 from message_service.background.job_types import own_job_types
 from message_service.background.worker import BackgroundWorker, make_worker
 from message_service.backup.backups import Backups
+from message_service.backup.scheduled import ScheduledBackups
 from message_service.clock import Clock, SystemClock
 from message_service.connection import Connection
 from message_service.database.client import CommandListener
@@ -58,9 +59,8 @@ from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
 from message_service.usage.usage_counters import UsageCounters
 
-LOOPS: tuple[str, ...] = tuple(
-    loop.name for loop in (Indexer, UsageCounting, Rollup, SampledCheck, QueueSweep, Scheduling)
-)
+_LOOPS = (Indexer, UsageCounting, Rollup, SampledCheck, QueueSweep, Scheduling, ScheduledBackups)
+LOOPS: tuple[str, ...] = tuple(loop.name for loop in _LOOPS)
 """Every loop that one process of all runs at a time."""
 
 T = TypeVar("T")
@@ -309,13 +309,15 @@ class MessageService:
             queues: The queues it listens on; empty for those of all job types with a handler here.
             concurrency: Most jobs it runs at once.
             grace: Seconds running jobs have to end, once the worker is asked to stop.
-            loops: Whether the other background work is done too: the search index, the counters
-                of budgets and the summaries. Sweep and schedules of the queue run in any case.
+            loops: Whether the other background work is done too: search index, counters of budgets,
+                summaries, and backups where a place is set. The queue's own is in any case.
 
         Raises:
             InvalidInput: An argument is wrong.
         """
-        others = (self.search_index.run, self.usage_counters.run, self.rollups.run)
+        others = [self.search_index.run, self.usage_counters.run, self.rollups.run]
+        if self.settings.backup_target is not None:
+            others.append(self.backups.follow)
         return make_worker(
             self._queue,
             self.settings,

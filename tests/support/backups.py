@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.backup.backups import Backups
-from message_service.backup.place import LEASE
+from message_service.backup.place import FULL_LEASE, HISTORY_LEASE
 from message_service.clock import Clock, SystemClock
 from message_service.database.oplog import Oplog
 from message_service.database.point import Point
@@ -22,7 +22,7 @@ from message_service.settings import Settings
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
-_OTHERS = {"_id": {"$ne": LEASE}}
+_OTHERS = {"_id": {"$nin": [FULL_LEASE, HISTORY_LEASE]}}
 
 
 async def backups_of(
@@ -40,7 +40,7 @@ async def backups_of(
 async def state_of(database: AsyncDatabase[Row]) -> dict[str, Any]:
     """Return all that a restore must bring back: documents as bytes, options, indexes, views.
 
-    Without the lease of backups, which is another one after each.
+    Without the leases of backups, which are others after each.
     """
     state: dict[str, Any] = {}
     async for info in await database.list_collections():

@@ -4,55 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from message_service import errors
 from message_service.arguments import check_flag, check_number, check_whole_number
 from message_service.backup import pruning
-from message_service.backup.following import Following, Taken
-from message_service.backup.full import FullBackup, Pacing, Progress
+from message_service.backup.full import POINT_SECONDS, Pacing, Progress
+from message_service.backup.making import Incremental, Making
 from message_service.backup.manifest import FullManifest
 from message_service.backup.place import LEASE_SECONDS, Place
 from message_service.backup.pruning import Policy, Removal
 from message_service.backup.recovery import Contents, Plan, Stretch, make_plan, stretches
-from message_service.backup.repository import Repository
 from message_service.backup.restoring import Restored, Restoring
+from message_service.backup.schedule import Schedule, StoredSchedule
+from message_service.backup.scheduled import ScheduledBackups
 from message_service.backup.targets import LATEST, target_of
 from message_service.backup.verifying import Verified, Verifying
 from message_service.catalogue.declared import SCHEMA_VERSION
 from message_service.clock import Clock
 from message_service.database.client import Database, open_database
 from message_service.database.lease import Lease
-from message_service.database.oplog import Oplog
 from message_service.database.point import Point
 from message_service.database.rebuilding import STATE, Rebuilding
 from message_service.database.server_info import ServerInfo
 from message_service.loops.kept_lease import KeptLease
+from message_service.loops.runner import LoopRunner
 from message_service.settings import Settings, check_database_name
+from message_service.stopping import StopSignal
 
 _MOST_PARALLEL = 64
 _MOST_RATE = 1e12
-_POINT_SECONDS = 200.0
 
 
 def _quiet(progress: Progress) -> None:
     del progress
-
-
-@dataclass(frozen=True, slots=True)
-class Incremental:
-    """What an incremental backup did.
-
-    Attributes:
-        taken: What was added to the history; None when nothing could be.
-        full: The full backup that had to be made first; None when there was a chain to go on with.
-        reason: Why it had to be made.
-    """
-
-    taken: Taken | None
-    full: FullManifest | None
-    reason: str | None
 
 
 class Backups:
@@ -79,6 +65,8 @@ class Backups:
         self._clock = clock
         self._random = random
         self._place = Place(database, server, settings, random)
+        self._making = Making(database, server, self._place, clock, random)
+        self._stored_schedule = StoredSchedule(database)
 
     @property
     def restore_name(self) -> str:
@@ -90,7 +78,7 @@ class Backups:
         *,
         parallel: int = 2,
         rate: float | None = None,
-        point_seconds: float = _POINT_SECONDS,
+        point_seconds: float = POINT_SECONDS,
         progress: Callable[[Progress], object] = _quiet,
     ) -> FullManifest:
         """Make a full backup: the database as it was at one point, while others write.
@@ -108,13 +96,8 @@ class Backups:
             StorageFull: The place has no room.
             Unsupported: The server is a router of a sharded cluster.
         """
-        pacing = Pacing(
-            check_whole_number("parallel", parallel, 1, _MOST_PARALLEL),
-            None if rate is None else check_number("rate", rate, 1, _MOST_RATE),
-            check_number("point_seconds", point_seconds, 0, 86_400),
-        )
-        async with self._place.writing() as (repository, oplog, replica_set):
-            return await self._full(repository, oplog, replica_set, pacing, progress)
+        pacing = _pacing(parallel, rate, point_seconds)
+        return await self._making.full(pacing, progress)
 
     async def incremental(
         self,
@@ -137,63 +120,60 @@ class Backups:
             Unsupported: The server has no oplog.
             MessageServiceError: As for `full`.
         """
-        pacing = Pacing(
-            check_whole_number("parallel", parallel, 1, _MOST_PARALLEL),
-            None if rate is None else check_number("rate", rate, 1, _MOST_RATE),
-            _POINT_SECONDS,
-        )
-        await Oplog(self._database).replica_set()
-        async with self._place.writing() as (repository, oplog, replica_set):
-            if oplog is None or replica_set is None:
-                raise errors.Internal("a server that has lost its oplog")
-            following = Following(self._database, oplog, replica_set, repository, self._clock)
-            last, reason = await self._last_point(repository, following)
-            full = None
-            if last is None:
-                full = await self._full(repository, oplog, replica_set, pacing, progress)
-                last = full.taken_at
-            if last is None:
-                raise errors.Internal("a full backup without a point")
-            segments = await following.take(last)
-            through = segments[-1].through if segments else last
-            return Incremental(Taken(segments, reason, last, through), full, reason)
+        pacing = _pacing(parallel, rate, POINT_SECONDS)
+        return await self._making.incremental(pacing, progress)
 
-    async def _last_point(
-        self, repository: Repository, following: Following
-    ) -> tuple[Point | None, str | None]:
-        """Return the point to go on at, and what is missing before it; no point needs a full."""
-        contents = await asyncio.to_thread(Contents.read, repository)
-        ends = contents.ends()
-        if not ends:
-            return None, "there was no full backup to go on with"
-        gap: str | None = None
-        # The oldest that the oplog still reaches: what came after a newer one is in it too.
-        for end in ends:
-            missing = await following.gap_after(end)
-            if missing is None:
-                known = any(name.through == end for name in contents.segments)
-                return end, None if known else gap
-            gap = f"{missing} ({end})"
-        return None, gap
-
-    async def _full(
+    async def run(
         self,
-        repository: Repository,
-        oplog: Oplog | None,
-        replica_set: str | None,
-        pacing: Pacing,
-        progress: Callable[[Progress], object],
-    ) -> FullManifest:
-        backup = FullBackup(
-            self._database,
-            oplog,
-            replica_set,
-            self._server.version_text,
-            repository,
-            self._clock,
-            self._random(3).hex(),
-        )
-        return await backup.run(pacing, progress)
+        *,
+        parallel: int = 2,
+        rate: float | None = None,
+        progress: Callable[[Progress], object] = _quiet,
+    ) -> Incremental:
+        """Make a full backup if the schedule wants one by now, else an incremental one.
+
+        Args:
+            parallel: As for `full`.
+            rate: As for `full`.
+            progress: Told how far it is.
+
+        Raises:
+            MessageServiceError: As for `full`.
+        """
+        pacing = _pacing(parallel, rate, POINT_SECONDS)
+        schedule = await self.schedule()
+        if schedule.full_due(await self.contents(), self._clock.now()):
+            return Incremental(None, await self._making.full(pacing, progress), None)
+        return await self._making.incremental(pacing, progress)
+
+    async def schedule(self) -> Schedule:
+        """Return when backups are made."""
+        return await self._stored_schedule.read()
+
+    async def set_schedule(self, **changes: Any) -> Schedule:
+        """Change when backups are made.
+
+        Args:
+            **changes: Fields of `Schedule`; `follow=0` no longer adds the history all the time.
+
+        Raises:
+            InvalidInput: A value is wrong.
+        """
+        return await self._stored_schedule.set(self._clock.now(), changes)
+
+    async def follow(self, stop: StopSignal | None = None) -> bool:
+        """Make backups by the schedule until asked to stop; one process does, others stand by.
+
+        Args:
+            stop: Asks to stop: what is being made is ended after 5 seconds, and is due again.
+                Without it, cancel the task that runs this call.
+
+        Returns:
+            Whether the last step was finished.
+        """
+        loop = ScheduledBackups(self._making, self._stored_schedule, self._clock)
+        lease = Lease(self._database, loop.name, self._place.holder(), loop.lease_seconds)
+        return await LoopRunner(loop, lease, self._clock).run(stop)
 
     async def contents(self) -> Contents:
         """Return what backups there are.
@@ -269,14 +249,7 @@ class Backups:
         if dry_run:
             contents = await self.contents()
             return pruning.removal(contents, policy, self._clock.now())
-        async with self._place.writing() as (repository, _, _):
-            contents = await asyncio.to_thread(Contents.read, repository)
-            found = pruning.removal(contents, policy, self._clock.now())
-            for name in found.segments:
-                await asyncio.to_thread(repository.remove_segment, name)
-            for backup_id in (*(full.id for full in found.fulls), *found.unfinished):
-                await asyncio.to_thread(repository.remove_backup, backup_id)
-        return found
+        return await self._making.prune(policy)
 
     async def plan(self, to: str | datetime | Point = LATEST) -> Plan:
         """Return how a state would be restored; nothing is written.
@@ -367,3 +340,11 @@ class Backups:
 
     def _rebuilding(self, name: str) -> Rebuilding:
         return Rebuilding(open_database(self._database.client, name))
+
+
+def _pacing(parallel: int, rate: float | None, point_seconds: float) -> Pacing:
+    return Pacing(
+        check_whole_number("parallel", parallel, 1, _MOST_PARALLEL),
+        None if rate is None else check_number("rate", rate, 1, _MOST_RATE),
+        check_number("point_seconds", point_seconds, 0, 86_400),
+    )

@@ -85,6 +85,7 @@ class Following:
         self._replica_set = replica_set
         self._repository = repository
         self._clock = clock
+        self._last: SegmentManifest | None = None
 
     async def gap_after(self, last: Point) -> str | None:
         """Return what is missing between a point and what the oplog holds; None for nothing."""
@@ -142,7 +143,7 @@ class Following:
         )
         path = f"{name.stem}.bson{packing.suffix(repository.key)}"
         file = await asyncio.to_thread(repository.put, path, packed)
-        return await asyncio.to_thread(
+        self._last = await asyncio.to_thread(
             repository.put_segment,
             SegmentManifest(
                 format=FORMAT,
@@ -164,8 +165,11 @@ class Following:
                 file=file,
             ),
         )
+        return self._last
 
     def _seal_before(self, point: Point) -> str | None:
+        if self._last is not None and self._last.through.same_entry(point):
+            return self._last.seal
         names = [name for name in self._repository.segment_names() if name.through == point]
         return self._repository.segment(names[-1]).seal if names else None
 

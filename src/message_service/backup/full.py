@@ -40,6 +40,9 @@ from message_service.schema import schema_state
 
 _TRIES = 3
 _ROOM_SHARE = 0.5
+POINT_SECONDS = 200.0
+"""How long one point is read at by default; servers keep points for 300 seconds by default."""
+
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 

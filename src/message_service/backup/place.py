@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from message_service import errors
@@ -20,11 +21,29 @@ from message_service.database.server_info import ServerInfo
 from message_service.loops.kept_lease import KeptLease
 from message_service.settings import Settings
 
-LEASE = "backup"
-"""The lease of whoever makes or removes backups."""
+FULL_LEASE = "backup_full"
+"""The lease of whoever makes or removes full backups."""
+
+HISTORY_LEASE = "backup_history"
+"""The lease of whoever adds to the history."""
 
 LEASE_SECONDS = 30.0
 """How long a lease of backups or restores lasts without renewal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """A place that may be written to.
+
+    Attributes:
+        repository: What is there.
+        oplog: The history of the database; None on a server without one.
+        replica_set: What identifies the replica set; None on such a server.
+    """
+
+    repository: Repository
+    oplog: Oplog | None
+    replica_set: str | None
 
 
 class Place:
@@ -68,15 +87,24 @@ class Place:
         return self._opened
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[tuple[Repository, Oplog | None, str | None]]:
-        """Make sure that backups may be written, and that nobody else writes them."""
+    async def writing(self, name: str) -> AsyncGenerator[Writable]:
+        """Make sure that backups may be written, and that nobody else writes those of a kind.
+
+        Args:
+            name: The lease of the kind.
+
+        Raises:
+            InvalidInput: The place holds something else.
+            Conflict: Somebody else is at work.
+            NotFound: The database is empty.
+        """
         repository = await self.repository()
         oplog = None if self._server.topology == "standalone" else Oplog(self._database)
         replica_set = None if oplog is None else await oplog.replica_set()
         await asyncio.to_thread(repository.check_is_for, self._database.name, replica_set)
         if not await Rebuilding(self._database).names():
             raise errors.NotFound("database with collections", self._database.name)
-        lease = KeptLease(Lease(self._database, LEASE, self.holder(), LEASE_SECONDS))
+        lease = KeptLease(Lease(self._database, name, self.holder(), LEASE_SECONDS))
         if not await lease.hold():
             raise errors.Conflict(
                 f"another backup is at work ({lease.seen.get('holder')}); its lease ends "
@@ -84,7 +112,7 @@ class Place:
             )
         try:
             await asyncio.to_thread(repository.claim, self._database.name, replica_set)
-            yield repository, oplog, replica_set
+            yield Writable(repository, oplog, replica_set)
         finally:
             await lease.release()
 

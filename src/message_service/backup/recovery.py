@@ -71,13 +71,17 @@ class Contents:
             end: The segments reach it, or as far as there are; None for as far as there are.
         """
         chosen: list[SegmentName] = []
-        at = start
+        at, furthest, place = start, None, 0
         while end is None or at < end:
-            following = [name for name in self.segments if name.after <= at < name.through]
-            if not following:
+            # There are tens of thousands of them: each is looked at once.
+            while place < len(self.segments) and self.segments[place].after <= at:
+                if furthest is None or self.segments[place].through > furthest.through:
+                    furthest = self.segments[place]
+                place += 1
+            if furthest is None or furthest.through <= at:
                 break
-            chosen.append(max(following, key=lambda name: name.through))
-            at = chosen[-1].through
+            chosen.append(furthest)
+            at = furthest.through
         return chosen
 
 

@@ -11,8 +11,10 @@ import typer
 
 from message_service import errors
 from message_service.backup.keys import new_key
+from message_service.backup.making import Incremental
 from message_service.backup.manifest import FullManifest
 from message_service.backup.pruning import Policy
+from message_service.cli import backup_schedule
 from message_service.cli.backup_options import (
     KeyOption,
     ParallelOption,
@@ -29,11 +31,11 @@ from message_service.cli.context import (
 )
 from message_service.cli.numbers import number
 from message_service.cli.running import run_once
-from message_service.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(backup_schedule.app, name="schedule", help="When backups are made: show, set.")
+app.command("follow")(backup_schedule.follow)
 
-_MONDAY = 1
 _MEGABYTE = 1_000_000
 
 
@@ -52,23 +54,25 @@ def run_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a backup while others write; without an option, in full on Mondays, else incremental."""
+    """Make a backup while others write; without an option, of the kind that the schedule wants."""
     if full and incremental:
         raise errors.InvalidInput("full", "is given with --incremental", "Give one of them")
-    whole = full or (not incremental and SystemClock().now().isoweekday() == _MONDAY)
     speed = None if rate is None else rate * _MEGABYTE
 
-    async def run() -> dict[str, Any]:
+    async def run() -> Incremental:
         with progress_bar("connecting") as tell:
             async with connected_backups(ctx, target, key_file) as backups:
-                if whole:
+                if full:
                     made = await backups.full(parallel=parallel, rate=speed, progress=tell)
-                    return {"full": made, "reason": None, "taken": None}
-                added = await backups.incremental(parallel=parallel, rate=speed, progress=tell)
-                return {"full": added.full, "reason": added.reason, "taken": added.taken}
+                    return Incremental(None, made, None)
+                make = backups.incremental if incremental else backups.run
+                return await make(parallel=parallel, rate=speed, progress=tell)
 
-    done = run_once(run())
-    made, taken, reason = done["full"], done["taken"], done["reason"]
+    _show_made(run_once(run()), as_json=as_json)
+
+
+def _show_made(done: Incremental, *, as_json: bool) -> None:
+    made, taken, reason = done.full, done.taken, done.reason
     if as_json:
         print_json(
             {
