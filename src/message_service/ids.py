@@ -16,6 +16,9 @@ from enum import StrEnum
 
 from message_service import clock, errors
 
+DEFAULT_TENANT = "default"
+"""The tenant of calls that name none."""
+
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
 _SHIFTS = range(120, -10, -10)

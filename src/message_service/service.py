@@ -35,7 +35,7 @@ from message_service.generation.replies import Replies
 from message_service.generation.replying import Replying
 from message_service.generation.shared import generation_runtime
 from message_service.generation.summarising import Summarising
-from message_service.ids import IdFactory, IdKind, check_tenant, checked_random
+from message_service.ids import DEFAULT_TENANT, IdFactory, IdKind, check_tenant, checked_random
 from message_service.loops.control import LoopControl
 from message_service.messages.conversations import Conversations
 from message_service.messages.messages import Messages
@@ -53,7 +53,7 @@ from message_service.search.indexer import Indexer
 from message_service.search.searcher import Search
 from message_service.settings import Settings
 from message_service.stopping import StopSignal, end_tasks, within
-from message_service.tenant import DEFAULT_TENANT, Tenant
+from message_service.tenant import Tenant
 from message_service.usage.counting import UsageCounting
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage

@@ -20,8 +20,6 @@ from message_service.search.searcher import Search
 from message_service.usage.tenant_prices import Prices
 from message_service.usage.usage import Usage
 
-DEFAULT_TENANT = "default"
-
 
 class Tenant:
     """One tenant's view of the service: nothing of another tenant is reachable through it.

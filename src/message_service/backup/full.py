@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from message_service.backup.manifest import (
     FullManifest,
 )
 from message_service.backup.pacing import Pace
+from message_service.backup.patience import patiently
 from message_service.backup.reading import CollectionReader, Points
 from message_service.backup.repository import BACKUPS, Repository
 from message_service.backup.schema_changes import STRUCTURE, command_of
@@ -135,10 +137,10 @@ class FullBackup:
         self, backup_id: str, pacing: Pacing, progress: Callable[[Progress], object]
     ) -> FullManifest | None:
         started = self._clock.now()
-        opened = None if self._oplog is None else await self._oplog.newest()
-        catalog = await read_catalog(self._database)
+        opened = None if self._oplog is None else await patiently(self._oplog.newest)
+        catalog = await patiently(lambda: read_catalog(self._database))
         self._check_room(catalog)
-        state = await schema_state.read(self._database)
+        state = await patiently(lambda: schema_state.read(self._database))
         folder = f"{BACKUPS}/{backup_id}/{quote(self._database.name, safe='')}"
         points = Points(self._oplog, pacing.point_seconds)
         total, done = sum(each.bytes for each in catalog.collections), 0
@@ -162,9 +164,11 @@ class FullBackup:
         oplog: FileRecord | None = None
         if self._oplog is not None and opened is not None:
             progress(Progress("what was written meanwhile", done, done))
-            if await self._structure_changed(self._oplog, opened.at):
+            history = self._oplog
+            if await patiently(partial(self._structure_changed, history, opened.at)):
                 return None
-            oplog = await self._written_meanwhile(self._oplog, backup_id, opened, points)
+            meanwhile = partial(self._written_meanwhile, history, backup_id, opened, points)
+            oplog = await patiently(meanwhile)
         collections = [await self._collection(folder, each, reader) for each in catalog.collections]
         views = [
             await self._metadata(folder, each["_id"], "view", each, []) for each in catalog.views

@@ -67,12 +67,11 @@ class Key:
         """Return the bytes encrypted."""
         return self._age.encrypt(data, [self._recipient])
 
-    def decrypt(self, data: bytes) -> bytes:
-        """Return what was encrypted.
+    def check_opens(self) -> None:
+        """Check that the private part is known.
 
         Raises:
-            InvalidInput: The private part of the key is not known.
-            BackupDamaged: The bytes were changed.
+            InvalidInput: It is not.
         """
         if self._identity is None:
             raise errors.InvalidInput(
@@ -80,6 +79,15 @@ class Key:
                 "holds only a public key, which cannot open backups",
                 "Give the file with the line AGE-SECRET-KEY-...",
             )
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Return what was encrypted.
+
+        Raises:
+            InvalidInput: The private part of the key is not known.
+            BackupDamaged: The bytes were changed.
+        """
+        self.check_opens()
         try:
             return self._age.decrypt(data, [self._identity])
         except self._age.DecryptError:

@@ -223,7 +223,7 @@ M = TypeVar("M", FullManifest, SegmentManifest)
 def sealed(manifest: M) -> tuple[M, bytes]:
     """Return a manifest with its seal, and the bytes of its file."""
     values = manifest.model_dump(mode="json", exclude={_SEAL})
-    seal = _seal_of(values)
+    seal = seal_of(values)
     text = json.dumps({**values, _SEAL: seal}, ensure_ascii=False, indent=1)
     return manifest.model_copy(update={_SEAL: seal}), text.encode()
 
@@ -238,14 +238,14 @@ def read_manifest(model: type[M], name: str, data: bytes) -> M:
     try:
         values: dict[str, Any] = json.loads(data)
         seal = values.pop(_SEAL)
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         raise errors.BackupDamaged(f"the manifest {name} is damaged", file=name) from None
     if isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise errors.Unsupported(
             f"{name} was written by a newer release (format {values['format']}, this one knows "
             f"{FORMAT}); upgrade message-service"
         )
-    if seal != _seal_of(values):
+    if seal != seal_of(values):
         raise errors.BackupDamaged(f"the manifest {name} was changed", file=name)
     try:
         return model.model_validate({**values, _SEAL: seal})
@@ -253,6 +253,7 @@ def read_manifest(model: type[M], name: str, data: bytes) -> M:
         raise errors.BackupDamaged(f"the manifest {name} is damaged", file=name) from None
 
 
-def _seal_of(values: dict[str, Any]) -> str:
+def seal_of(values: dict[str, Any]) -> str:
+    """Return the seal of values: the SHA-256 of all of them."""
     text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -27,7 +27,7 @@ FULL_LEASE = "backup_full"
 HISTORY_LEASE = "backup_history"
 """The lease of whoever adds to the history."""
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 10.0
 """How long a lease of backups or restores lasts without renewal."""
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from message_service import errors
 from message_service.backup import packing
 from message_service.backup.manifest import PartRecord
 from message_service.backup.pacing import Pace
+from message_service.backup.patience import PAUSE, TRIES, patiently
 from message_service.backup.repository import Repository
 from message_service.database.client import Database
 from message_service.database.live_catalog import LiveCollection
@@ -31,8 +33,6 @@ _RANGE_BYTES = 64 * 1024**2
 _READ_BYTES = 2 * 1024**2
 _MOST_AT_ONCE = 5_000
 _SAMPLES_PER_RANGE = 20
-_TRIES = 5
-_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Points:
         async with self._lock:
             now = asyncio.get_running_loop().time()
             if self.at is None or self.at == lost or now >= self._until:
-                newest = await self._oplog.newest()
+                newest = await patiently(self._oplog.newest)
                 if newest.at != self.at:
                     self.used += 1
                 self.at, self.wall = newest.at, newest.wall
@@ -147,7 +147,7 @@ class CollectionReader:
         ranges: list[Range] = []
         for each in sorted(collections, key=lambda each: -each.bytes):
             self.read[each.name] = ReadCollection()
-            ranges += await self._ranges(each)
+            ranges += await patiently(partial(self._ranges, each))
         waiting = iter(ranges)
         readers = [
             asyncio.create_task(self._read_ranges(waiting))
@@ -227,13 +227,14 @@ class _RangeReading:
                         raise
                     lost = at
                 except errors.Unavailable:
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(PAUSE)
                 tries = 0 if self._number > before else tries + 1
-                if tries >= _TRIES:
+                if tries >= TRIES:
                     raise errors.Unavailable(
-                        "the server does not keep the state of one point for as long as reading "
-                        f"{PART_BYTES // 1024**2} MB of {self._where.collection!r} takes; raise "
-                        "its minSnapshotHistoryWindowInSeconds, or read faster (--parallel, --rate)"
+                        "the server does not answer, or does not keep the state of one point for "
+                        f"as long as reading {PART_BYTES // 1024**2} MB of "
+                        f"{self._where.collection!r} takes; raise its "
+                        "minSnapshotHistoryWindowInSeconds, or read faster (--parallel, --rate)"
                     )
             await self._stored()
         finally:

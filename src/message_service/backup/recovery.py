@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,10 +16,17 @@ from message_service.database.point import Point
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A full backup that cannot be used, and why."""
+    """A full backup that cannot be used, and why.
+
+    Attributes:
+        id: Its name.
+        reason: Why, with the name of the file.
+        newer: Whether it is only that a newer release wrote it.
+    """
 
     id: str
     reason: str
+    newer: bool = False
 
 
 @dataclass(slots=True)
@@ -45,7 +53,8 @@ class Contents:
             try:
                 full = repository.full(backup_id)
             except (errors.BackupDamaged, errors.Unsupported) as damage:
-                found.damaged.append(Damaged(backup_id, damage.message))
+                newer = isinstance(damage, errors.Unsupported)
+                found.damaged.append(Damaged(backup_id, damage.message, newer))
                 continue
             if full is None:
                 found.unfinished.append(backup_id)
@@ -191,9 +200,11 @@ def make_plan(contents: Contents, repository: Repository, target: Target) -> Pla
 
     Raises:
         NotRecoverable: None does; the message names the nearest points that can be had.
-        BackupDamaged: A segment that is needed is damaged.
+        BackupDamaged: What leads to it is damaged.
+        Unsupported: A newer release wrote it.
     """
     passed = list(contents.damaged)
+    damaged: str | None = None
     for full in reversed(contents.fulls):
         if target.backup is not None and full.id != target.backup:
             continue
@@ -203,12 +214,13 @@ def make_plan(contents: Contents, repository: Repository, target: Target) -> Pla
             if target.backup is not None:
                 raise
             passed.append(Damaged(full.id, damage.message))
+            damaged = damaged or damage.details.get("file", full.id)
             continue
         if found is not None:
             segments, through = found
             until = Until(full.taken_at, None) if target.backup is not None else target.until
             return Plan(full, segments, until, through, tuple(passed))
-    raise _impossible(contents, repository, target, passed)
+    raise _impossible(contents, repository, target, passed, damaged)
 
 
 def _plan(
@@ -234,6 +246,8 @@ def _plan(
         if until.wall is not None and wall > until.wall:
             break
         manifest = repository.segment(name)
+        if chosen:
+            _check_follows(chosen[-1], manifest, contents)
         chosen.append(manifest)
         through, wall = manifest.through, manifest.through_wall
     if until.point is not None and until.point > through:
@@ -245,6 +259,19 @@ def _plan(
     for each in chosen:
         _check_file(repository, each.file.name, each.file.bytes)
     return tuple(chosen), through
+
+
+def _check_follows(before: SegmentManifest, segment: SegmentManifest, contents: Contents) -> None:
+    if segment.previous in {before.seal, None} or segment.after != before.through:
+        return
+    if sum(name.through == segment.after for name in contents.segments) > 1:
+        return  # it was written after the other one
+    name = SegmentName(segment.after, segment.through).stem
+    earlier = SegmentName(before.after, before.through).stem
+    raise errors.BackupDamaged(
+        f"{name} was not written after the segment before it, {earlier}: one of them was exchanged",
+        file=f"{name}.json",
+    )
 
 
 def _check_clock(segments: Sequence[SegmentManifest], until: Until) -> None:
@@ -275,32 +302,55 @@ def _check_file(repository: Repository, name: str, size: int) -> None:
 
 
 def _impossible(
-    contents: Contents, repository: Repository, target: Target, passed: list[Damaged]
+    contents: Contents,
+    repository: Repository,
+    target: Target,
+    passed: list[Damaged],
+    damaged: str | None,
 ) -> errors.MessageServiceError:
     unusable = "".join(f"; {each.id} cannot be used: {each.reason}" for each in passed)
     if target.backup is not None:
         if target.backup in contents.unfinished:
             return errors.NotRecoverable(f"backup {target.backup} was not completed")
-        if any(each.id == target.backup for each in passed):
-            return errors.BackupDamaged(unusable.removeprefix("; "))
+        for each in passed:
+            if each.id == target.backup:
+                return _unusable(f"{each.id} cannot be used: {each.reason}", [each], each.id)
         return errors.NotFound("backup", target.backup)
+    if damaged is not None or (passed and not contents.fulls):
+        reason = f"no backup that leads to this point can be used{unusable}"
+        return _unusable(reason, passed, damaged or passed[-1].id)
     if not contents.fulls:
-        return errors.NotRecoverable(f"there is no complete full backup here{unusable}", nearest=[])
-    known = stretches(contents, repository)
-    nearest: list[str] = []
-    wall = target.until.wall
-    if wall is None and target.until.point is not None:
-        wall = target.until.point.seconds * 1_000
-    if wall is not None:
-        earlier = [each.through_wall for each in known if each.through_wall < wall]
-        later = [each.since_wall for each in known if each.since_wall > wall]
-        nearest = [
-            _text(each)
-            for each in (max(earlier, default=None), min(later, default=None))
-            if each is not None
-        ]
+        return errors.NotRecoverable("there is no complete full backup here", nearest=[])
+    known: list[Stretch] = []
+    with suppress(errors.BackupDamaged, errors.Unsupported):
+        known = stretches(contents, repository)
+    earlier = [each.through_wall for each in known if _is_before(each, target.until)]
+    later = [each.since_wall for each in known if _is_behind(each, target.until)]
+    nearest = [
+        _text(each)
+        for each in (max(earlier, default=None), min(later, default=None))
+        if each is not None
+    ]
     which = f"; the nearest are {' and '.join(nearest)}" if nearest else ""
     return errors.NotRecoverable(f"no backup leads to this point{which}{unusable}", nearest=nearest)
+
+
+def _is_before(stretch: Stretch, until: Until) -> bool:
+    if until.point is not None:
+        return stretch.through is not None and stretch.through < until.point
+    return until.wall is not None and stretch.through_wall < until.wall
+
+
+def _is_behind(stretch: Stretch, until: Until) -> bool:
+    if until.point is not None:
+        return stretch.since is not None and stretch.since > until.point
+    return until.wall is not None and stretch.since_wall > until.wall
+
+
+def _unusable(reason: str, passed: list[Damaged], file: str) -> errors.MessageServiceError:
+    if all(each.newer for each in passed):
+        return errors.Unsupported(reason)
+    return errors.BackupDamaged(reason, file=file)
 
 
 def _text(wall: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from message_service import errors
 from message_service.backup.document_update import updated
 from message_service.backup.schema_changes import STRUCTURE, Shape, command_of
+from message_service.backup.selection import Selection
 from message_service.database.point import Point
 from message_service.database.raw_documents import decode, encode, id_of
 from message_service.database.rebuilding import Rebuilding
@@ -59,12 +60,19 @@ class Replay:
         shape: Its collections, indexes and views; followed.
         left_out: Collections of the source that are not in the backup.
         after: Entries up to this point are skipped: they have been replayed.
+        selection: What is wanted of it.
     """
 
     def __init__(
-        self, target: Rebuilding, shape: Shape, left_out: frozenset[str], after: Point
+        self,
+        target: Rebuilding,
+        shape: Shape,
+        left_out: frozenset[str],
+        after: Point,
+        selection: Selection,
     ) -> None:
         self._target = target
+        self._selection = selection
         self.shape = shape
         self._left_out = left_out
         self._gathered: dict[str, dict[bytes, _Changes]] = {}
@@ -144,7 +152,11 @@ class Replay:
                 f"the history writes to {collection!r}, which was never made; an earlier part of "
                 "it is missing"
             )
+        if not self._selection.has(collection):
+            return
         document: Row = operation["o2"] if kind == "u" else operation["o"]
+        if kind == "i" and not self._selection.takes(collection, document):
+            return
         identity = document["_id"]
         changes = self._gathered.setdefault(collection, {}).setdefault(
             encode({"_id": identity}), _Changes(identity)
@@ -177,6 +189,13 @@ class Replay:
         before = set(self.shape.collections)
         self.shape.change(command)
         match name:
+            case "renameCollection" if not self._selection.whole:
+                raise errors.Unsupported(
+                    "the history renames collections, so a part of it cannot be restored; restore "
+                    "all of it into another database"
+                )
+            case "create" if not self._selection.has(command["create"]):
+                pass
             case "create" if not command["create"].startswith(_SYSTEM):
                 made = self.shape.collections[command["create"]]
                 await self._target.create(command["create"], made["options"])

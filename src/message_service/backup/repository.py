@@ -25,6 +25,7 @@ from message_service.backup.manifest import (
     FullManifest,
     SegmentManifest,
     read_manifest,
+    seal_of,
     sealed,
 )
 from message_service.backup.packing import Packed
@@ -104,15 +105,18 @@ class Repository:
             return None
         try:
             values: dict[str, Any] = json.loads(data)
-            found = Identity(values["database"], values["replica_set"], values["key"])
             version = int(values["format"])
-        except (ValueError, KeyError, TypeError):
+            seal = None if version > FORMAT else values.pop("seal")
+            found = Identity(values["database"], values["replica_set"], values["key"])
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise errors.BackupDamaged(f"{IDENTITY} is damaged", file=IDENTITY) from None
         if version > FORMAT:
             raise errors.Unsupported(
                 f"these backups were written by a newer release (format {version}, this one knows "
                 f"{FORMAT}); upgrade message-service"
             )
+        if seal != seal_of(values):
+            raise errors.BackupDamaged(f"{IDENTITY} was changed", file=IDENTITY)
         return found
 
     def check_is_for(self, database: str, replica_set: str | None) -> bool:
@@ -158,7 +162,7 @@ class Repository:
             "key": key,
         }
         if self.identity() != Identity(database, replica_set, key):
-            self.place.put(IDENTITY, json.dumps(values).encode())
+            self.place.put(IDENTITY, json.dumps({**values, "seal": seal_of(values)}).encode())
 
     def put(self, name: str, packed: Packed) -> FileRecord:
         """Store a packed file; return what is to be written down about it."""
@@ -220,7 +224,7 @@ class Repository:
         """Check that files written with a key can be read.
 
         Raises:
-            InvalidInput: The key is another one, or is not given.
+            InvalidInput: The key is another one, has no private part, or is not given.
         """
         if key is None:
             return
@@ -234,6 +238,7 @@ class Repository:
                 f"holds key {self.key.name}, the backup is encrypted with key {key}",
                 "Give the file of that key",
             )
+        self.key.check_opens()
 
     def backup_ids(self) -> list[str]:
         """Return the names of all full backups, those that were not completed among them."""

@@ -14,6 +14,7 @@ from message_service.backup.recovery import Plan
 from message_service.backup.replay import Replay, Until
 from message_service.backup.repository import Repository
 from message_service.backup.schema_changes import Shape
+from message_service.backup.selection import CONVERSATIONS, Selection
 from message_service.database.point import Point
 from message_service.database.raw_documents import (
     from_canonical_json,
@@ -56,6 +57,7 @@ class Restoring:
         repository: Where the backups are.
         target: The database.
         plan: What is restored.
+        selection: What of it.
         parallel: How many files are loaded at a time.
         keep_expired: Whether indexes are left out that delete documents by their age.
         progress: Told how far it is.
@@ -67,6 +69,7 @@ class Restoring:
         repository: Repository,
         target: Rebuilding,
         plan: Plan,
+        selection: Selection,
         parallel: int,
         keep_expired: bool,
         progress: Callable[[Progress], object],
@@ -75,6 +78,7 @@ class Restoring:
         self._repository = repository
         self._target = target
         self._plan = plan
+        self._selection = selection
         self._parallel = parallel
         self._keep_expired = keep_expired
         self._progress = progress
@@ -150,6 +154,7 @@ class Restoring:
             "point": None if until.point is None else str(until.point),
             "wall": until.wall,
             "keep_expired": self._keep_expired,
+            "only": self._selection.name,
         }
 
     @property
@@ -176,11 +181,22 @@ class Restoring:
                 "options": metadata["options"],
                 "indexes": {index["name"]: index for index in metadata["indexes"]},
             }
-            await self._target.create(each.name, metadata["options"])
+            if self._selection.has(each.name):
+                await self._target.create(each.name, metadata["options"])
         for file in full.views:
             metadata = await self._metadata(file)
             shape.views[metadata["collectionName"]] = metadata["options"]
-        parts = iter([(each, part) for each in full.collections for part in each.parts])
+        first = [each for each in full.collections if each.name == CONVERSATIONS]
+        others = [each for each in full.collections if each.name != CONVERSATIONS]
+        for several in (first, others):  # a selection learns from the first
+            await self._load_collections(several, loaded)
+        return shape
+
+    async def _load_collections(
+        self, collections: list[CollectionRecord], loaded: frozenset[str]
+    ) -> None:
+        wanted = [each for each in collections if self._selection.has(each.name)]
+        parts = iter([(each, part) for each in wanted for part in each.parts])
         loaders = [
             asyncio.create_task(self._load_parts(parts, loaded)) for _ in range(self._parallel)
         ]
@@ -188,7 +204,6 @@ class Restoring:
             await asyncio.gather(*loaders)
         finally:
             await end_tasks(loaders)
-        return shape
 
     async def _metadata(self, file: FileRecord) -> dict[str, Any]:
         raw = await asyncio.to_thread(self._repository.read, file, self._plan.full.key)
@@ -198,12 +213,23 @@ class Restoring:
         self, parts: Iterator[tuple[CollectionRecord, PartRecord]], loaded: frozenset[str]
     ) -> None:
         for collection, part in parts:
-            if part.name not in loaded:
+            if part.name in loaded:
+                if self._selection.learns and collection.name == CONVERSATIONS:
+                    await self._learn()
+            else:
                 documents = await asyncio.to_thread(self._documents, part, self._plan.full.key)
-                await self._target.insert(collection.name, documents)
+                await self._target.insert(
+                    collection.name,
+                    [each for each in documents if self._selection.takes(collection.name, each)],
+                )
                 await self._target.note_part(part.name)
             self._done += part.raw_bytes
             self._progress(Progress("loading", self._done, self._plan.full.raw_bytes))
+
+    async def _learn(self) -> None:
+        """Have the selection learn from what an interrupted restore has loaded."""
+        async for document in self._target.documents(CONVERSATIONS):
+            self._selection.takes(CONVERSATIONS, document)
 
     def _documents(self, file: FileRecord, key: str | None) -> list[bytes]:
         raw = self._repository.read(file, key)
@@ -222,7 +248,9 @@ class Restoring:
         full = self._plan.full
         if full.taken_at is None:
             return shape
-        replay = Replay(self._target, shape, frozenset(full.left_out), position)
+        if self._selection.learns:
+            await self._learn()
+        replay = Replay(self._target, shape, frozenset(full.left_out), position, self._selection)
         if full.oplog is not None and position < full.taken_at:
             await self._replay_file(replay, full.oplog, full.key, Until(full.taken_at, None))
         await replay.reached(full.taken_at)
@@ -258,19 +286,22 @@ class Restoring:
     async def _finish(self, shape: Shape) -> None:
         """Make indexes, validators and views; those last that delete documents by their age."""
         await self._note("finish", shape, self._plan.full.taken_at or _BEGINNING)
-        total = len(shape.collections)
-        for number, (name, each) in enumerate(shape.collections.items()):
+        wanted = {
+            name: each for name, each in shape.collections.items() if self._selection.has(name)
+        }
+        total = len(wanted)
+        for number, (name, each) in enumerate(wanted.items()):
             self._progress(Progress(f"indexes of {name}", number, total))
             indexes: list[Row] = list(each["indexes"].values())
             await self._target.create_indexes(
                 name, [index for index in indexes if index["name"] != "_id_" and _TTL not in index]
             )
-        for name, each in shape.collections.items():
+        for name, each in wanted.items():
             await self._target.put_validator(name, each["options"])
-        for name, options in shape.views.items():
+        for name, options in shape.views.items() if self._selection.whole else ():
             await self._target.create_view(name, options)
         if not self._keep_expired:
-            for name, each in shape.collections.items():
+            for name, each in wanted.items():
                 await self._target.create_indexes(
                     name, [index for index in each["indexes"].values() if _TTL in index]
                 )

@@ -17,6 +17,7 @@ FIELD = "backup_target"
 """The setting that says where; errors name it."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNUSABLE = {errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _PARTIAL = ".partial"
 
 
@@ -61,13 +62,21 @@ def open_storage(target: str) -> Storage:
         InvalidInput: It is neither.
     """
     scheme, separator, rest = target.partition("://")
-    if not target or "\x00" in target:
-        raise errors.InvalidInput(FIELD, "is empty", "Give a directory or a URL such as s3://...")
+    if not target or not _is_path(target):
+        problem = "names no file" if target else "is empty"
+        raise errors.InvalidInput(FIELD, problem, "Give a directory or a URL such as s3://...")
     if not separator:
         return Directory(Path(target))
     if scheme == "file":
         return Directory(Path(rest))
     return RemoteStorage(target)
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return b"\x00" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 class Directory:
@@ -215,7 +224,7 @@ class RemoteStorage:
 def _refusal(error: OSError) -> errors.MessageServiceError:
     if error.errno in _FULL:
         return errors.StorageFull("the place of the backups has no room left")
-    if isinstance(error, PermissionError) or error.errno in {errno.EROFS, errno.ENOTDIR}:
+    if isinstance(error, PermissionError) or error.errno in _UNUSABLE:
         return errors.InvalidInput(
             FIELD,
             f"cannot be used ({error.strerror or type(error).__name__})",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from message_service import errors
 from message_service.backup.recovery import Target
 from message_service.backup.replay import Until
+from message_service.clock import epoch_milliseconds
 from message_service.database.point import Point
 
 LATEST = "latest"
@@ -54,6 +55,7 @@ def target_of(to: object, now: datetime) -> Target:
 def _wall(moment: datetime, now: datetime) -> int:
     if moment.tzinfo is None:
         raise errors.InvalidInput("to", "has no time zone", "Add one, such as Z for UTC or +01:00")
-    if moment > now:
+    wall = epoch_milliseconds(moment)
+    if wall > epoch_milliseconds(now):
         raise errors.InvalidInput("to", "is in the future", "Give a moment of the past")
-    return int(moment.astimezone(UTC).timestamp() * 1_000)
+    return wall

@@ -12,8 +12,10 @@ from message_service.backup.full import Progress
 from message_service.backup.manifest import FileRecord, FullManifest, SegmentManifest
 from message_service.backup.recovery import Contents, Plan
 from message_service.backup.replay import Until
-from message_service.backup.repository import Repository, SegmentName
+from message_service.backup.repository import IDENTITY, Repository, SegmentName
 from message_service.backup.restoring import Restoring
+from message_service.backup.selection import Selection
+from message_service.database.point import Point
 from message_service.database.raw_documents import split
 from message_service.database.rebuilding import Rebuilding
 
@@ -94,7 +96,8 @@ class Verifying:
 
     async def segments(self, contents: Contents) -> None:
         """Read every segment, and check that each names the one before it."""
-        seals: dict[object, str] = {}
+        await self._check_identity(contents)
+        seals: dict[Point, str] = {}
         for name in contents.segments:
             try:
                 manifest = await asyncio.to_thread(self._repository.segment, name)
@@ -102,11 +105,23 @@ class Verifying:
                 self.found.problems.append(Problem(name.stem, damage.message))
                 continue
             self.found.segments += 1
+            if manifest.previous is not None and _is_missing_before(name, contents):
+                reason = f"the segment before it, which ends at {name.after}, is missing"
+                self.found.problems.append(Problem(name.stem, reason))
             await self._check_segment(name, manifest, seals)
             seals[manifest.through] = manifest.seal
 
+    async def _check_identity(self, contents: Contents) -> None:
+        try:
+            found = await asyncio.to_thread(self._repository.identity)
+        except (errors.BackupDamaged, errors.Unsupported) as damage:
+            self.found.problems.append(Problem(IDENTITY, damage.message))
+            return
+        if found is None and (contents.fulls or contents.segments or contents.damaged):
+            self.found.problems.append(Problem(IDENTITY, f"{IDENTITY} is missing"))
+
     async def _check_segment(
-        self, name: SegmentName, manifest: SegmentManifest, seals: dict[object, str]
+        self, name: SegmentName, manifest: SegmentManifest, seals: dict[Point, str]
     ) -> None:
         before = seals.get(manifest.after)
         if before is not None and manifest.previous not in {before, None}:
@@ -156,6 +171,7 @@ class Verifying:
             self._repository,
             scratch,
             plan,
+            Selection(),
             parallel,
             keep_expired=True,
             progress=self._progress,
@@ -189,3 +205,16 @@ class Verifying:
                     f"{expected.documents:,}, or with other contents",
                 )
             )
+
+
+def _is_missing_before(name: SegmentName, contents: Contents) -> bool:
+    """Return whether the segment before one is gone, and was not removed by `prune`.
+
+    That one removes what ends before a full backup it keeps, and then all that is older.
+    """
+    if any(each.through == name.after for each in contents.segments):
+        return False
+    if any(each.through < name.after for each in contents.segments):
+        return True
+    taken = [full.taken_at for full in contents.fulls if full.taken_at is not None]
+    return bool(taken) and max(taken) < name.after

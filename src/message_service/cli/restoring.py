@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from message_service import errors
+from message_service.backup.putting_back import PutBack
 from message_service.backup.recovery import Plan
+from message_service.backup.restoring import Restored
 from message_service.backup.targets import LATEST
 from message_service.cli.backup_options import (
     KeyOption,
@@ -16,7 +20,7 @@ from message_service.cli.backup_options import (
     moment,
     progress_bar,
 )
-from message_service.cli.context import JsonOption, console, print_json
+from message_service.cli.context import JsonOption, console, print_json, target_of
 from message_service.cli.running import run_once
 
 _BYTES_PER_MINUTE = 60 * 30e6
@@ -45,6 +49,19 @@ def restore(
         bool,
         typer.Option("--keep-expired", help="Leave out indexes that delete documents by age."),
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", help="conversation:ID, user:ID or collection:NAME; may be repeated."
+        ),
+    ] = None,
+    put_back: Annotated[
+        bool,
+        typer.Option("--put-back", help="Put what --only names back where it is missing."),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="With --put-back: replace what is there as well.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     target: TargetOption = None,
     key_file: KeyOption = None,
@@ -52,52 +69,70 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Restore the database as it was; an interrupted restore goes on when it is repeated."""
-    name: dict[str, str] = {}
+    if put_back and (into is not None or over is not None or not only):
+        raise errors.InvalidInput(
+            "put_back", "goes with --only, and without --into and --over", "Name what to put back"
+        )
+    if replace and not put_back:
+        raise errors.InvalidInput("replace", "goes with --put-back", "Add it, or leave it out")
+    tenant = target_of(ctx).tenant
 
-    async def run() -> Any:
+    async def run() -> tuple[Plan, str, Restored | PutBack | None]:
         with progress_bar("connecting") as tell:
             async with connected_backups(ctx, target, key_file) as backups:
                 plan = await backups.plan(to)
-                name["database"] = into or backups.restore_name
+                name = backups.database_name if put_back else into or backups.restore_name
                 if not as_json:
-                    _print_plan(plan, name["database"])
+                    _print_plan(plan, name)
                 if dry_run:
-                    return plan, None
-                return plan, await backups.restore(
-                    to,
-                    into=into,
-                    over=over,
-                    keep_expired=keep_expired,
-                    parallel=parallel,
-                    progress=tell,
-                )
+                    return plan, name, None
+                if put_back:
+                    return plan, name, await backups.put_back(
+                        only or (), to, tenant_id=tenant, replace=replace,
+                        parallel=parallel, progress=tell,
+                    )  # fmt: skip
+                return plan, name, await backups.restore(
+                    to, into=into, over=over, only=only or (), tenant_id=tenant,
+                    keep_expired=keep_expired, parallel=parallel, progress=tell,
+                )  # fmt: skip
 
-    plan, done = run_once(run())
+    plan, name, done = run_once(run())
     if as_json:
-        print_json(
-            {
-                "backup": plan.full.id,
-                "segments": len(plan.segments),
-                "bytes": plan.bytes,
-                "operations": plan.operations,
-                "minutes": minutes(plan),
-                "into": name["database"],
-                "restored": None
-                if done is None
-                else {
-                    "documents": done.documents,
-                    "operations": done.operations,
-                    "through": None if done.through is None else str(done.through),
-                    "resumed": done.resumed,
-                },
-            }
+        print_json(_json(plan, name, done))
+    elif isinstance(done, Restored):
+        _say(
+            f"restored into {done.database}: {done.documents:,} documents read, "
+            f"{done.operations:,} operations replayed" + (" (went on)" if done.resumed else "")
         )
     elif done is not None:
-        console.print(
-            f"restored into {done.database}: {done.documents:,} documents loaded, "
-            f"{done.operations:,} operations replayed" + (" (went on)" if done.resumed else ""),
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        for collection in done.added:
+            _say(
+                f"{collection}: {done.added[collection]:,} put back, "
+                f"{done.replaced[collection]:,} replaced, {done.kept[collection]:,} left"
+            )
+
+
+def _json(plan: Plan, name: str, done: Restored | PutBack | None) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "backup": plan.full.id,
+        "segments": len(plan.segments),
+        "bytes": plan.bytes,
+        "operations": plan.operations,
+        "minutes": minutes(plan),
+        "into": name,
+        "restored": None,
+        "put_back": None,
+    }
+    if isinstance(done, PutBack):
+        values["put_back"] = asdict(done)
+    elif done is not None:
+        values["restored"] = {
+            "documents": done.documents,
+            "operations": done.operations,
+            "through": None if done.through is None else str(done.through),
+            "resumed": done.resumed,
+        }
+    return values
 
 
 def minutes(plan: Plan) -> float:
@@ -117,4 +152,8 @@ def _print_plan(plan: Plan, into: str) -> None:
     ]
     lines += [f"passed over {each.id}: {each.reason}" for each in plan.passed_over]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(line)
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

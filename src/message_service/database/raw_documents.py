@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import bson
@@ -38,6 +38,12 @@ def encode(document: Row) -> bytes:
 def id_of(raw: bytes) -> Any:
     """Return the `_id` of a document, as a value that `encode` can take."""
     return RawBSONDocument(raw, RAW)["_id"]
+
+
+def fields_of(document: bytes | Row, names: Sequence[str]) -> list[Any]:
+    """Return some top fields of a document; None for those it lacks."""
+    values: Any = document if isinstance(document, dict) else RawBSONDocument(document, RAW)
+    return [values.get(name) for name in names]
 
 
 def split(data: bytes) -> Iterator[bytes]:

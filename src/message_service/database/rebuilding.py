@@ -81,10 +81,14 @@ class Rebuilding:
             self._database.client.get_database("admin"), command, tolerate=frozenset({_NOT_FOUND})
         )
 
-    async def insert(self, name: str, documents: Sequence[bytes]) -> None:
-        """Store documents; those that are there already stay."""
+    async def insert(self, name: str, documents: Sequence[bytes]) -> int:
+        """Store documents; those that are there already stay.
+
+        Returns:
+            How many were there, or have a unique key that another one has.
+        """
         if not documents:
-            return
+            return 0
         with translated():
             try:
                 await self._raw.get_collection(name).insert_many(
@@ -94,6 +98,8 @@ class Rebuilding:
                 refused = (error.details or {}).get("writeErrors", [])
                 if not refused or any(each.get("code") != _DUPLICATE for each in refused):
                     raise
+                return len(refused)
+        return 0
 
     async def read(self, name: str, ids: Sequence[Any]) -> list[bytes]:
         """Return the documents of these `_id`s."""

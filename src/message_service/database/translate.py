@@ -17,6 +17,7 @@ _NO_DISK_SPACE = {14031}
 _VALIDATION_FAILED = {121}
 _DUPLICATE_KEY = {11000, 11001, 12582}
 _NO_TRANSACTIONS = {20, 263}
+_CURSOR_LOST = {43, 237}
 _TIMED_OUT = {50, 64, 89, 262}
 _MISSING_INDEX_HINT = "hint provided does not correspond to an existing index"
 
@@ -105,6 +106,8 @@ def server_error(code: int | None, message: str) -> errors.MessageServiceError:
             "enough) and initiate it. What only has to follow a message needs none: it is marked "
             "on the message as work due"
         )
+    if code in _CURSOR_LOST:
+        return errors.Unavailable("the server has closed a cursor; read again", code=code)
     if code in _TIMED_OUT:
         return errors.OutcomeUnknown("the server did not finish in time", code=code)
     if _MISSING_INDEX_HINT in message:
