@@ -21,7 +21,9 @@ _LONGEST = 31_536_000
 
 _MOST = 10_000_000
 _NOT_IN_A_NAME = re.compile(r'[\x00-\x20\x7f/\\."$*<>:|?]')
-_NAME_BYTES = 63
+LONGEST_NAME = 63
+"""Most bytes of a database's name."""
+
 _SERVERS_OWN = ("admin", "config", "local")
 _COMPRESSORS = ("zstd", "zlib", "snappy")
 
@@ -37,8 +39,8 @@ def check_database_name(name: str) -> str:
         raise ValueError(f"a database name cannot contain {bad[0]!r}")
     if not is_unicode(name):
         raise ValueError("a database name cannot contain a lone surrogate")
-    if not name or len(name.encode()) > _NAME_BYTES:
-        raise ValueError(f"a database name must have 1 to {_NAME_BYTES} bytes")
+    if not name or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"a database name must have 1 to {LONGEST_NAME} bytes")
     if name.lower() in _SERVERS_OWN:
         raise ValueError(f"MongoDB reserves the databases {', '.join(_SERVERS_OWN)} for itself")
     return name

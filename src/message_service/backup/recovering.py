@@ -24,7 +24,7 @@ from message_service.database.point import Point
 from message_service.database.rebuilding import STATE, Rebuilding
 from message_service.ids import DEFAULT_TENANT
 from message_service.loops.kept_lease import KeptLease
-from message_service.settings import check_database_name
+from message_service.settings import LONGEST_NAME, check_database_name
 
 MOST_PARALLEL = 64
 """Most files that are worked on at a time."""
@@ -65,7 +65,12 @@ class Recovering:
     @property
     def restore_name(self) -> str:
         """The database a restore goes into when none is named."""
-        return f"{self._database.name}_restore"
+        return self._beside("_restore")
+
+    def _beside(self, suffix: str) -> str:
+        """Return a name for a database beside ours, no longer than names may be."""
+        kept = self._database.name.encode()[: LONGEST_NAME - len(suffix)]
+        return kept.decode(errors="ignore") + suffix
 
     async def contents(self) -> Contents:
         """Return what backups there are.
@@ -121,7 +126,7 @@ class Recovering:
             else:
                 await verifying.full(known[name])
                 if restore:
-                    scratch = f"{self._database.name[:40]}_verify_{self._random(4).hex()}"
+                    scratch = self._beside(f"_verify_{self._random(4).hex()}")
                     await verifying.restore(known[name], self._rebuilding(scratch), parallel)
         if not backups:
             await verifying.segments(contents)
@@ -222,6 +227,8 @@ class Recovering:
                 f"{LEASE_SECONDS:g} seconds after it is killed"
             )
         try:
+            if over is not None:
+                await restoring.check_files()
             return await restoring.run(over=over is not None)
         finally:
             await lease.release()
@@ -260,7 +267,7 @@ class Recovering:
                 "only", "is empty", "Name a conversation:ID, user:ID or collection:NAME"
             )
         selection = Selection.parse(only, tenant_id)
-        beside = f"{self._database.name[:50]}_put_back"
+        beside = self._beside("_put_back")
         await self.restore(
             to,
             into=beside,

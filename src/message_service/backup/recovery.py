@@ -36,19 +36,21 @@ class Contents:
     Attributes:
         fulls: The full backups, oldest first.
         segments: The segments, oldest first.
+        stepped: Those of them in which the clock of the primary went back.
         unfinished: Names of full backups that were not completed, or are being made.
         damaged: Full backups whose manifest cannot be read.
     """
 
     fulls: list[FullManifest] = field(default_factory=list[FullManifest])
     segments: list[SegmentName] = field(default_factory=list[SegmentName])
+    stepped: list[SegmentName] = field(default_factory=list[SegmentName])
     unfinished: list[str] = field(default_factory=list[str])
     damaged: list[Damaged] = field(default_factory=list[Damaged])
 
     @classmethod
     def read(cls, repository: Repository) -> Contents:
         """Return what a repository holds; blocks."""
-        found = cls(segments=repository.segment_names())
+        found = cls(segments=repository.segment_names(), stepped=repository.stepped_names())
         for backup_id in repository.backup_ids():
             try:
                 full = repository.full(backup_id)
@@ -60,7 +62,7 @@ class Contents:
                 found.unfinished.append(backup_id)
             else:
                 found.fulls.append(full)
-        found.fulls.sort(key=lambda each: (each.taken_wall, each.id))
+        found.fulls.sort(key=_age)
         return found
 
     def ends(self) -> list[Point]:
@@ -94,6 +96,11 @@ class Contents:
         return chosen
 
 
+def _age(full: FullManifest) -> tuple[Point, str]:
+    """Return what backups are ordered by: the points of the oplog, which never go back."""
+    return full.taken_at or Point(full.taken_wall // 1_000, 0), full.id
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A stretch of time to any moment of which the database can be restored.
@@ -106,6 +113,7 @@ class Stretch:
         through_wall: And at the other.
         segments: How many segments it has.
         gap: Why it does not begin where the stretch before it ended; None for the first.
+        end: Why it does not go on, although segments behind it are there; None for no reason.
     """
 
     backup: str
@@ -115,6 +123,7 @@ class Stretch:
     through_wall: int
     segments: int
     gap: str | None
+    end: str | None = None
 
 
 def stretches(contents: Contents, repository: Repository) -> list[Stretch]:
@@ -127,20 +136,31 @@ def stretches(contents: Contents, repository: Repository) -> list[Stretch]:
         before = found[-1] if found else None
         if before is not None and before.through is not None and full.taken_at <= before.through:
             continue  # in the middle of a stretch
-        chain = contents.chain(full.taken_at)
-        wall = repository.segment(chain[-1]).through_wall if chain else full.taken_wall
+        chain, wall, end = _readable(contents.chain(full.taken_at), full, repository)
+        through = chain[-1].through if chain else full.taken_at
+        behind = [name for name in contents.segments if name.after > through]
+        if end is None and behind:
+            end = f"no segment holds what came between {through} and {behind[0].after}"
+        gap = None if before is None else _gap(before, full, contents)
         found.append(
             Stretch(
-                full.id,
-                full.taken_at,
-                chain[-1].through if chain else full.taken_at,
-                full.taken_wall,
-                wall,
-                len(chain),
-                None if before is None else _gap(before, full, contents),
+                full.id, full.taken_at, through, full.taken_wall, wall, len(chain), gap, end
             )
-        )
+        )  # fmt: skip
     return found
+
+
+def _readable(
+    chain: list[SegmentName], full: FullManifest, repository: Repository
+) -> tuple[list[SegmentName], int, str | None]:
+    """Return a chain up to a segment whose end is known, when that is, and why it ends there."""
+    reason: str | None = None
+    while chain:
+        try:
+            return chain, repository.segment(chain[-1]).through_wall, reason
+        except (errors.BackupDamaged, errors.Unsupported) as damage:
+            chain, reason = chain[:-1], damage.message
+    return [], full.taken_wall, reason
 
 
 def _gap(before: Stretch, full: FullManifest, contents: Contents) -> str:
@@ -255,7 +275,8 @@ def _plan(
     if until.wall is not None and until.wall > wall:
         return None
     _check_files(repository, full)
-    _check_clock(chosen, until)
+    stepped = [name for name in contents.stepped if name.through > full.taken_at]
+    _check_clock([repository.segment(name) for name in stepped], until)
     for each in chosen:
         _check_file(repository, each.file.name, each.file.bytes)
     return tuple(chosen), through

@@ -5,6 +5,7 @@
     backups/ID/DATABASE/COLLECTION.0001.bson.zst
     backups/ID/DATABASE/COLLECTION.metadata.json.zst
     oplog/AFTER_THROUGH.bson.zst             a segment; its manifest beside it, with `.json`
+    clock/AFTER_THROUGH.json                 names a segment in which the primary's clock went back
 
 Methods block; `asyncio.to_thread` runs them.
 """
@@ -35,6 +36,7 @@ from message_service.database.point import Point
 IDENTITY = "repository.json"
 BACKUPS = "backups"
 SEGMENTS = "oplog"
+STEPS = "clock"
 MANIFEST = "manifest.json"
 _MANIFEST_END = ".json"
 
@@ -286,15 +288,24 @@ class Repository:
             raise errors.BackupDamaged(f"{path} is the manifest of another segment", file=path)
         return found
 
+    def stepped_names(self) -> list[SegmentName]:
+        """Return the segments in which the clock of the primary went back."""
+        found = (SegmentName.parse(name) for name in self.place.names(STEPS))
+        return sorted(name for name in found if name is not None)
+
     def put_segment(self, manifest: SegmentManifest) -> SegmentManifest:
         """Store a segment's manifest: from here on it is there."""
         finished, data = sealed(manifest)
         name = SegmentName(manifest.after, manifest.through)
+        if manifest.clock_steps:
+            # A restore to a moment must know of all of them, and cannot read every manifest.
+            self.place.put(f"{STEPS}/{name.after}_{name.through}{_MANIFEST_END}", b"{}")
         self.place.put(f"{name.stem}{_MANIFEST_END}", data)
         return finished
 
     def remove_segment(self, name: SegmentName) -> None:
         """Remove a segment: first its manifest."""
         self.place.remove(f"{name.stem}{_MANIFEST_END}")
+        self.place.remove(f"{STEPS}/{name.after}_{name.through}{_MANIFEST_END}")
         for end in (packing.suffix(None), ".zst.age"):
             self.place.remove(f"{name.stem}.bson{end}")

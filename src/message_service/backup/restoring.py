@@ -112,6 +112,17 @@ class Restoring:
             )
         return None
 
+    async def check_files(self) -> None:
+        """Read all files of the plan, so that nothing is removed for what cannot be restored.
+
+        Raises:
+            BackupDamaged: A file is missing or was changed.
+        """
+        files = [*self._plan.full.files, *(each.file for each in self._plan.segments)]
+        for number, file in enumerate(files):
+            self._progress(Progress("checking the files", number, len(files)))
+            await asyncio.to_thread(self._repository.stored, file)
+
     async def run(self, *, over: bool) -> Restored:
         """Restore.
 

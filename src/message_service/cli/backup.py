@@ -250,6 +250,7 @@ def window(ctx: typer.Context, target: TargetOption = None, as_json: JsonOption 
                     "last_point": None if each.through is None else str(each.through),
                     "segments": each.segments,
                     "gap": each.gap,
+                    "end": each.end,
                 }
                 for each in found
             ]
@@ -266,6 +267,8 @@ def window(ctx: typer.Context, target: TargetOption = None, as_json: JsonOption 
     for each in found:
         if each.gap is not None:
             _say(f"gap before {moment(each.since_wall)}: {each.gap}")
+        if each.end is not None:
+            _say(f"does not go on at {moment(each.through_wall)}: {each.end}")
 
 
 @app.command("prune")

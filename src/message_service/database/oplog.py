@@ -195,7 +195,7 @@ def _entry(found: RawBSONDocument, raw: bytes) -> Entry:
 
 
 def _point(found: RawBSONDocument) -> Point:
-    return Point.of(found["ts"], int(found["t"]))
+    return Point.of(found["ts"], int(found.get("t", 0)))  # none in the first of a set
 
 
 def _wall(found: RawBSONDocument) -> int:
