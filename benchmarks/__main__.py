@@ -13,6 +13,8 @@ from benchmarks import (
     analytics,
     append,
     attachments,
+    backup,
+    backup_memory,
     bulk_import,
     context,
     history,
@@ -40,6 +42,8 @@ FIGURES = {
     "usage_report": usage_report,
     "analytics": analytics,
     "replies": replies,
+    "backup": backup,
+    "backup-memory": backup_memory,
 }
 RESULTS = Path(__file__).with_name("results")
 

@@ -54,7 +54,7 @@ class Backups(Recovering):
     async def full(
         self,
         *,
-        parallel: int = 2,
+        parallel: int = 1,
         rate: float | None = None,
         point_seconds: float = POINT_SECONDS,
         progress: Callable[[Progress], object] = untold,
@@ -80,7 +80,7 @@ class Backups(Recovering):
     async def incremental(
         self,
         *,
-        parallel: int = 2,
+        parallel: int = 1,
         rate: float | None = None,
         progress: Callable[[Progress], object] = untold,
     ) -> Incremental:
@@ -104,7 +104,7 @@ class Backups(Recovering):
     async def run(
         self,
         *,
-        parallel: int = 2,
+        parallel: int = 1,
         rate: float | None = None,
         progress: Callable[[Progress], object] = untold,
     ) -> Incremental:

@@ -235,9 +235,13 @@ class Replay:
         for start in range(0, len(needed), MOST_ENTRIES):
             for raw in await self._target.read(collection, needed[start : start + MOST_ENTRIES]):
                 found[encode({"_id": id_of(raw)})] = decode(raw)
-        results: list[tuple[Any, bytes | None]] = []
+        new: list[tuple[Any, bytes | None]] = []
+        others: list[tuple[Any, bytes | None]] = []
         for key, each in changes.items():
             document = found.get(key)
+            first: str = each.operations[0]["op"]
+            if document is None and first == "u":
+                continue  # it is deleted later on, and was when its file was read
             for operation in each.operations:
                 match operation["op"]:
                     case "i":
@@ -247,10 +251,12 @@ class Replay:
                     case _ if document is not None:
                         document = updated(document, operation["o"])
                     case _:
-                        pass  # it is deleted later on, and was when its file was read
-            if document is not None or key in found or each.operations[0]["op"] != "u":
-                results.append((each.identity, None if document is None else encode(document)))
-        await self._target.write(collection, results)
+                        pass
+            written = (each.identity, None if document is None else encode(document))
+            (new if first == "i" and document is not None else others).append(written)
+        if await self._target.insert(collection, [raw for _, raw in new if raw is not None]):
+            others += new  # some are there: they were read after they were inserted
+        await self._target.write(collection, others)
 
 
 def _transaction(entry: Row) -> tuple[bytes, int]:

@@ -25,6 +25,7 @@ from message_service.database.rebuilding import STATE, Rebuilding
 from message_service.documents.row import Row
 from message_service.stopping import end_tasks
 
+_AT_ONCE = 1_000
 _TTL = "expireAfterSeconds"
 _BEGINNING = Point(0, 0)
 
@@ -229,10 +230,13 @@ class Restoring:
                     await self._learn()
             else:
                 documents = await asyncio.to_thread(self._documents, part, self._plan.full.key)
-                await self._target.insert(
-                    collection.name,
-                    [each for each in documents if self._selection.takes(collection.name, each)],
-                )
+                while documents:  # what is stored is let go of at once
+                    several = documents[-_AT_ONCE:]
+                    del documents[-_AT_ONCE:]
+                    await self._target.insert(
+                        collection.name,
+                        [each for each in several if self._selection.takes(collection.name, each)],
+                    )
                 await self._target.note_part(part.name)
             self._done += part.raw_bytes
             self._progress(Progress("loading", self._done, self._plan.full.raw_bytes))

@@ -20,6 +20,7 @@ from message_service.cli.backup_options import (
     ParallelOption,
     TargetOption,
     connected_backups,
+    give_way,
     moment,
     progress_bar,
 )
@@ -48,7 +49,7 @@ def run_command(
     ] = False,
     target: TargetOption = None,
     key_file: KeyOption = None,
-    parallel: ParallelOption = 2,
+    parallel: ParallelOption = 1,
     rate: Annotated[
         float | None, number(float, 0.001, 1_000_000, "Most MB of documents read per second.")
     ] = None,
@@ -58,6 +59,7 @@ def run_command(
     if full and incremental:
         raise errors.InvalidInput("full", "is given with --incremental", "Give one of them")
     speed = None if rate is None else rate * _MEGABYTE
+    give_way()
 
     async def run() -> Incremental:
         with progress_bar("connecting") as tell:

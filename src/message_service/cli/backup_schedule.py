@@ -11,7 +11,12 @@ import typer
 
 from message_service import errors
 from message_service.backup.schedule import Schedule
-from message_service.cli.backup_options import KeyOption, TargetOption, connected_backups
+from message_service.cli.backup_options import (
+    KeyOption,
+    TargetOption,
+    connected_backups,
+    give_way,
+)
 from message_service.cli.context import (
     JsonOption,
     console,
@@ -83,6 +88,8 @@ def follow(ctx: typer.Context, target: TargetOption = None, key_file: KeyOption 
     """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("message_service").setLevel(logging.INFO)
+
+    give_way()
 
     async def run(stop: StopSignal) -> bool:
         async with connected_backups(ctx, target, key_file) as backups:

@@ -24,7 +24,7 @@ from message_service.cli.context import JsonOption, console, print_json, target_
 from message_service.cli.running import run_once
 
 _BYTES_PER_MINUTE = 60 * 30e6
-_OPERATIONS_PER_MINUTE = 60 * 8e3
+_OPERATIONS_PER_MINUTE = 60 * 4.5e3
 
 
 def restore(

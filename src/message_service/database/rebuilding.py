@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import DeleteOne, ReplaceOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from message_service.database.access import each_row
+from message_service.database.client import DURABLE
 from message_service.database.commands import run_command, unhurried
 from message_service.database.raw_documents import EXACT, RAW, wrapped
-from message_service.database.translate import translated
+from message_service.database.translate import server_error, translated
 from message_service.documents.row import Row
 
 STATE = "restore_state"
@@ -22,6 +22,8 @@ STATE = "restore_state"
 _EXISTS, _NOT_FOUND, _DUPLICATE = 48, 26, 11000
 _LATER = ("validator", "validationLevel", "validationAction")
 _COMMENT = "backup.restore"
+_COMMAND_BYTES = 8_000_000
+_COMMAND_WRITES = 1_000
 
 
 class Rebuilding:
@@ -125,18 +127,38 @@ class Rebuilding:
             name: The collection.
             changes: The `_id` of each, and its bytes; None removes it.
         """
-        orders: list[DeleteOne | ReplaceOne[RawBSONDocument]] = []
+        updates: list[Row] = []
+        deletes: list[Row] = []
+        size = 0
         for identity, document in changes:
             chosen = {"_id": {"$eq": identity}}
             if document is None:
-                orders.append(DeleteOne(chosen))
+                deletes.append({"q": chosen, "limit": 1})
             else:
-                orders.append(ReplaceOne(chosen, wrapped(document), upsert=True))
-        if orders:
-            with translated():
-                await self._raw.get_collection(name).bulk_write(
-                    orders, ordered=False, comment=_COMMENT
-                )
+                updates.append({"q": chosen, "u": wrapped(document), "upsert": True})
+                size += len(document)
+            if size >= _COMMAND_BYTES or len(updates) + len(deletes) >= _COMMAND_WRITES:
+                await self._send(name, updates, deletes)
+                updates, deletes, size = [], [], 0
+        await self._send(name, updates, deletes)
+
+    async def _send(self, name: str, updates: list[Row], deletes: list[Row]) -> None:
+        # As commands: the driver's bulk writes take three times as long for the same.
+        for kind, parts, writes in (("update", "updates", updates), ("delete", "deletes", deletes)):
+            if not writes:
+                continue
+            answer = await run_command(
+                self._database,
+                {
+                    kind: name,
+                    parts: writes,
+                    "ordered": False,
+                    "writeConcern": DURABLE.document,
+                    "comment": _COMMENT,
+                },
+            )
+            for refused in answer.get("writeErrors", ()):
+                raise server_error(refused.get("code"), str(refused.get("errmsg")))
 
     async def create_indexes(self, name: str, indexes: Sequence[Row]) -> None:
         """Make indexes; those that are there stay."""
