@@ -7,7 +7,7 @@ from typing import Any
 
 from message_service.arguments import check_flag, check_number, check_whole_number
 from message_service.backup import pruning
-from message_service.backup.full import POINT_SECONDS, Pacing, Progress
+from message_service.backup.full import POINT_SECONDS, SHARE, Pacing, Progress
 from message_service.backup.making import Incremental, Making
 from message_service.backup.manifest import FullManifest
 from message_service.backup.place import Place
@@ -56,6 +56,7 @@ class Backups(Recovering):
         *,
         parallel: int = 1,
         rate: float | None = None,
+        share: float = SHARE,
         point_seconds: float = POINT_SECONDS,
         progress: Callable[[Progress], object] = untold,
     ) -> FullManifest:
@@ -64,6 +65,7 @@ class Backups(Recovering):
         Args:
             parallel: How many ranges of collections are read at a time.
             rate: Most bytes of documents read per second; None for as fast as it goes.
+            share: The share of the time that is read; the server has the rest for others.
             point_seconds: How long one point of the history is read at, before a newer one is
                 taken. The server keeps points for `minSnapshotHistoryWindowInSeconds` (300).
             progress: Told how far it is.
@@ -74,7 +76,7 @@ class Backups(Recovering):
             StorageFull: The place has no room.
             Unsupported: The server is a router of a sharded cluster.
         """
-        pacing = _pacing(parallel, rate, point_seconds)
+        pacing = _pacing(parallel, rate, share, point_seconds)
         return await self._making.full(pacing, progress)
 
     async def incremental(
@@ -82,6 +84,7 @@ class Backups(Recovering):
         *,
         parallel: int = 1,
         rate: float | None = None,
+        share: float = SHARE,
         progress: Callable[[Progress], object] = untold,
     ) -> Incremental:
         """Add what was written since the last backup, from the oplog.
@@ -92,13 +95,14 @@ class Backups(Recovering):
         Args:
             parallel: As for `full`.
             rate: As for `full`.
+            share: As for `full`.
             progress: Told how far it is.
 
         Raises:
             Unsupported: The server has no oplog.
             MessageServiceError: As for `full`.
         """
-        pacing = _pacing(parallel, rate, POINT_SECONDS)
+        pacing = _pacing(parallel, rate, share, POINT_SECONDS)
         return await self._making.incremental(pacing, progress)
 
     async def run(
@@ -106,6 +110,7 @@ class Backups(Recovering):
         *,
         parallel: int = 1,
         rate: float | None = None,
+        share: float = SHARE,
         progress: Callable[[Progress], object] = untold,
     ) -> Incremental:
         """Make a full backup if the schedule wants one by now, else an incremental one.
@@ -113,12 +118,13 @@ class Backups(Recovering):
         Args:
             parallel: As for `full`.
             rate: As for `full`.
+            share: As for `full`.
             progress: Told how far it is.
 
         Raises:
             MessageServiceError: As for `full`.
         """
-        pacing = _pacing(parallel, rate, POINT_SECONDS)
+        pacing = _pacing(parallel, rate, share, POINT_SECONDS)
         schedule = await self.schedule()
         if schedule.full_due(await self.contents(), self._clock.now()):
             return Incremental(None, await self._making.full(pacing, progress), None)
@@ -170,9 +176,10 @@ class Backups(Recovering):
         return await self._making.prune(policy)
 
 
-def _pacing(parallel: int, rate: float | None, point_seconds: float) -> Pacing:
+def _pacing(parallel: int, rate: float | None, share: float, point_seconds: float) -> Pacing:
     return Pacing(
         check_whole_number("parallel", parallel, 1, MOST_PARALLEL),
         None if rate is None else check_number("rate", rate, 1, _MOST_RATE),
         check_number("point_seconds", point_seconds, 0, 86_400),
+        check_number("share", share, 0.01, 1),
     )

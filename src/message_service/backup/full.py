@@ -45,6 +45,9 @@ _ROOM_SHARE = 0.5
 POINT_SECONDS = 200.0
 """How long one point is read at by default; servers keep points for 300 seconds by default."""
 
+SHARE = 0.65
+"""The share of the time that is read by default; the server has the rest for others."""
+
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -71,11 +74,13 @@ class Pacing:
         parallel: How many ranges are read at a time.
         rate: Most bytes of documents per second; None for any number.
         point_seconds: How long one point is read at.
+        share: The share of the time that is read.
     """
 
     parallel: int
     rate: float | None
     point_seconds: float
+    share: float = SHARE
 
 
 class FullBackup:
@@ -155,7 +160,7 @@ class FullBackup:
             self._repository,
             folder,
             points,
-            Pace(pacing.rate),
+            Pace(pacing.rate, pacing.share),
             pacing.parallel,
             count,
         )

@@ -30,7 +30,7 @@ PART_BYTES = 16 * 1024**2
 """How many bytes of documents one file holds, about."""
 
 _RANGE_BYTES = 64 * 1024**2
-_READ_BYTES = 2 * 1024**2
+_READ_BYTES = 1024**2
 _MOST_AT_ONCE = 5_000
 _SAMPLES_PER_RANGE = 20
 
@@ -196,9 +196,9 @@ class CollectionReader:
         """Return the point to read at."""
         return await self._points.current(lost)
 
-    async def spend(self, size: int) -> None:
-        """Wait until so many bytes may have been read."""
-        await self._pace.spend(size)
+    async def spend(self, size: int, seconds: float) -> None:
+        """Wait until the next read may begin."""
+        await self._pace.spend(size, seconds)
 
 
 class _RangeReading:
@@ -248,6 +248,8 @@ class _RangeReading:
         gathered = list[bytes]()
         size = 0
         first = self._last is not None
+        clock = asyncio.get_running_loop()
+        began = clock.time()
         async with aclosing(
             self._reader.documents(where.collection, at, since, where.before, where.batch)
         ) as batches:
@@ -259,12 +261,13 @@ class _RangeReading:
                 gathered += documents
                 read = sum(map(len, documents))
                 size += read
-                await self._owner.spend(read)
+                await self._owner.spend(read, clock.time() - began)
                 if size >= PART_BYTES:
                     await self._store(gathered, at)
                     gathered, size = list[bytes](), 0
                     if await self._owner.point(None) != at:
                         return
+                began = clock.time()
         if gathered:
             await self._store(gathered, at)
         self._done = True

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from message_service import errors
+from message_service.backup.full import SHARE
 from message_service.backup.keys import new_key
 from message_service.backup.making import Incremental
 from message_service.backup.manifest import FullManifest
@@ -53,6 +54,9 @@ def run_command(
     rate: Annotated[
         float | None, number(float, 0.001, 1_000_000, "Most MB of documents read per second.")
     ] = None,
+    share: Annotated[
+        float, number(float, 0.01, 1, "Share of the time that is read; the rest is for others.")
+    ] = SHARE,
     as_json: JsonOption = False,
 ) -> None:
     """Make a backup while others write; without an option, of the kind that the schedule wants."""
@@ -65,10 +69,12 @@ def run_command(
         with progress_bar("connecting") as tell:
             async with connected_backups(ctx, target, key_file) as backups:
                 if full:
-                    made = await backups.full(parallel=parallel, rate=speed, progress=tell)
+                    made = await backups.full(
+                        parallel=parallel, rate=speed, share=share, progress=tell
+                    )
                     return Incremental(None, made, None)
                 make = backups.incremental if incremental else backups.run
-                return await make(parallel=parallel, rate=speed, progress=tell)
+                return await make(parallel=parallel, rate=speed, share=share, progress=tell)
 
     _show_made(run_once(run()), as_json=as_json)
 
