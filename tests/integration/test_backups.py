@@ -192,6 +192,26 @@ async def test_the_history_is_followed_by_the_schedule(
     assert await backups.schedule() == schedule
 
 
+async def test_a_worker_makes_the_backups_that_are_due(
+    service: MessageService, database: AsyncDatabase[Row], mongo_uri: str, tmp_path: Path
+) -> None:
+    async with await MessageService.connect(
+        mongo_uri,
+        settings=service.settings,
+        database=database.name,
+        backup_target=str(tmp_path),
+    ) as working:
+        stop = StopSignal()
+        running = asyncio.create_task(working.worker().run(stop))
+        try:
+            await until("the first full backup", working.backups.window)
+        finally:
+            stop.request()
+            await running
+        (made,) = (await working.backups.contents()).fulls
+        assert made.database == database.name
+
+
 def test_full_backups_are_due_on_mondays_and_the_history_on_other_days() -> None:
     schedule = Schedule()
     last = full(MONDAY - timedelta(days=7) + timedelta(hours=1))

@@ -230,7 +230,8 @@ class Campaign:
         draw = random.Random(f"{self.seed}/instants")
         newest = (await backups.window())[0].through_wall
         for _ in range(self.instants):
-            await self._restore(database, place, uri, draw.randint(first.taken_wall, newest))
+            at = draw.randint(first.taken_wall, newest)
+            await self._restore(three, database, place, uri, at)
 
     async def _befall(
         self, three: ReplicaSet, uri: str, database: Any, place: Path, stop: StopSignal
@@ -295,8 +296,10 @@ class Campaign:
 
         await until("the leases to be freed", freed)
 
-    async def _restore(self, database: Any, place: Path, uri: str, at: int) -> None:
-        """Restore to an instant, killed some times before it is done; compare."""
+    async def _restore(
+        self, three: ReplicaSet, database: Any, place: Path, uri: str, at: int
+    ) -> None:
+        """Restore to an instant, killed some times before it is done, or failed over; compare."""
         draw = random.Random(f"{self.seed}/{at}")
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at // 1_000))
         target = f"{NAME}_restore"
@@ -313,8 +316,15 @@ class Campaign:
             if restore.process.returncode == 0:
                 await database.client.drop_database(target)
             await self._free(database)
-        restore = await self._start(uri, place, *words)
-        assert await restore.ended() == 0, restore.err
+        code = 6
+        while code == 6:
+            restore = await self._start(uri, place, *words)
+            if draw.random() < 0.2:
+                await three.fail_over()
+                self.befell["election in a restore"] += 1
+            code = await restore.ended()
+            assert code in {0, 6}, restore.err
+            await self._free(database)
         self.befell["restores compared"] += 1
         await self._compare(database.client[target], at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ class Place:
             await asyncio.to_thread(repository.claim, self._database.name, replica_set)
             yield Writable(repository, oplog, replica_set)
         finally:
-            await lease.release()
+            with suppress(errors.Unavailable):  # it ends by itself, and what was done is done
+                await lease.release()
 
     def holder(self) -> str:
         """Return a name for whoever holds a lease."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from message_service import errors
@@ -231,7 +232,8 @@ class Recovering:
                 await restoring.check_files()
             return await restoring.run(over=over is not None)
         finally:
-            await lease.release()
+            with suppress(errors.Unavailable):  # it ends by itself, and what was done is done
+                await lease.release()
 
     async def put_back(
         self,
