@@ -6,7 +6,18 @@ from message_service.analytics.results import Comparison, Ranked, Series, Summar
 from message_service.analytics.rollups import Rollups
 from message_service.attachments.attachments import Attachments, StoredFile
 from message_service.background.worker import BackgroundWorker
+from message_service.backup.backups import Backups
+from message_service.backup.full import BackupProgress
+from message_service.backup.making import BackedUp
+from message_service.backup.manifest import FullManifest
+from message_service.backup.pruning import KeepPolicy, Pruned
+from message_service.backup.putting_back import PutBack
+from message_service.backup.recovery import BackupContents, RecoverableStretch, RestorePlan
+from message_service.backup.restoring import Restored
+from message_service.backup.schedule import BackupSchedule
+from message_service.backup.verifying import VerifiedBackups
 from message_service.clock import Clock
+from message_service.database.point import OplogPoint
 from message_service.database.transaction import Transaction
 from message_service.documents.analytics import AggregationType, Dimension
 from message_service.documents.character import Character
@@ -112,7 +123,12 @@ __all__ = [
     "Attachment",
     "AttachmentKind",
     "Attachments",
+    "BackedUp",
     "BackgroundWorker",
+    "BackupContents",
+    "BackupProgress",
+    "BackupSchedule",
+    "Backups",
     "Because",
     "BranchInfo",
     "Budget",
@@ -139,6 +155,7 @@ __all__ = [
     "Enqueued",
     "Explanation",
     "Freshness",
+    "FullManifest",
     "GiveUp",
     "GivenUsage",
     "Hit",
@@ -158,6 +175,7 @@ __all__ = [
     "JobType",
     "Jobs",
     "JudgeOptions",
+    "KeepPolicy",
     "Line",
     "Loaded",
     "LoopStatus",
@@ -177,6 +195,7 @@ __all__ = [
     "OnDuplicate",
     "OnFailedDependency",
     "OnInterruption",
+    "OplogPoint",
     "OtherPart",
     "Page",
     "Part",
@@ -190,7 +209,9 @@ __all__ = [
     "PromptSettings",
     "ProviderStatus",
     "Providers",
+    "Pruned",
     "Purged",
+    "PutBack",
     "Quality",
     "QualityMetrics",
     "QueueControl",
@@ -198,6 +219,7 @@ __all__ = [
     "Reasoning",
     "Reconciliation",
     "Recosted",
+    "RecoverableStretch",
     "Refusal",
     "Replayed",
     "Replies",
@@ -205,6 +227,8 @@ __all__ = [
     "ReplyEvent",
     "ReplyOptions",
     "ReplyStatus",
+    "RestorePlan",
+    "Restored",
     "RetryIn",
     "Role",
     "Rollups",
@@ -237,6 +261,7 @@ __all__ = [
     "UsageRow",
     "UsageState",
     "Verdict",
+    "VerifiedBackups",
     "Why",
     "Withdraw",
     "WorkerFigures",

@@ -29,7 +29,7 @@ from message_service.backup.manifest import (
 from message_service.backup.repository import IDENTITY, Repository, SegmentName
 from message_service.catalogue.declared import SCHEMA_VERSION
 from message_service.database.client import open_database
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import split
 from message_service.documents.row import Row
 from support.backups import backups_of, now_in, state_of
@@ -52,7 +52,7 @@ class History:
     place: Path
     fulls: list[FullManifest]
     segments: list[SegmentManifest]
-    points: list[Point]
+    points: list[OplogPoint]
     states: list[dict[str, Any]]
 
 

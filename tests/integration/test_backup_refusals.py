@@ -22,14 +22,14 @@ from message_service.backup.backups import Backups
 from message_service.backup.following import OTHER_HISTORY, ROLLED_OVER, clock_steps
 from message_service.backup.manifest import ClockStep, FullManifest, SegmentManifest
 from message_service.backup.place import FULL_LEASE, HISTORY_LEASE
-from message_service.backup.pruning import Policy
+from message_service.backup.pruning import KeepPolicy
 from message_service.backup.repository import Repository
 from message_service.backup.storage import open_storage
 from message_service.catalogue.declared import SCHEMA_VERSION
 from message_service.clock import from_epoch_milliseconds
 from message_service.database.lease import Lease
 from message_service.database.oplog import Entry, Moment
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.server_info import read_server_info
 from message_service.documents.row import Row
 from message_service.local_server.binary import find_mongod
@@ -165,7 +165,7 @@ async def test_one_backup_at_a_time(database: AsyncDatabase[Row], tmp_path: Path
 
     held = Lease(database, FULL_LEASE, "somebody:7", 60)
     await held.try_acquire()
-    for call in (backups.full(), backups.prune(Policy())):
+    for call in (backups.full(), backups.prune(KeepPolicy())):
         assert "somebody:7" in (await refused(errors.Conflict, call)).message
     assert (await backups.incremental()).full is None, "the history goes on meanwhile"
     await held.release()
@@ -273,12 +273,13 @@ async def test_states_that_cannot_be_had(database: AsyncDatabase[Row], tmp_path:
             assert (await refused(errors.InvalidInput, ask(to))).field == "to", to
     early: list[Any] = [
         first - timedelta(milliseconds=1), "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z",
-        Point(full.taken_at.seconds - 1, 1), "1000000000:1", "1000000000-1-1",
+        OplogPoint(full.taken_at.seconds - 1, 1), "1000000000:1", "1000000000-1-1",
     ]  # fmt: skip
     late: list[Any] = [
-        Point(full.taken_at.seconds, full.taken_at.increment + 1_000_000), "9999999999:9999999999",
+        OplogPoint(full.taken_at.seconds, full.taken_at.increment + 1_000_000),
+        "9999999999:9999999999",
         datetime.now(UTC),
-    ]  # fmt: skip
+    ]
     for to in early + late:
         for ask in (backups.plan, backups.restore):
             refusal = await refused(errors.NotRecoverable, ask(to))
@@ -367,7 +368,7 @@ async def test_a_server_without_oplog(
 
 
 def entry(number: int, wall: int) -> Entry:
-    return Entry(Point(1_700_000_000, number, 1), wall, "i", b"")
+    return Entry(OplogPoint(1_700_000_000, number, 1), wall, "i", b"")
 
 
 def test_where_the_clock_went_back() -> None:
@@ -464,7 +465,7 @@ async def test_another_history_of_the_same_set(
     full = await backups.full()
     at = full.taken_at
     assert at is not None
-    elsewhere = Point(at.seconds, at.increment, at.term + 1)
+    elsewhere = OplogPoint(at.seconds, at.increment, at.term + 1)
     repository = Repository(open_storage(str(tmp_path)), None)
     repository.put_full(full.model_copy(update={"taken_at": elsewhere}))
     done = await backups.incremental()

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from backports import zstd
@@ -17,15 +16,14 @@ from bson import decode_all
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import MessageService, errors
-from message_service.backup.manifest import FullManifest
-from message_service.backup.pruning import Policy, removal
-from message_service.backup.recovery import Contents
+from message_service.backup.pruning import KeepPolicy, removal
+from message_service.backup.recovery import BackupContents
 from message_service.backup.repository import SegmentName
-from message_service.backup.schedule import Schedule
-from message_service.database.point import Point
+from message_service.backup.schedule import BackupSchedule
+from message_service.database.point import OplogPoint
 from message_service.documents.row import Row
 from message_service.stopping import StopSignal
-from support.backups import backups_of, now_in, state_of
+from support.backups import backups_of, full_taken, now_in, state_of
 from support.shell import Cli
 from support.waiting import until
 
@@ -167,7 +165,7 @@ async def test_the_history_is_followed_by_the_schedule(
     await database["notes"].insert_one({"_id": 1})
     backups = await backups_of(database, tmp_path)
     schedule = await backups.set_schedule(follow=0.01, days=7)
-    assert (schedule.follow, schedule.days, schedule.full) == (0.01, 7, Schedule().full)
+    assert (schedule.follow, schedule.days, schedule.full) == (0.01, 7, BackupSchedule().full)
     stop = StopSignal()
     running = asyncio.create_task(backups.follow(stop))
     try:
@@ -213,10 +211,10 @@ async def test_a_worker_makes_the_backups_that_are_due(
 
 
 def test_full_backups_are_due_on_mondays_and_the_history_on_other_days() -> None:
-    schedule = Schedule()
-    last = full(MONDAY - timedelta(days=7) + timedelta(hours=1))
-    contents = Contents(fulls=[last])
-    assert schedule.full_due(Contents(), MONDAY)
+    schedule = BackupSchedule()
+    last = full_taken(MONDAY - timedelta(days=7) + timedelta(hours=1))
+    contents = BackupContents(fulls=[last])
+    assert schedule.full_due(BackupContents(), MONDAY)
     assert not schedule.full_due(contents, MONDAY - timedelta(seconds=1))
     assert schedule.full_due(contents, MONDAY)
     assert schedule.full_due(contents, MONDAY + timedelta(days=3)), "made up for"
@@ -225,33 +223,21 @@ def test_full_backups_are_due_on_mondays_and_the_history_on_other_days() -> None
     assert not schedule.incremental_due(sunday, MONDAY)
 
 
-def full(taken: datetime, number: int = 0) -> FullManifest:
-    seconds = int(taken.timestamp())
-    values: dict[str, Any] = {
-        "format": 1, "id": f"full-{seconds}-{number}", "database": "d", "replica_set": "r",
-        "server_version": "6.0.5", "release": "0", "schema_version": 1, "key": None, "by": "me",
-        "started_at": taken, "completed_at": taken, "opened_at": Point(seconds, 1, 1),
-        "taken_at": Point(seconds, 1, 1), "taken_wall": seconds * 1_000, "consistent": True,
-        "points": 1, "collections": [], "views": [], "oplog": None, "left_out": [],
-    }  # fmt: skip
-    return FullManifest(**values)
-
-
 def test_what_is_kept_can_be_restored_to_any_moment_of_the_days() -> None:
     now = MONDAY
-    fulls = [full(now - timedelta(days=7 * week)) for week in range(30, -1, -1)]
+    fulls = [full_taken(now - timedelta(days=7 * week)) for week in range(30, -1, -1)]
     hours = [now - timedelta(hours=hour) for hour in range(30 * 7 * 24, -1, -1)]
-    points = [Point(int(each.timestamp()), 1, 1) for each in hours]
+    points = [OplogPoint(int(each.timestamp()), 1, 1) for each in hours]
     names = [SegmentName(*pair) for pair in pairwise(points)]
-    contents = Contents(fulls=fulls, segments=names, unfinished=["full-x"])
-    gone = removal(contents, Policy(days=30, weeks=8, months=6), now)
-    left = Contents(
+    contents = BackupContents(fulls=fulls, segments=names, unfinished=["full-x"])
+    gone = removal(contents, KeepPolicy(days=30, weeks=8, months=6), now)
+    left = BackupContents(
         fulls=[each for each in fulls if each not in gone.fulls],
         segments=sorted(set(names) - set(gone.segments)),
     )
     assert gone.unfinished == ("full-x",)
     assert gone.kept == len(left.fulls)
-    oldest_wanted = Point(int((now - timedelta(days=30)).timestamp()), 1, 1)
+    oldest_wanted = OplogPoint(int((now - timedelta(days=30)).timestamp()), 1, 1)
     (*_, base) = [each for each in left.fulls if each.taken_wall <= oldest_wanted.seconds * 1_000]
     assert base.taken_at is not None
     assert left.chain(base.taken_at)[-1].through == points[-1]
@@ -261,5 +247,7 @@ def test_what_is_kept_can_be_restored_to_any_moment_of_the_days() -> None:
     assert ages[-5:] == [28, 21, 14, 7, 0]
     assert set(range(35, 35 + 8 * 7, 7)) <= set(ages)
     assert len(ages) <= 5 + 8 + 6
-    assert removal(replace(left), Policy(days=30, weeks=8, months=6), now).empty
-    assert removal(Contents(fulls=[fulls[0]]), Policy(days=1), now).empty, "the only one stays"
+    assert removal(replace(left), KeepPolicy(days=30, weeks=8, months=6), now).empty
+    assert removal(BackupContents(fulls=[fulls[0]]), KeepPolicy(days=1), now).empty, (
+        "the only one stays"
+    )

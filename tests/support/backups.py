@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service.backup.backups import Backups
+from message_service.backup.manifest import FullManifest
 from message_service.backup.place import FULL_LEASE, HISTORY_LEASE
 from message_service.clock import Clock, SystemClock
 from message_service.database.oplog import Oplog
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.rebuilding import STATE
 from message_service.database.server_info import read_server_info
 from message_service.documents.row import Row
@@ -61,6 +63,19 @@ async def state_of(database: AsyncDatabase[Row]) -> dict[str, Any]:
     return state
 
 
-async def now_in(database: AsyncDatabase[Row]) -> Point:
+async def now_in(database: AsyncDatabase[Row]) -> OplogPoint:
     """Return the newest point of the history."""
     return (await Oplog(database).newest()).at
+
+
+def full_taken(taken: datetime, number: int = 0) -> FullManifest:
+    """Return the manifest of an empty full backup."""
+    seconds = int(taken.timestamp())
+    values: dict[str, Any] = {
+        "format": 1, "id": f"full-{seconds}-{number}", "database": "d", "replica_set": "r",
+        "server_version": "6.0.5", "release": "0", "schema_version": 1, "key": None, "by": "me",
+        "started_at": taken, "completed_at": taken, "opened_at": OplogPoint(seconds, 1, 1),
+        "taken_at": OplogPoint(seconds, 1, 1), "taken_wall": seconds * 1_000, "consistent": True,
+        "points": 1, "collections": [], "views": [], "oplog": None, "left_out": [],
+    }  # fmt: skip
+    return FullManifest(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from message_service import (
     Attachment,
+    Backups,
     JobRegistry,
     JudgeOptions,
+    KeepPolicy,
     MessageService,
     NewJob,
     NewMessage,
@@ -33,7 +38,12 @@ USER = "user_000000000001"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 BUSY = 2.0
 
-OPEN = {"fields": fields_of(NewMessage), "options": {}, "overrides": fields_of(Settings)}
+OPEN = {
+    "changes": {},
+    "fields": fields_of(NewMessage),
+    "options": {},
+    "overrides": fields_of(Settings),
+}
 """Parameters that stand for the fields of a model, and places for these."""
 
 ONCE = {"job_id", "scheduled_for", "expires_at", "depends_on", "job_type", "config"}
@@ -50,13 +60,24 @@ OPEN_OF = {
         f"tenant.replies.{name}": {"options": fields_of(ReplyOptions)}
         for name in ("request", "regenerate", "continue_", "preview")
     },
+    "service.backups.set_schedule": {
+        "changes": {
+            "full": "0 2 * * 1",
+            "incremental": "0 2 * * 2",
+            "follow": 60.0,
+            "time_zone": "UTC",
+            "days": 30,
+            "weeks": 1,
+            "months": 1,
+        }
+    },
     "tenant.quality.evaluate": {"options": fields_of(JudgeOptions)},
 }
 """The same, where a name stands for another model in one call."""
 
 TOGETHER = {
     *("admin", "conversation_id", "exist_ok", "min_sequence", "text", "timeout", "token_count"),
-    *("judge", "top", "wait"),
+    *("judge", "only", "over", "top", "wait"),
 }
 """Optional parameters without which another one means nothing."""
 
@@ -106,6 +127,10 @@ class Stopped(StopSignal):
         self.request()
 
 
+def print_nothing(_progress: object) -> None:
+    """Be told how far something is."""
+
+
 async def nothing(_transaction: object) -> None:
     """The work of a transaction."""
 
@@ -125,6 +150,13 @@ class Target:
     methods: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.service.backups = Backups(
+            self.service.store.database,
+            self.service.server,
+            Settings(backup_target=SecretStr(str(self.home / "backups"))),
+            SystemClock(),
+            os.urandom,
+        )
         seen = set[int]()
         for root, name in (
             (self.service.tenant("default"), "tenant"),
@@ -147,6 +179,8 @@ class Target:
         self.job = (await self.service.jobs.enqueue("message_processing")).job_id
         if method.startswith("tenant.replies."):
             await self._reply(method)
+        if method.startswith("service.backups."):
+            await self.service.backups.full()
         if method.startswith("tenant.quality."):
             done = await self.service.messages.append(self.conversation, "assistant", "yes")
             self.message = done.message_id
@@ -201,6 +235,7 @@ class Target:
             "attachment": self.attachment.hash,
             "attachments": [Attachment(pointer="file-abc")],
             "backlog": False,
+            "backups": [],
             "before": 100,
             "branch": "main",
             "by": ["day", "user"],
@@ -238,6 +273,7 @@ class Target:
             "grace": 1.0,
             "history_key": "History",
             "ignore": ["new_column"],
+            "into": self.service.backups.restore_name,
             "include_hidden": True,
             "include_pinned": True,
             "include_reasoning": True,
@@ -246,6 +282,7 @@ class Target:
             "judge": True,
             "job_type": "message_processing",
             "jobs": [{"job_type": "message_processing", "config": {"own": 1}}],
+            "keep_expired": True,
             "kind": "file",
             "language": "en",
             "limit": 2,
@@ -263,7 +300,10 @@ class Target:
             "name": "jsonl",
             "near": 0.5,
             "older_than": 1.0,
+            "only": ["collection:job_schedules"],
             "order_by": "USD",
+            "over": self.service.backups.restore_name,
+            "parallel": 2,
             "parts": [
                 {"type": "text", "text": "some text"},
                 {"type": "tool_call", "id": "call_1", "name": "weather", "arguments": "{}"},
@@ -274,8 +314,11 @@ class Target:
             ],
             "paths": [],
             "pinned": True,
+            "point_seconds": 1.0,
             "pointers": ["file-abc"],
+            "policy": KeepPolicy(),
             "priority": "high",
+            "progress": print_nothing,
             "prompt": {"instructions": "Be brief.", "user_name": "Ann", "author_note_depth": 1},
             "provider": "lmstudio",
             "period": "month",
@@ -283,18 +326,22 @@ class Target:
             "queue": "mine",
             "queues": ["mine"],
             "random": lambda count: bytes(count),
+            "rate": 1e9,
             "rating": "up",
             "reason": "a test",
             "registry": JobRegistry(),
             "removed": ["gone"],
             "repair": False,
+            "replace": True,
             "reply_id": self.job,
             "report": ImportReport(),
             "request_id": "request-1",
             "role": "user",
+            "restore": True,
             "seconds": 0.0,
             "session_key": "SessionId",
             "settings": self.settings,
+            "share": 0.5,
             "since": NOW - timedelta(days=1),
             "source": [],
             "state": "active",
@@ -309,6 +356,7 @@ class Target:
             "time_zone": "Asia/Tokyo",
             "timeout": 0.05,
             "title": "a title",
+            "to": "latest",
             "token_budget": 1_000,
             "token_count": 5,
             "token_usage": {"billing_tier": "batch", "total_cost": "0.5"},

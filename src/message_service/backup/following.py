@@ -20,7 +20,7 @@ from message_service.backup.schema_changes import command_of, is_schema_change
 from message_service.clock import Clock
 from message_service.database.client import Database
 from message_service.database.oplog import Entry, Moment, Oplog
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import decode
 from message_service.schema import schema_state
 
@@ -47,8 +47,8 @@ class Taken:
 
     segments: list[SegmentManifest]
     gap: str | None
-    since: Point
-    through: Point
+    since: OplogPoint
+    through: OplogPoint
 
     @property
     def operations(self) -> int:
@@ -87,7 +87,7 @@ class Following:
         self._clock = clock
         self._last: SegmentManifest | None = None
 
-    async def gap_after(self, last: Point) -> str | None:
+    async def gap_after(self, last: OplogPoint) -> str | None:
         """Return what is missing between a point and what the oplog holds; None for nothing."""
         found = await self._oplog.entry_from(last)
         if found is None:
@@ -97,7 +97,7 @@ class Following:
         oldest = await self._oplog.oldest()
         return ROLLED_OVER if oldest is not None and oldest.at > last else OTHER_HISTORY
 
-    async def take(self, last: Point) -> list[SegmentManifest]:
+    async def take(self, last: OplogPoint) -> list[SegmentManifest]:
         """Write what came after a point, which the oplog must hold, up to the newest.
 
         Args:
@@ -167,7 +167,7 @@ class Following:
         )
         return self._last
 
-    def _seal_before(self, point: Point) -> str | None:
+    def _seal_before(self, point: OplogPoint) -> str | None:
         if self._last is not None and self._last.through.same_entry(point):
             return self._last.seal
         names = [name for name in self._repository.segment_names() if name.through == point]

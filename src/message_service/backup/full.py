@@ -35,7 +35,7 @@ from message_service.clock import Clock
 from message_service.database.client import Database
 from message_service.database.live_catalog import LiveCatalog, LiveCollection, read_catalog
 from message_service.database.oplog import Moment, Oplog
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import decode, to_canonical_json
 from message_service.documents.row import Row
 from message_service.schema import schema_state
@@ -52,7 +52,7 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BackupProgress:
     """How far something is.
 
     Attributes:
@@ -114,7 +114,9 @@ class FullBackup:
         self._clock = clock
         self._nonce = nonce
 
-    async def run(self, pacing: Pacing, progress: Callable[[Progress], object]) -> FullManifest:
+    async def run(
+        self, pacing: Pacing, progress: Callable[[BackupProgress], object]
+    ) -> FullManifest:
         """Make the backup; return its manifest.
 
         Raises:
@@ -139,7 +141,7 @@ class FullBackup:
         )
 
     async def _try(
-        self, backup_id: str, pacing: Pacing, progress: Callable[[Progress], object]
+        self, backup_id: str, pacing: Pacing, progress: Callable[[BackupProgress], object]
     ) -> FullManifest | None:
         started = self._clock.now()
         opened = None if self._oplog is None else await patiently(self._oplog.newest)
@@ -153,7 +155,7 @@ class FullBackup:
         def count(size: int) -> None:
             nonlocal done
             done += size
-            progress(Progress("reading", done, max(total, done)))
+            progress(BackupProgress("reading", done, max(total, done)))
 
         reader = CollectionReader(
             self._database,
@@ -168,7 +170,7 @@ class FullBackup:
         await reader.run(catalog.collections)
         oplog: FileRecord | None = None
         if self._oplog is not None and opened is not None:
-            progress(Progress("what was written meanwhile", done, done))
+            progress(BackupProgress("what was written meanwhile", done, done))
             history = self._oplog
             if await patiently(partial(self._structure_changed, history, opened.at)):
                 return None
@@ -213,7 +215,7 @@ class FullBackup:
                 f"need {needed / 1e6:,.0f} MB or more; make room, or give another place"
             )
 
-    async def _structure_changed(self, oplog: Oplog, since: Point) -> bool:
+    async def _structure_changed(self, oplog: Oplog, since: OplogPoint) -> bool:
         """Return whether collections came, went or were renamed while they were read."""
         end = await oplog.newest()
         async for entry in oplog.entries(since, end.at):

@@ -10,22 +10,22 @@ from datetime import datetime
 from message_service import errors
 from message_service.backup import pruning
 from message_service.backup.following import Following, Taken
-from message_service.backup.full import FullBackup, Pacing, Progress
+from message_service.backup.full import BackupProgress, FullBackup, Pacing
 from message_service.backup.manifest import FullManifest
 from message_service.backup.place import FULL_LEASE, HISTORY_LEASE, Place, Writable
-from message_service.backup.pruning import Policy, Removal
-from message_service.backup.recovery import Contents
+from message_service.backup.pruning import KeepPolicy, Pruned
+from message_service.backup.recovery import BackupContents
 from message_service.clock import Clock
 from message_service.database.client import Database
 from message_service.database.oplog import Oplog
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.server_info import ServerInfo
 
 _NO_FULL = "there was no full backup to go on with"
 
 
 @dataclass(frozen=True, slots=True)
-class Incremental:
+class BackedUp:
     """What was backed up.
 
     Attributes:
@@ -65,11 +65,13 @@ class Making:
         self._random = random
         self._following: Following | None = None
 
-    async def contents(self) -> Contents:
+    async def contents(self) -> BackupContents:
         """Return what backups there are."""
-        return await asyncio.to_thread(Contents.read, await self._place.repository())
+        return await asyncio.to_thread(BackupContents.read, await self._place.repository())
 
-    async def full(self, pacing: Pacing, progress: Callable[[Progress], object]) -> FullManifest:
+    async def full(
+        self, pacing: Pacing, progress: Callable[[BackupProgress], object]
+    ) -> FullManifest:
         """Make a full backup; see `Backups.full`."""
         async with self._place.writing(FULL_LEASE) as to:
             backup = FullBackup(
@@ -84,8 +86,8 @@ class Making:
             return await backup.run(pacing, progress)
 
     async def incremental(
-        self, pacing: Pacing, progress: Callable[[Progress], object]
-    ) -> Incremental:
+        self, pacing: Pacing, progress: Callable[[BackupProgress], object]
+    ) -> BackedUp:
         """Add to the history; see `Backups.incremental`."""
         await Oplog(self._database).replica_set()
         async with self._place.writing(HISTORY_LEASE) as to:
@@ -99,7 +101,7 @@ class Making:
                 raise errors.Internal("a full backup without a point")
             segments = await following.take(last)
             through = segments[-1].through if segments else last
-            return Incremental(Taken(segments, reason, last, through), full, reason)
+            return BackedUp(Taken(segments, reason, last, through), full, reason)
 
     async def added_at(self) -> datetime | None:
         """Return when the history was added to last; None when it was not."""
@@ -111,10 +113,10 @@ class Making:
         repository = await self._place.repository()
         return await asyncio.to_thread(newest)
 
-    async def prune(self, policy: Policy) -> Removal:
+    async def prune(self, policy: KeepPolicy) -> Pruned:
         """Remove what a policy no longer keeps; see `Backups.prune`."""
         async with self._place.writing(FULL_LEASE) as to:
-            contents = await asyncio.to_thread(Contents.read, to.repository)
+            contents = await asyncio.to_thread(BackupContents.read, to.repository)
             found = pruning.removal(contents, policy, self._clock.now())
             for name in found.segments:
                 await asyncio.to_thread(to.repository.remove_segment, name)
@@ -133,9 +135,9 @@ class Making:
 
     async def _last_point(
         self, to: Writable, following: Following
-    ) -> tuple[Point | None, str | None]:
+    ) -> tuple[OplogPoint | None, str | None]:
         """Return the point to go on at, and what is missing before it; no point needs a full."""
-        contents = await asyncio.to_thread(Contents.read, to.repository)
+        contents = await asyncio.to_thread(BackupContents.read, to.repository)
         ends = contents.ends()
         if not ends:
             return None, _NO_FULL

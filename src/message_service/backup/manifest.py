@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from message_service import errors
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 
 FORMAT = 1
 """The version of how backups are written; a release refuses one of a higher version."""
@@ -22,14 +22,14 @@ FORMAT = 1
 _SEAL = "seal"
 
 
-def _point(given: object) -> Point:
-    found = given if isinstance(given, Point) else Point.parse(str(given))
+def _point(given: object) -> OplogPoint:
+    found = given if isinstance(given, OplogPoint) else OplogPoint.parse(str(given))
     if found is None:
         raise ValueError("not a point")
     return found
 
 
-PointField = Annotated[Point, BeforeValidator(_point), PlainSerializer(str)]
+PointField = Annotated[OplogPoint, BeforeValidator(_point), PlainSerializer(str)]
 
 
 class _Record(BaseModel):

@@ -6,13 +6,16 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from message_service.arguments import check_whole_number
 from message_service.backup.manifest import FullManifest
-from message_service.backup.recovery import Contents
+from message_service.backup.recovery import BackupContents
 from message_service.backup.repository import SegmentName
+
+_MOST = 36_500
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class KeepPolicy:
     """How long backups are kept.
 
     Attributes:
@@ -26,8 +29,19 @@ class Policy:
     months: int = 0
 
 
+def check_policy(policy: KeepPolicy) -> None:
+    """Check a policy's numbers.
+
+    Raises:
+        InvalidInput: One is wrong.
+    """
+    check_whole_number("days", policy.days, 1, _MOST)
+    check_whole_number("weeks", policy.weeks, 0, _MOST)
+    check_whole_number("months", policy.months, 0, _MOST)
+
+
 @dataclass(frozen=True, slots=True)
-class Removal:
+class Pruned:
     """What the policy no longer keeps.
 
     Attributes:
@@ -48,7 +62,7 @@ class Removal:
         return not (self.fulls or self.segments or self.unfinished)
 
 
-def removal(contents: Contents, policy: Policy, now: datetime) -> Removal:
+def removal(contents: BackupContents, policy: KeepPolicy, now: datetime) -> Pruned:
     """Return what a policy no longer keeps.
 
     The newest full backup is always kept. So is the newest one from before the days that can be
@@ -66,7 +80,7 @@ def removal(contents: Contents, policy: Policy, now: datetime) -> Removal:
     kept |= _newest_of_each(older, _month, policy.months)
     start = None if base is None else base.taken_at
     gone = [] if start is None else [name for name in contents.segments if name.through <= start]
-    return Removal(
+    return Pruned(
         tuple(full for full in fulls if full.id not in kept),
         tuple(gone),
         tuple(contents.unfinished),

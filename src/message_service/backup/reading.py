@@ -21,7 +21,7 @@ from message_service.backup.repository import Repository
 from message_service.database.client import Database
 from message_service.database.live_catalog import LiveCollection
 from message_service.database.oplog import Oplog
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import id_of
 from message_service.database.snapshot import SNAPSHOT_LOST, SnapshotReader, sampled_ids
 from message_service.stopping import end_tasks
@@ -82,11 +82,11 @@ class Points:
         self._seconds = seconds
         self._until = 0.0
         self._lock = asyncio.Lock()
-        self.at: Point | None = None
+        self.at: OplogPoint | None = None
         self.wall = 0
         self.used = 0
 
-    async def current(self, lost: Point | None = None) -> Point | None:
+    async def current(self, lost: OplogPoint | None = None) -> OplogPoint | None:
         """Return the point to read at.
 
         Args:
@@ -179,7 +179,7 @@ class CollectionReader:
                 await _RangeReading(self, reader, each).run()
 
     async def store(
-        self, where: Range, number: int, documents: list[bytes], at: Point | None
+        self, where: Range, number: int, documents: list[bytes], at: OplogPoint | None
     ) -> None:
         """Store the documents of a file."""
         repository = self._repository
@@ -192,7 +192,7 @@ class CollectionReader:
         found.content = packing.add_contents((found.content, packed.content))
         self._progress(packed.raw_bytes)
 
-    async def point(self, lost: Point | None) -> Point | None:
+    async def point(self, lost: OplogPoint | None) -> OplogPoint | None:
         """Return the point to read at."""
         return await self._points.current(lost)
 
@@ -215,7 +215,7 @@ class _RangeReading:
 
     async def run(self) -> None:
         tries = 0
-        lost: Point | None = None
+        lost: OplogPoint | None = None
         try:
             while not self._done:
                 at = await self._owner.point(lost)
@@ -241,7 +241,7 @@ class _RangeReading:
             if self._storing is not None:
                 await end_tasks((self._storing,))
 
-    async def _read(self, at: Point | None) -> None:
+    async def _read(self, at: OplogPoint | None) -> None:
         """Read from behind the last file on, as long as the point is the one to read at."""
         where = self._where
         since = where.since if self._last is None else self._last
@@ -272,7 +272,7 @@ class _RangeReading:
             await self._store(gathered, at)
         self._done = True
 
-    async def _store(self, documents: list[bytes], at: Point | None) -> None:
+    async def _store(self, documents: list[bytes], at: OplogPoint | None) -> None:
         """Store a file while the next one is read."""
         await self._stored()
         self._storing = asyncio.create_task(

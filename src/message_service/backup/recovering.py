@@ -8,32 +8,56 @@ from contextlib import suppress
 from datetime import datetime
 
 from message_service import errors
-from message_service.arguments import check_flag, check_sequence, check_whole_number
-from message_service.backup.full import Progress
+from message_service.arguments import (
+    check_flag,
+    check_sequence,
+    check_text_argument,
+    check_whole_number,
+)
+from message_service.backup.full import BackupProgress
 from message_service.backup.place import LEASE_SECONDS, Place
 from message_service.backup.putting_back import PutBack, PuttingBack
-from message_service.backup.recovery import Contents, Plan, Stretch, make_plan, stretches
+from message_service.backup.recovery import (
+    BackupContents,
+    RecoverableStretch,
+    RestorePlan,
+    make_plan,
+    stretches,
+)
 from message_service.backup.restoring import Restored, Restoring
 from message_service.backup.selection import Selection
 from message_service.backup.targets import LATEST, target_of
-from message_service.backup.verifying import Verified, Verifying
+from message_service.backup.verifying import VerifiedBackups, Verifying
 from message_service.catalogue.declared import SCHEMA_VERSION
 from message_service.clock import Clock
 from message_service.database.client import Database, open_database
 from message_service.database.lease import Lease
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.rebuilding import STATE, Rebuilding
 from message_service.ids import DEFAULT_TENANT
 from message_service.loops.kept_lease import KeptLease
 from message_service.settings import LONGEST_NAME, check_database_name
 
+_LONGEST = 200
 MOST_PARALLEL = 64
 """Most files that are worked on at a time."""
 
 
-def untold(progress: Progress) -> None:
+def untold(progress: BackupProgress) -> None:
     """Tell nobody how far something is."""
     del progress
+
+
+def check_progress(progress: object) -> None:
+    """Check that what is told how far something is can be called.
+
+    Raises:
+        InvalidInput: It cannot.
+    """
+    if not callable(progress) or isinstance(progress, type):
+        raise errors.InvalidInput(
+            "progress", "is not a function", "Give one that takes a BackupProgress"
+        )
 
 
 class Recovering:
@@ -73,23 +97,22 @@ class Recovering:
         kept = self._database.name.encode()[: LONGEST_NAME - len(suffix)]
         return kept.decode(errors="ignore") + suffix
 
-    async def contents(self) -> Contents:
+    async def contents(self) -> BackupContents:
         """Return what backups there are.
 
         Raises:
             InvalidInput: No place is set, or it cannot be read.
         """
-        return await asyncio.to_thread(Contents.read, await self._place.repository())
+        return await asyncio.to_thread(BackupContents.read, await self._place.repository())
 
-    async def window(self) -> list[Stretch]:
+    async def window(self) -> list[RecoverableStretch]:
         """Return the stretches of time that can be restored, and why one does not join the next.
 
         Raises:
             InvalidInput: No place is set, or it cannot be read.
-            BackupDamaged: A segment's manifest is damaged.
         """
         repository = await self._place.repository()
-        contents = await asyncio.to_thread(Contents.read, repository)
+        contents = await asyncio.to_thread(BackupContents.read, repository)
         return await asyncio.to_thread(stretches, contents, repository)
 
     async def verify(
@@ -98,8 +121,8 @@ class Recovering:
         *,
         restore: bool = False,
         parallel: int = 2,
-        progress: Callable[[Progress], object] = untold,
-    ) -> Verified:
+        progress: Callable[[BackupProgress], object] = untold,
+    ) -> VerifiedBackups:
         """Read backups whole, and check them.
 
         Args:
@@ -114,8 +137,12 @@ class Recovering:
             InvalidInput: The key is not that of the backups.
         """
         check_flag("restore", restore)
+        for name in check_sequence("backups", backups):
+            check_text_argument("backups", name, most=_LONGEST, what="name of a backup")
+        check_whole_number("parallel", parallel, 1, MOST_PARALLEL)
+        check_progress(progress)
         repository = await self._place.repository()
-        contents = await asyncio.to_thread(Contents.read, repository)
+        contents = await asyncio.to_thread(BackupContents.read, repository)
         known = {full.id: full for full in contents.fulls}
         damaged = {each.id: each.reason for each in contents.damaged}
         verifying = Verifying(repository, progress)
@@ -133,7 +160,7 @@ class Recovering:
             await verifying.segments(contents)
         return verifying.found
 
-    async def plan(self, to: str | datetime | Point = LATEST) -> Plan:
+    async def plan(self, to: str | datetime | OplogPoint = LATEST) -> RestorePlan:
         """Return how a state would be restored; nothing is written.
 
         Args:
@@ -148,7 +175,7 @@ class Recovering:
         """
         target = target_of(to, self._clock.now())
         repository = await self._place.repository()
-        contents = await asyncio.to_thread(Contents.read, repository)
+        contents = await asyncio.to_thread(BackupContents.read, repository)
         plan = await asyncio.to_thread(make_plan, contents, repository, target)
         for key in {plan.full.key, *(each.key for each in plan.segments)}:
             repository.check_key(key)
@@ -165,7 +192,7 @@ class Recovering:
 
     async def restore(
         self,
-        to: str | datetime | Point = LATEST,
+        to: str | datetime | OplogPoint = LATEST,
         *,
         into: str | None = None,
         over: str | None = None,
@@ -173,7 +200,7 @@ class Recovering:
         tenant_id: str = DEFAULT_TENANT,
         keep_expired: bool = False,
         parallel: int = 2,
-        progress: Callable[[Progress], object] = untold,
+        progress: Callable[[BackupProgress], object] = untold,
     ) -> Restored:
         """Restore a state into a database; an interrupted restore of the same goes on.
 
@@ -197,16 +224,18 @@ class Recovering:
             MessageServiceError: As for `plan`.
         """
         name = into if into is not None else self.restore_name
+        check_text_argument("into", name, most=LONGEST_NAME, what="name of a database")
         try:
             check_database_name(name)
         except ValueError as refusal:
             raise errors.InvalidInput("into", str(refusal), "Give another name") from None
-        if over is not None and over != name:
+        if over is not None and (not isinstance(over, str) or over != name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise errors.InvalidInput(
                 "over", f"is not the database that is restored into ({name!r})", "Give its name"
             )
         loaders = check_whole_number("parallel", parallel, 1, MOST_PARALLEL)
         check_flag("keep_expired", keep_expired)
+        check_progress(progress)
         selection = Selection.parse(check_sequence("only", only), tenant_id)
         plan = await self.plan(to)
         target = self._rebuilding(name)
@@ -219,7 +248,9 @@ class Recovering:
             keep_expired,
             progress,
         )
-        await restoring.check_target(over=over is not None)
+        begun = await restoring.check_target(over=over is not None)
+        if begun is None and await target.names():
+            await restoring.check_files()
         database = open_database(self._database.client, name)
         lease = KeptLease(Lease(database, "lease", self._place.holder(), LEASE_SECONDS, STATE))
         if not await lease.hold():
@@ -228,8 +259,6 @@ class Recovering:
                 f"{LEASE_SECONDS:g} seconds after it is killed"
             )
         try:
-            if over is not None:
-                await restoring.check_files()
             return await restoring.run(over=over is not None)
         finally:
             with suppress(errors.Unavailable):  # it ends by itself, and what was done is done
@@ -238,12 +267,12 @@ class Recovering:
     async def put_back(
         self,
         only: Sequence[str],
-        to: str | datetime | Point = LATEST,
+        to: str | datetime | OplogPoint = LATEST,
         *,
         tenant_id: str = DEFAULT_TENANT,
         replace: bool = False,
         parallel: int = 2,
-        progress: Callable[[Progress], object] = untold,
+        progress: Callable[[BackupProgress], object] = untold,
     ) -> PutBack:
         """Put what is missing back into the live database, as it was.
 
@@ -273,6 +302,7 @@ class Recovering:
         await self.restore(
             to,
             into=beside,
+            over=beside,  # what another call left there
             only=only,
             tenant_id=tenant_id,
             keep_expired=True,

@@ -11,11 +11,11 @@ from message_service import errors
 from message_service.backup.manifest import FullManifest, SegmentManifest
 from message_service.backup.replay import Until
 from message_service.backup.repository import Repository, SegmentName
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class DamagedBackup:
     """A full backup that cannot be used, and why.
 
     Attributes:
@@ -30,7 +30,7 @@ class Damaged:
 
 
 @dataclass(slots=True)
-class Contents:
+class BackupContents:
     """What a repository holds.
 
     Attributes:
@@ -45,10 +45,10 @@ class Contents:
     segments: list[SegmentName] = field(default_factory=list[SegmentName])
     stepped: list[SegmentName] = field(default_factory=list[SegmentName])
     unfinished: list[str] = field(default_factory=list[str])
-    damaged: list[Damaged] = field(default_factory=list[Damaged])
+    damaged: list[DamagedBackup] = field(default_factory=list[DamagedBackup])
 
     @classmethod
-    def read(cls, repository: Repository) -> Contents:
+    def read(cls, repository: Repository) -> BackupContents:
         """Return what a repository holds; blocks."""
         found = cls(segments=repository.segment_names(), stepped=repository.stepped_names())
         for backup_id in repository.backup_ids():
@@ -56,7 +56,7 @@ class Contents:
                 full = repository.full(backup_id)
             except (errors.BackupDamaged, errors.Unsupported) as damage:
                 newer = isinstance(damage, errors.Unsupported)
-                found.damaged.append(Damaged(backup_id, damage.message, newer))
+                found.damaged.append(DamagedBackup(backup_id, damage.message, newer))
                 continue
             if full is None:
                 found.unfinished.append(backup_id)
@@ -65,16 +65,16 @@ class Contents:
         found.fulls.sort(key=_age)
         return found
 
-    def ends(self) -> list[Point]:
+    def ends(self) -> list[OplogPoint]:
         """Return the points at which the history behind each full backup ends, oldest first."""
-        found: set[Point] = set()
+        found: set[OplogPoint] = set()
         for full in self.fulls:
             if full.taken_at is not None:
                 chain = self.chain(full.taken_at)
                 found.add(chain[-1].through if chain else full.taken_at)
         return sorted(found)
 
-    def chain(self, start: Point, end: Point | None = None) -> list[SegmentName]:
+    def chain(self, start: OplogPoint, end: OplogPoint | None = None) -> list[SegmentName]:
         """Return the segments that follow a point without a gap.
 
         Args:
@@ -96,13 +96,13 @@ class Contents:
         return chosen
 
 
-def _age(full: FullManifest) -> tuple[Point, str]:
+def _age(full: FullManifest) -> tuple[OplogPoint, str]:
     """Return what backups are ordered by: the points of the oplog, which never go back."""
-    return full.taken_at or Point(full.taken_wall // 1_000, 0), full.id
+    return full.taken_at or OplogPoint(full.taken_wall // 1_000, 0), full.id
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RecoverableStretch:
     """A stretch of time to any moment of which the database can be restored.
 
     Attributes:
@@ -117,8 +117,8 @@ class Stretch:
     """
 
     backup: str
-    since: Point | None
-    through: Point | None
+    since: OplogPoint | None
+    through: OplogPoint | None
     since_wall: int
     through_wall: int
     segments: int
@@ -126,12 +126,14 @@ class Stretch:
     end: str | None = None
 
 
-def stretches(contents: Contents, repository: Repository) -> list[Stretch]:
+def stretches(contents: BackupContents, repository: Repository) -> list[RecoverableStretch]:
     """Return the stretches of time that can be recovered, oldest first; blocks."""
-    found: list[Stretch] = []
+    found: list[RecoverableStretch] = []
     for full in contents.fulls:
         if full.taken_at is None:
-            found.append(Stretch(full.id, None, None, full.taken_wall, full.taken_wall, 0, None))
+            found.append(
+                RecoverableStretch(full.id, None, None, full.taken_wall, full.taken_wall, 0, None)
+            )
             continue
         before = found[-1] if found else None
         if before is not None and before.through is not None and full.taken_at <= before.through:
@@ -143,7 +145,7 @@ def stretches(contents: Contents, repository: Repository) -> list[Stretch]:
             end = f"no segment holds what came between {through} and {behind[0].after}"
         gap = None if before is None else _gap(before, full, contents)
         found.append(
-            Stretch(
+            RecoverableStretch(
                 full.id, full.taken_at, through, full.taken_wall, wall, len(chain), gap, end
             )
         )  # fmt: skip
@@ -163,7 +165,7 @@ def _readable(
     return [], full.taken_wall, reason
 
 
-def _gap(before: Stretch, full: FullManifest, contents: Contents) -> str:
+def _gap(before: RecoverableStretch, full: FullManifest, contents: BackupContents) -> str:
     if before.through is None:
         return "the backup before it is of a server without oplog"
     later = [name for name in contents.segments if name.after > before.through]
@@ -186,7 +188,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RestorePlan:
     """How a state is restored.
 
     Attributes:
@@ -200,8 +202,8 @@ class Plan:
     full: FullManifest
     segments: tuple[SegmentManifest, ...]
     until: Until
-    through: Point | None
-    passed_over: tuple[Damaged, ...]
+    through: OplogPoint | None
+    passed_over: tuple[DamagedBackup, ...]
 
     @property
     def bytes(self) -> int:
@@ -215,7 +217,7 @@ class Plan:
         return meanwhile + sum(each.operations for each in self.segments)
 
 
-def make_plan(contents: Contents, repository: Repository, target: Target) -> Plan:
+def make_plan(contents: BackupContents, repository: Repository, target: Target) -> RestorePlan:
     """Choose the newest full backup that leads to a target, and its segments; blocks.
 
     Raises:
@@ -233,19 +235,19 @@ def make_plan(contents: Contents, repository: Repository, target: Target) -> Pla
         except errors.BackupDamaged as damage:
             if target.backup is not None:
                 raise
-            passed.append(Damaged(full.id, damage.message))
+            passed.append(DamagedBackup(full.id, damage.message))
             damaged = damaged or damage.details.get("file", full.id)
             continue
         if found is not None:
             segments, through = found
             until = Until(full.taken_at, None) if target.backup is not None else target.until
-            return Plan(full, segments, until, through, tuple(passed))
+            return RestorePlan(full, segments, until, through, tuple(passed))
     raise _impossible(contents, repository, target, passed, damaged)
 
 
 def _plan(
-    contents: Contents, repository: Repository, full: FullManifest, target: Target
-) -> tuple[tuple[SegmentManifest, ...], Point | None] | None:
+    contents: BackupContents, repository: Repository, full: FullManifest, target: Target
+) -> tuple[tuple[SegmentManifest, ...], OplogPoint | None] | None:
     until = target.until
     if target.backup is not None:
         _check_files(repository, full)
@@ -282,7 +284,9 @@ def _plan(
     return tuple(chosen), through
 
 
-def _check_follows(before: SegmentManifest, segment: SegmentManifest, contents: Contents) -> None:
+def _check_follows(
+    before: SegmentManifest, segment: SegmentManifest, contents: BackupContents
+) -> None:
     if segment.previous in {before.seal, None} or segment.after != before.through:
         return
     if sum(name.through == segment.after for name in contents.segments) > 1:
@@ -323,10 +327,10 @@ def _check_file(repository: Repository, name: str, size: int) -> None:
 
 
 def _impossible(
-    contents: Contents,
+    contents: BackupContents,
     repository: Repository,
     target: Target,
-    passed: list[Damaged],
+    passed: list[DamagedBackup],
     damaged: str | None,
 ) -> errors.MessageServiceError:
     unusable = "".join(f"; {each.id} cannot be used: {each.reason}" for each in passed)
@@ -342,7 +346,7 @@ def _impossible(
         return _unusable(reason, passed, damaged or passed[-1].id)
     if not contents.fulls:
         return errors.NotRecoverable("there is no complete full backup here", nearest=[])
-    known: list[Stretch] = []
+    known: list[RecoverableStretch] = []
     with suppress(errors.BackupDamaged, errors.Unsupported):
         known = stretches(contents, repository)
     earlier = [each.through_wall for each in known if _is_before(each, target.until)]
@@ -356,19 +360,19 @@ def _impossible(
     return errors.NotRecoverable(f"no backup leads to this point{which}{unusable}", nearest=nearest)
 
 
-def _is_before(stretch: Stretch, until: Until) -> bool:
+def _is_before(stretch: RecoverableStretch, until: Until) -> bool:
     if until.point is not None:
         return stretch.through is not None and stretch.through < until.point
     return until.wall is not None and stretch.through_wall < until.wall
 
 
-def _is_behind(stretch: Stretch, until: Until) -> bool:
+def _is_behind(stretch: RecoverableStretch, until: Until) -> bool:
     if until.point is not None:
         return stretch.since is not None and stretch.since > until.point
     return until.wall is not None and stretch.since_wall > until.wall
 
 
-def _unusable(reason: str, passed: list[Damaged], file: str) -> errors.MessageServiceError:
+def _unusable(reason: str, passed: list[DamagedBackup], file: str) -> errors.MessageServiceError:
     if all(each.newer for each in passed):
         return errors.Unsupported(reason)
     return errors.BackupDamaged(reason, file=file)

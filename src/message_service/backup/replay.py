@@ -15,7 +15,7 @@ from message_service import errors
 from message_service.backup.document_update import updated
 from message_service.backup.schema_changes import STRUCTURE, Shape, command_of
 from message_service.backup.selection import Selection
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import decode, encode, id_of
 from message_service.database.rebuilding import Rebuilding
 from message_service.documents.row import Row
@@ -38,10 +38,10 @@ class Until:
         wall: The last moment by the primary's clock, in milliseconds since 1970; None for none.
     """
 
-    point: Point | None
+    point: OplogPoint | None
     wall: int | None
 
-    def includes(self, at: Point, wall: int) -> bool:
+    def includes(self, at: OplogPoint, wall: int) -> bool:
         """Return whether an entry belongs to it."""
         return (self.point is None or at <= self.point) and (self.wall is None or wall <= self.wall)
 
@@ -68,7 +68,7 @@ class Replay:
         target: Rebuilding,
         shape: Shape,
         left_out: frozenset[str],
-        after: Point,
+        after: OplogPoint,
         selection: Selection,
     ) -> None:
         self._target = target
@@ -78,7 +78,7 @@ class Replay:
         self._gathered: dict[str, dict[bytes, _Changes]] = {}
         self._count = 0
         self._bytes = 0
-        self._parts: dict[tuple[bytes, int], dict[Point, list[Row]]] = {}
+        self._parts: dict[tuple[bytes, int], dict[OplogPoint, list[Row]]] = {}
         self._seen = after
         self.position = after
         self.replayed = 0
@@ -92,7 +92,7 @@ class Replay:
             BackupDamaged: It does not fit what came before.
         """
         entry = decode(raw)
-        at = Point.of(entry["ts"], int(entry.get("t", 0)))
+        at = OplogPoint.of(entry["ts"], int(entry.get("t", 0)))
         partial = self._is_partial(entry)
         if at <= self._seen and not partial:
             self._parts.pop(_transaction(entry), None)
@@ -107,6 +107,8 @@ class Replay:
             await self._take(operation)
             self._bytes += len(raw)
         self._seen = at
+        if self.structure_changed and not self._count and not self._parts:
+            self.position = at
         if self._count >= MOST_ENTRIES or self._bytes >= _MOST_BYTES:
             await self.flush()
         return True
@@ -216,7 +218,7 @@ class Replay:
                 )
         self.structure_changed = True
 
-    async def reached(self, point: Point) -> None:
+    async def reached(self, point: OplogPoint) -> None:
         """Note that all up to a point is replayed, or was there from the beginning."""
         self._seen = max(self._seen, point)
         await self.flush()

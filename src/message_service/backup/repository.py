@@ -31,7 +31,7 @@ from message_service.backup.manifest import (
 )
 from message_service.backup.packing import Packed
 from message_service.backup.storage import Storage
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 
 IDENTITY = "repository.json"
 BACKUPS = "backups"
@@ -50,14 +50,14 @@ class SegmentName:
         through: The point it ends with.
     """
 
-    after: Point
-    through: Point
+    after: OplogPoint
+    through: OplogPoint
 
     @classmethod
     def parse(cls, name: str) -> SegmentName | None:
         """Return the segment whose manifest has this file name; None when it is none."""
         after, separator, through = name.removesuffix(_MANIFEST_END).partition("_")
-        points = Point.parse(after), Point.parse(through)
+        points = OplogPoint.parse(after), OplogPoint.parse(through)
         if not separator or not name.endswith(_MANIFEST_END) or None in points:
             return None
         return cls(*(point for point in points if point is not None))

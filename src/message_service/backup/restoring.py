@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from message_service import errors
-from message_service.backup.full import Progress
+from message_service.backup.full import BackupProgress
 from message_service.backup.manifest import CollectionRecord, FileRecord, PartRecord
-from message_service.backup.recovery import Plan
+from message_service.backup.recovery import RestorePlan
 from message_service.backup.replay import Replay, Until
 from message_service.backup.repository import Repository
 from message_service.backup.schema_changes import Shape
 from message_service.backup.selection import CONVERSATIONS, Selection
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import (
     from_canonical_json,
     split,
@@ -27,7 +27,7 @@ from message_service.stopping import end_tasks
 
 _AT_ONCE = 1_000
 _TTL = "expireAfterSeconds"
-_BEGINNING = Point(0, 0)
+_BEGINNING = OplogPoint(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Restored:
 
     database: str
     backup: str
-    through: Point | None
+    through: OplogPoint | None
     documents: int
     operations: int
     resumed: bool
@@ -69,11 +69,11 @@ class Restoring:
         self,
         repository: Repository,
         target: Rebuilding,
-        plan: Plan,
+        plan: RestorePlan,
         selection: Selection,
         parallel: int,
         keep_expired: bool,
-        progress: Callable[[Progress], object],
+        progress: Callable[[BackupProgress], object],
         loaded: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._repository = repository
@@ -121,7 +121,7 @@ class Restoring:
         """
         files = [*self._plan.full.files, *(each.file for each in self._plan.segments)]
         for number, file in enumerate(files):
-            self._progress(Progress("checking the files", number, len(files)))
+            self._progress(BackupProgress("checking the files", number, len(files)))
             await asyncio.to_thread(self._repository.stored, file)
 
     async def run(self, *, over: bool) -> Restored:
@@ -140,7 +140,7 @@ class Restoring:
             state = await self._note("replay", shape, self._plan.full.opened_at or _BEGINNING)
         shape = Shape.from_row(from_canonical_json(state["shape"]))
         if state["step"] == "replay":
-            shape = await self._replay(shape, Point.parse(state["position"]) or _BEGINNING)
+            shape = await self._replay(shape, OplogPoint.parse(state["position"]) or _BEGINNING)
         await self._finish(shape)
         return Restored(
             self._target.name,
@@ -170,10 +170,10 @@ class Restoring:
         }
 
     @property
-    def _through(self) -> Point | None:
+    def _through(self) -> OplogPoint | None:
         return self._plan.until.point or self._plan.through
 
-    async def _note(self, step: str, shape: Shape, position: Point) -> Row:
+    async def _note(self, step: str, shape: Shape, position: OplogPoint) -> Row:
         state: Row = {
             "_id": STATE,
             "plan": self._identity(),
@@ -239,7 +239,7 @@ class Restoring:
                     )
                 await self._target.note_part(part.name)
             self._done += part.raw_bytes
-            self._progress(Progress("loading", self._done, self._plan.full.raw_bytes))
+            self._progress(BackupProgress("loading", self._done, self._plan.full.raw_bytes))
 
     async def _learn(self) -> None:
         """Have the selection learn from what an interrupted restore has loaded."""
@@ -259,7 +259,7 @@ class Restoring:
             )
         return found
 
-    async def _replay(self, shape: Shape, position: Point) -> Shape:
+    async def _replay(self, shape: Shape, position: OplogPoint) -> Shape:
         full = self._plan.full
         if full.taken_at is None:
             return shape
@@ -292,10 +292,10 @@ class Restoring:
                 replay.structure_changed = False
                 noted = replay.position
                 await self._note("replay", replay.shape, noted)
-                self._progress(Progress("replaying", replay.replayed, self._plan.operations))
+                self._progress(BackupProgress("replaying", replay.replayed, self._plan.operations))
         await replay.flush()
         await self._note("replay", replay.shape, replay.position)
-        self._progress(Progress("replaying", replay.replayed, self._plan.operations))
+        self._progress(BackupProgress("replaying", replay.replayed, self._plan.operations))
         return True
 
     async def _finish(self, shape: Shape) -> None:
@@ -306,7 +306,7 @@ class Restoring:
         }
         total = len(wanted)
         for number, (name, each) in enumerate(wanted.items()):
-            self._progress(Progress(f"indexes of {name}", number, total))
+            self._progress(BackupProgress(f"indexes of {name}", number, total))
             indexes: list[Row] = list(each["indexes"].values())
             await self._target.create_indexes(
                 name, [index for index in indexes if index["name"] != "_id_" and _TTL not in index]

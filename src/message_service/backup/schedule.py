@@ -7,22 +7,21 @@ from datetime import datetime
 from typing import Any
 
 from message_service import errors
-from message_service.arguments import check_number, check_whole_number
-from message_service.backup.pruning import Policy
-from message_service.backup.recovery import Contents
+from message_service.arguments import check_number
+from message_service.backup.pruning import KeepPolicy, check_policy
+from message_service.backup.recovery import BackupContents
 from message_service.database.client import Database
 from message_service.database.records import Record
 from message_service.queue.cron import check_cron, last_time
 from message_service.reports.zones import zone_of
 
-_DEFAULT = Policy()
+_DEFAULT = KeepPolicy()
 _RECORD = "backup_schedule"
-_MOST_DAYS = 36_500
 _LONGEST_FOLLOW = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class BackupSchedule:
     """When backups are made.
 
     Attributes:
@@ -31,7 +30,7 @@ class Schedule:
         incremental: When the history since the last backup is added; by default on other days.
         follow: Seconds between looks at the history, to add it all the time; None does not.
         time_zone: The zone that the expressions are meant in.
-        days: See `Policy`; so are the next two.
+        days: See `KeepPolicy`; so are the next two.
         weeks: Full backups of so many weeks are kept.
         months: Full backups of so many months are kept.
     """
@@ -45,11 +44,11 @@ class Schedule:
     months: int = _DEFAULT.months
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> KeepPolicy:
         """How long backups are kept."""
-        return Policy(self.days, self.weeks, self.months)
+        return KeepPolicy(self.days, self.weeks, self.months)
 
-    def full_due(self, contents: Contents, now: datetime) -> bool:
+    def full_due(self, contents: BackupContents, now: datetime) -> bool:
         """Return whether a full backup is to be made: there is none since the last time of it."""
         if not contents.fulls:
             return True
@@ -80,23 +79,23 @@ class StoredSchedule:
     def __init__(self, database: Database) -> None:
         self._record = Record(database, _RECORD)
 
-    async def read(self) -> Schedule:
+    async def read(self) -> BackupSchedule:
         """Return the schedule; the default one when none was set."""
         stored = await self._record.read()
-        known = Schedule.__dataclass_fields__.keys()
-        return Schedule(**{name: value for name, value in stored.items() if name in known})
+        known = BackupSchedule.__dataclass_fields__.keys()
+        return BackupSchedule(**{name: value for name, value in stored.items() if name in known})
 
-    async def set(self, now: datetime, changes: dict[str, Any]) -> Schedule:
+    async def set(self, now: datetime, changes: dict[str, Any]) -> BackupSchedule:
         """Change the schedule.
 
         Args:
             now: The present moment.
-            changes: Fields of `Schedule`; `follow` of 0 turns it off.
+            changes: Fields of `BackupSchedule`; `follow` of 0 turns it off.
 
         Raises:
             InvalidInput: A value is wrong.
         """
-        unknown = changes.keys() - Schedule.__dataclass_fields__.keys()
+        unknown = changes.keys() - BackupSchedule.__dataclass_fields__.keys()
         if unknown:
             raise errors.InvalidInput(
                 min(unknown), "is no part of a schedule", "Use full, incremental, follow, days ..."
@@ -111,8 +110,6 @@ class StoredSchedule:
         if changed.follow is not None:
             check_number("follow", changed.follow, 0, _LONGEST_FOLLOW)
             changed = replace(changed, follow=changed.follow or None)
-        check_whole_number("days", changed.days, 1, _MOST_DAYS)
-        check_whole_number("weeks", changed.weeks, 0, _MOST_DAYS)
-        check_whole_number("months", changed.months, 0, _MOST_DAYS)
+        check_policy(changed.policy)
         await self._record.write(asdict(changed))
         return changed

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from message_service import errors
-from message_service.backup.full import POINT_SECONDS, Pacing, Progress
+from message_service.backup.full import POINT_SECONDS, BackupProgress, Pacing
 from message_service.backup.making import Making
-from message_service.backup.schedule import Schedule, StoredSchedule
+from message_service.backup.schedule import BackupSchedule, StoredSchedule
 from message_service.clock import Clock
 from message_service.loops.loop import Loop, Poll
 
@@ -70,7 +70,7 @@ class ScheduledBackups(Loop):
             self._looked_at = self._followed_at = now
         return False
 
-    async def _look(self, schedule: Schedule) -> bool:
+    async def _look(self, schedule: BackupSchedule) -> bool:
         """Make what is due by the clock; return whether anything was."""
         contents = await self._making.contents()
         now = self._clock.now()
@@ -101,5 +101,5 @@ class ScheduledBackups(Loop):
             self._operations += done.taken.operations
 
 
-def _untold(progress: Progress) -> None:
+def _untold(progress: BackupProgress) -> None:
     del progress

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from message_service import errors
+from message_service.arguments import check_text_argument
 from message_service.catalogue.declared import CATALOGUE
 from message_service.database.raw_documents import fields_of
 from message_service.documents.row import Row
@@ -20,6 +21,7 @@ OF_CONVERSATIONS = frozenset(
 )
 """The collections whose documents belong to a conversation."""
 
+_LONGEST = 300
 _FIX = "Give conversation:ID, user:ID or collection:NAME"
 
 
@@ -52,7 +54,7 @@ class Selection:
         self._collections = {each.name for each in wanted if each.kind == "collection"}
         self._users = {each.name for each in wanted if each.kind == "user"}
         self._conversations = {each.name for each in wanted if each.kind == "conversation"}
-        self.name = ", ".join(f"{each.kind}:{each.name}" for each in wanted)
+        self.name = ", ".join([*(f"{each.kind}:{each.name}" for each in wanted), tenant_id])
         self.whole = not wanted
         self.learns = bool(self._users)
 
@@ -65,7 +67,8 @@ class Selection:
         """
         wanted: list[Wanted] = []
         for text in texts:
-            kind, colon, name = text.partition(":") if isinstance(text, str) else ("", "", "")  # pyright: ignore[reportUnnecessaryIsInstance]
+            check_text_argument("only", text, most=_LONGEST, what="part of a database")
+            kind, colon, name = text.partition(":")
             if not colon or not name or kind not in {"collection", "conversation", "user"}:
                 raise errors.InvalidInput("only", f"{text!r} is not a part of a database", _FIX)
             if kind == "conversation":

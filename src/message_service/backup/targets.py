@@ -9,7 +9,7 @@ from message_service import errors
 from message_service.backup.recovery import Target
 from message_service.backup.replay import Until
 from message_service.clock import epoch_milliseconds
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 
 LATEST = "latest"
 """The newest state there is."""
@@ -28,16 +28,18 @@ def target_of(to: object, now: datetime) -> Target:
     Raises:
         InvalidInput: It is none of these, or lies in the future.
     """
-    if isinstance(to, Point):
+    if isinstance(to, OplogPoint):
         return Target(None, Until(to, None))
     if isinstance(to, datetime):
         return Target(None, Until(None, _wall(to, now)))
-    if to == LATEST:
-        return Target(None, Until(None, None))
     if isinstance(to, str):
+        if to == LATEST:
+            return Target(None, Until(None, None))
         if found := _POINT.fullmatch(to):
             seconds, increment, term = found.groups()
-            return Target(None, Until(Point(int(seconds), int(increment), int(term or 0)), None))
+            return Target(
+                None, Until(OplogPoint(int(seconds), int(increment), int(term or 0)), None)
+            )
         if to.startswith(_FULL):
             return Target(to, Until(None, None))
         try:

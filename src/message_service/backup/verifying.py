@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from message_service import errors
 from message_service.backup import packing
-from message_service.backup.full import Progress
+from message_service.backup.full import BackupProgress
 from message_service.backup.manifest import FileRecord, FullManifest, SegmentManifest
-from message_service.backup.recovery import Contents, Plan
+from message_service.backup.recovery import BackupContents, RestorePlan
 from message_service.backup.replay import Until
 from message_service.backup.repository import IDENTITY, Repository, SegmentName
 from message_service.backup.restoring import Restoring
 from message_service.backup.selection import Selection
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import split
 from message_service.database.rebuilding import Rebuilding
 
@@ -36,7 +36,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Verified:
+class VerifiedBackups:
     """What a check found.
 
     Attributes:
@@ -64,10 +64,12 @@ class Verifying:
         progress: Told how far it is.
     """
 
-    def __init__(self, repository: Repository, progress: Callable[[Progress], object]) -> None:
+    def __init__(
+        self, repository: Repository, progress: Callable[[BackupProgress], object]
+    ) -> None:
         self._repository = repository
         self._progress = progress
-        self.found = Verified()
+        self.found = VerifiedBackups()
 
     def damaged(self, name: str, reason: str) -> None:
         """Note that a backup's manifest cannot be read."""
@@ -94,10 +96,10 @@ class Verifying:
         if full.oplog is not None:
             await self._read(full.id, full.oplog, full.key, documents=True)
 
-    async def segments(self, contents: Contents) -> None:
+    async def segments(self, contents: BackupContents) -> None:
         """Read every segment, and check that each names the one before it."""
         await self._check_identity(contents)
-        seals: dict[Point, str] = {}
+        seals: dict[OplogPoint, str] = {}
         for name in contents.segments:
             try:
                 manifest = await asyncio.to_thread(self._repository.segment, name)
@@ -111,7 +113,7 @@ class Verifying:
             await self._check_segment(name, manifest, seals)
             seals[manifest.through] = manifest.seal
 
-    async def _check_identity(self, contents: Contents) -> None:
+    async def _check_identity(self, contents: BackupContents) -> None:
         try:
             found = await asyncio.to_thread(self._repository.identity)
         except (errors.BackupDamaged, errors.Unsupported) as damage:
@@ -121,7 +123,7 @@ class Verifying:
             self.found.problems.append(Problem(IDENTITY, f"{IDENTITY} is missing"))
 
     async def _check_segment(
-        self, name: SegmentName, manifest: SegmentManifest, seals: dict[Point, str]
+        self, name: SegmentName, manifest: SegmentManifest, seals: dict[OplogPoint, str]
     ) -> None:
         before = seals.get(manifest.after)
         if before is not None and manifest.previous not in {before, None}:
@@ -141,7 +143,7 @@ class Verifying:
             return None
         self.found.files += 1
         self.found.bytes += file.bytes
-        self._progress(Progress(f"reading {where}", self.found.bytes, 0))
+        self._progress(BackupProgress(f"reading {where}", self.found.bytes, 0))
         return content
 
     def _content(self, file: FileRecord, key: str | None, documents: bool) -> int:
@@ -166,7 +168,7 @@ class Verifying:
             for collection in full.collections:
                 await self._compare(full, scratch, collection.name)
 
-        plan = Plan(full, (), Until(full.taken_at, None), full.taken_at, ())
+        plan = RestorePlan(full, (), Until(full.taken_at, None), full.taken_at, ())
         restoring = Restoring(
             self._repository,
             scratch,
@@ -207,7 +209,7 @@ class Verifying:
             )
 
 
-def _is_missing_before(name: SegmentName, contents: Contents) -> bool:
+def _is_missing_before(name: SegmentName, contents: BackupContents) -> bool:
     """Return whether the segment before one is gone, and was not removed by `prune`.
 
     That one removes what ends before a full backup it keeps, and then all that is older.

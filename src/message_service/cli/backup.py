@@ -12,9 +12,9 @@ import typer
 from message_service import errors
 from message_service.backup.full import SHARE
 from message_service.backup.keys import new_key
-from message_service.backup.making import Incremental
+from message_service.backup.making import BackedUp
 from message_service.backup.manifest import FullManifest
-from message_service.backup.pruning import Policy
+from message_service.backup.pruning import KeepPolicy
 from message_service.cli import backup_schedule
 from message_service.cli.backup_options import (
     KeyOption,
@@ -65,21 +65,21 @@ def run_command(
     speed = None if rate is None else rate * _MEGABYTE
     give_way()
 
-    async def run() -> Incremental:
+    async def run() -> BackedUp:
         with progress_bar("connecting") as tell:
             async with connected_backups(ctx, target, key_file) as backups:
                 if full:
                     made = await backups.full(
                         parallel=parallel, rate=speed, share=share, progress=tell
                     )
-                    return Incremental(None, made, None)
+                    return BackedUp(None, made, None)
                 make = backups.incremental if incremental else backups.run
                 return await make(parallel=parallel, rate=speed, share=share, progress=tell)
 
     _show_made(run_once(run()), as_json=as_json)
 
 
-def _show_made(done: Incremental, *, as_json: bool) -> None:
+def _show_made(done: BackedUp, *, as_json: bool) -> None:
     made, taken, reason = done.full, done.taken, done.reason
     if as_json:
         print_json(
@@ -294,7 +294,7 @@ def prune(
 
     async def run() -> Any:
         async with connected_backups(ctx, target, key_file) as backups:
-            return await backups.prune(Policy(days, weeks, months), dry_run=dry_run)
+            return await backups.prune(KeepPolicy(days, weeks, months), dry_run=dry_run)
 
     found = run_once(run())
     if as_json:

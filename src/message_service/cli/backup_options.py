@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from message_service.backup.backups import Backups
-from message_service.backup.full import Progress as Step
+from message_service.backup.full import BackupProgress
 from message_service.cli.context import progress_console, target_of
 from message_service.cli.numbers import number
 from message_service.clock import SystemClock
@@ -71,7 +71,7 @@ def progress_bar(what: str) -> Generator[Any]:
     ) as bar:  # fmt: skip
         task = bar.add_task(what, total=None)
 
-        def tell(step: Step) -> None:
+        def tell(step: BackupProgress) -> None:
             bar.update(task, description=step.what, completed=step.done, total=step.total or None)
 
         yield tell

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from message_service import errors
-from message_service.backup.schedule import Schedule
+from message_service.backup.schedule import BackupSchedule
 from message_service.cli.backup_options import (
     KeyOption,
     TargetOption,
@@ -34,7 +34,7 @@ app = typer.Typer(no_args_is_help=True)
 def show(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Show when backups are made, and how long they are kept."""
 
-    async def run() -> Schedule:
+    async def run() -> BackupSchedule:
         async with connected_backups(ctx, None, None) as backups:
             return await backups.schedule()
 
@@ -74,7 +74,7 @@ def set_command(
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
-    async def run() -> Schedule:
+    async def run() -> BackupSchedule:
         async with connected_backups(ctx, None, None) as backups:
             return await backups.set_schedule(**changes)
 
@@ -107,7 +107,7 @@ def follow(ctx: typer.Context, target: TargetOption = None, key_file: KeyOption 
         raise errors.Unavailable("stopped in the middle of a backup, which will be made anew")
 
 
-def _print(schedule: Schedule, *, as_json: bool) -> None:
+def _print(schedule: BackupSchedule, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(schedule))
         return

@@ -9,7 +9,7 @@ import typer
 
 from message_service import errors
 from message_service.backup.putting_back import PutBack
-from message_service.backup.recovery import Plan
+from message_service.backup.recovery import RestorePlan
 from message_service.backup.restoring import Restored
 from message_service.backup.targets import LATEST
 from message_service.cli.backup_options import (
@@ -77,7 +77,7 @@ def restore(
         raise errors.InvalidInput("replace", "goes with --put-back", "Add it, or leave it out")
     tenant = target_of(ctx).tenant
 
-    async def run() -> tuple[Plan, str, Restored | PutBack | None]:
+    async def run() -> tuple[RestorePlan, str, Restored | PutBack | None]:
         with progress_bar("connecting") as tell:
             async with connected_backups(ctx, target, key_file) as backups:
                 plan = await backups.plan(to)
@@ -112,7 +112,7 @@ def restore(
             )
 
 
-def _json(plan: Plan, name: str, done: Restored | PutBack | None) -> dict[str, Any]:
+def _json(plan: RestorePlan, name: str, done: Restored | PutBack | None) -> dict[str, Any]:
     values: dict[str, Any] = {
         "backup": plan.full.id,
         "segments": len(plan.segments),
@@ -135,14 +135,14 @@ def _json(plan: Plan, name: str, done: Restored | PutBack | None) -> dict[str, A
     return values
 
 
-def minutes(plan: Plan) -> float:
+def minutes(plan: RestorePlan) -> float:
     """Return about how long a restore takes, by what this project's machine did."""
     return round(
         plan.full.raw_bytes / _BYTES_PER_MINUTE + plan.operations / _OPERATIONS_PER_MINUTE, 1
     )
 
 
-def _print_plan(plan: Plan, into: str) -> None:
+def _print_plan(plan: RestorePlan, into: str) -> None:
     lines = [
         f"base {plan.full.id} as of {moment(plan.full.taken_wall)}: "
         f"{plan.full.documents:,} documents, {plan.full.raw_bytes / 1e6:,.1f} MB",

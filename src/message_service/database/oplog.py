@@ -18,7 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
 from message_service.database.client import COMMITTED
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import RAW, decode, encode
 from message_service.database.translate import translated
 from message_service.documents.row import Row
@@ -38,7 +38,7 @@ class Entry:
         raw: Its bytes, without what a transaction did in other databases.
     """
 
-    at: Point
+    at: OplogPoint
     wall: int
     operation: str
     raw: bytes
@@ -48,7 +48,7 @@ class Entry:
 class Moment:
     """A point and when it was, by the clock of the primary (milliseconds since 1970)."""
 
-    at: Point
+    at: OplogPoint
     wall: int
 
 
@@ -95,13 +95,13 @@ class Oplog:
         with translated():
             hello = await self._database.client.admin.command("hello")
         newest = hello["lastWrite"]["majorityOpTime"]
-        point = Point.of(newest["ts"], newest["t"])
+        point = OplogPoint.of(newest["ts"], newest["t"])
         found = await self.entry_from(point)
         if found is None or found.at != point:
             raise errors.Unavailable("the oplog lacks its newest entry; try again")
         return found
 
-    async def entry_from(self, point: Point) -> Moment | None:
+    async def entry_from(self, point: OplogPoint) -> Moment | None:
         """Return the entry at a point, or the first one after it; None when there is none."""
         with translated():
             found = await self._oplog.find_one(
@@ -111,9 +111,9 @@ class Oplog:
 
     async def oldest(self) -> Moment | None:
         """Return the oldest entry that is still there."""
-        return await self.entry_from(Point(0, 1))
+        return await self.entry_from(OplogPoint(0, 1))
 
-    async def entries(self, after: Point, through: Point) -> AsyncIterator[Entry]:
+    async def entries(self, after: OplogPoint, through: OplogPoint) -> AsyncIterator[Entry]:
         """Yield what was written to the database after a point, up to another.
 
         A transaction whose last entry is in the stretch is yielded whole: entries of it that lie
@@ -143,7 +143,7 @@ class Oplog:
         finally:
             await cursor.close()
 
-    async def _earlier(self, last: RawBSONDocument, after: Point) -> list[Entry]:
+    async def _earlier(self, last: RawBSONDocument, after: OplogPoint) -> list[Entry]:
         """Return the entries of a transaction that are before the stretch that is read."""
         found: list[Entry] = []
         if _is_partial(last):
@@ -160,7 +160,7 @@ class Oplog:
             if earlier is None:
                 raise errors.Unavailable("the oplog lacks the beginning of a transaction")
             last = earlier
-            if Point.of(stamp, 0) <= after and (kept := self._kept(last)) is not None:
+            if OplogPoint.of(stamp, 0) <= after and (kept := self._kept(last)) is not None:
                 found.append(_entry(last, kept))
 
     def _kept(self, found: RawBSONDocument) -> bytes | None:
@@ -194,8 +194,8 @@ def _entry(found: RawBSONDocument, raw: bytes) -> Entry:
     return Entry(_point(found), _wall(found), found["op"], raw)
 
 
-def _point(found: RawBSONDocument) -> Point:
-    return Point.of(found["ts"], int(found.get("t", 0)))  # none in the first of a set
+def _point(found: RawBSONDocument) -> OplogPoint:
+    return OplogPoint.of(found["ts"], int(found.get("t", 0)))  # none in the first of a set
 
 
 def _wall(found: RawBSONDocument) -> int:

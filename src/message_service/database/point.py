@@ -13,7 +13,7 @@ _TEXT = re.compile(r"(\d{10})-(\d{1,10})-(\d{1,19})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Point:
+class OplogPoint:
     """A place in the oplog. Points of one history are ordered.
 
     Attributes:
@@ -28,12 +28,12 @@ class Point:
     term: int = field(compare=False, default=0)
 
     @classmethod
-    def of(cls, stamp: Any, term: int) -> Point:
+    def of(cls, stamp: Any, term: int) -> OplogPoint:
         """Return the point of a BSON timestamp."""
         return cls(stamp.time, stamp.inc, term)
 
     @classmethod
-    def parse(cls, text: str) -> Point | None:
+    def parse(cls, text: str) -> OplogPoint | None:
         """Return the point a text of `str(point)` names; None when it is none."""
         found = _TEXT.fullmatch(text)
         return None if found is None else cls(*(int(part) for part in found.groups()))
@@ -51,6 +51,6 @@ class Point:
         """The second it is in."""
         return datetime.fromtimestamp(self.seconds, UTC)
 
-    def same_entry(self, other: Point) -> bool:
+    def same_entry(self, other: OplogPoint) -> bool:
         """Return whether both are the same entry of the same history."""
         return self == other and self.term == other.term

@@ -11,7 +11,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from message_service import errors
-from message_service.database.point import Point
+from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import RAW
 from message_service.database.translate import translated
 from message_service.documents.row import Row
@@ -36,7 +36,7 @@ class SnapshotReader:
         self._session = session
 
     async def documents(
-        self, collection: str, at: Point | None, since: Any, before: Any, batch: int
+        self, collection: str, at: OplogPoint | None, since: Any, before: Any, batch: int
     ) -> AsyncGenerator[list[bytes], None]:
         """Yield a stretch of a collection in the order of `_id`, some documents at a time.
 
