@@ -337,7 +337,7 @@ class Target:
             "report": ImportReport(),
             "request_id": "request-1",
             "role": "user",
-            "restore": True,
+            "restore": False,
             "seconds": 0.0,
             "session_key": "SessionId",
             "settings": self.settings,
