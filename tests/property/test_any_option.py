@@ -36,6 +36,10 @@ DOCUMENTED = {0} | {
 } - {1}  # "anything else" is nothing that a text could bring about
 
 
+ENDLESS = {(("backup", "follow"), "target")}
+"""Any text is the name of a directory, and then the command goes on until it is stopped."""
+
+
 def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield words, command
     for name, below in getattr(command, "commands", {}).items():
@@ -49,6 +53,7 @@ def text_parameters() -> list[tuple[tuple[str, ...], Any, Any]]:
         for words, command in commands(get_command(app))
         for parameter in command.params
         if not getattr(parameter, "is_flag", False) and parameter.name != "help"
+        if (words, parameter.name) not in ENDLESS
     ]
 
 
@@ -109,6 +114,7 @@ async def test_any_text_ends_as_documented(
     file.write_bytes(b"bytes")
     valid = {
         "attachment": str(stored.hash),
+        "backup": "full-20260101T000000Z-000000",
         "file": str(file),
         "budget": "1000",
         "collection": "nowhere.nothing",
@@ -124,6 +130,7 @@ async def test_any_text_ends_as_documented(
         "name": "jsonl",
         "older_than": "60",
         "output": "out.jsonl",
+        "path": "out.key",
         "since": "2026-01-01",
         "source": mongo_uri,
         "state": "failed",
