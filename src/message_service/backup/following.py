@@ -117,8 +117,9 @@ class Following:
         gathered: list[Entry] = []
         size = 0
         async for entry in self._oplog.entries(last, newest.at):
-            # Between two segments, so that entries of one transaction stay together.
-            if size >= SEGMENT_BYTES and entry.at > gathered[-1].at:
+            # Entries of one transaction stay together.
+            whole = size >= SEGMENT_BYTES and entry.at > gathered[-1].at
+            if whole and not gathered[-1].goes_on:
                 end = Moment(gathered[-1].at, gathered[-1].wall)
                 made.append(await self._write(begin, end, gathered, state.version))
                 begin, gathered, size = end, [], 0

@@ -36,12 +36,14 @@ class Entry:
         wall: When it was written, by the clock of the primary, in milliseconds since 1970.
         operation: `i`, `u`, `d`, or `c` for a command.
         raw: Its bytes, without what a transaction did in other databases.
+        goes_on: Whether it is part of a transaction whose last entry comes later.
     """
 
     at: OplogPoint
     wall: int
     operation: str
     raw: bytes
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,8 @@ def _is_partial(found: RawBSONDocument) -> bool:
 
 
 def _entry(found: RawBSONDocument, raw: bytes) -> Entry:
-    return Entry(_point(found), _wall(found), found["op"], raw)
+    goes_on = found["op"] == "c" and _is_partial(found)
+    return Entry(_point(found), _wall(found), found["op"], raw, goes_on)
 
 
 def _point(found: RawBSONDocument) -> OplogPoint:

@@ -17,7 +17,7 @@ _NO_DISK_SPACE = {14031}
 _VALIDATION_FAILED = {121}
 _DUPLICATE_KEY = {11000, 11001, 12582}
 _NO_TRANSACTIONS = {20, 263}
-_CURSOR_LOST = {43, 237}
+_CURSOR_LOST = {43, 136, 237}
 _TIMED_OUT = {50, 64, 89, 262}
 _MISSING_INDEX_HINT = "hint provided does not correspond to an existing index"
 
