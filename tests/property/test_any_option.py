@@ -36,8 +36,9 @@ DOCUMENTED = {0} | {
 } - {1}  # "anything else" is nothing that a text could bring about
 
 
-ENDLESS = {(("backup", "follow"), "target")}
-"""Any text is the name of a directory, and then the command goes on until it is stopped."""
+ENDLESS = {(("backup", "follow"), "target"), (("backup", "run"), "target")}
+"""Any text is a directory. One goes on until it is stopped; the other makes the directory, and
+`worker --import` takes it for a package."""
 
 
 def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -115,7 +115,7 @@ class Making:
 
     async def prune(self, policy: KeepPolicy) -> Pruned:
         """Remove what a policy no longer keeps; see `Backups.prune`."""
-        async with self._place.writing(FULL_LEASE) as to:
+        async with self._place.writing(FULL_LEASE, claim=False) as to:
             contents = await asyncio.to_thread(BackupContents.read, to.repository)
             found = pruning.removal(contents, policy, self._clock.now())
             for name in found.segments:

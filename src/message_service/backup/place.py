@@ -87,11 +87,12 @@ class Place:
         return self._opened
 
     @asynccontextmanager
-    async def writing(self, name: str) -> AsyncGenerator[Writable]:
+    async def writing(self, name: str, *, claim: bool = True) -> AsyncGenerator[Writable]:
         """Make sure that backups may be written, and that nobody else writes those of a kind.
 
         Args:
             name: The lease of the kind.
+            claim: Whether the place is to be this database's from here on.
 
         Raises:
             InvalidInput: The place holds something else.
@@ -111,7 +112,8 @@ class Place:
                 f"{LEASE_SECONDS:g} seconds after it is killed"
             )
         try:
-            await asyncio.to_thread(repository.claim, self._database.name, replica_set)
+            if claim:
+                await asyncio.to_thread(repository.claim, self._database.name, replica_set)
             yield Writable(repository, oplog, replica_set)
         finally:
             with suppress(errors.Unavailable):  # it ends by itself, and what was done is done
