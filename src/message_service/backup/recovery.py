@@ -306,9 +306,9 @@ def _check_clock(segments: Sequence[SegmentManifest], until: Until) -> None:
         for step in segment.clock_steps:
             if step.back_to <= until.wall < step.back_from:
                 raise errors.NotRecoverable(
-                    f"the server's clock showed {_text(until.wall)} twice: it went back from "
-                    f"{_text(step.back_from)} to {_text(step.back_to)} at {step.at}; name a point "
-                    f"instead, such as --to {step.at} for all up to that entry",
+                    f"the server's clock showed {moment_text(until.wall)} twice: it went back from "
+                    f"{moment_text(step.back_from)} to {moment_text(step.back_to)} at {step.at}; "
+                    f"name a point instead, such as --to {step.at} for all up to that entry",
                     nearest=[str(step.at)],
                 )
 
@@ -352,7 +352,7 @@ def _impossible(
     earlier = [each.through_wall for each in known if _is_before(each, target.until)]
     later = [each.since_wall for each in known if _is_behind(each, target.until)]
     nearest = [
-        _text(each)
+        moment_text(each)
         for each in (max(earlier, default=None), min(later, default=None))
         if each is not None
     ]
@@ -378,6 +378,7 @@ def _unusable(reason: str, passed: list[DamagedBackup], file: str) -> errors.Mes
     return errors.BackupDamaged(reason, file=file)
 
 
-def _text(wall: int) -> str:
+def moment_text(wall: int) -> str:
+    """Return a moment of the server's clock as people read it."""
     moment = datetime.fromtimestamp(wall // 1_000, UTC).replace(microsecond=wall % 1_000 * 1_000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

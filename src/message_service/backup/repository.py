@@ -32,6 +32,7 @@ from message_service.backup.manifest import (
 from message_service.backup.packing import Packed
 from message_service.backup.storage import Storage
 from message_service.database.point import OplogPoint
+from message_service.database.raw_documents import split
 
 IDENTITY = "repository.json"
 BACKUPS = "backups"
@@ -221,6 +222,29 @@ class Repository:
         if len(raw) != file.raw_bytes:
             raise errors.BackupDamaged(f"{file.name} holds other data", file=file.name)
         return raw
+
+    def documents(self, file: FileRecord, key: str | None) -> list[bytes]:
+        """Return the documents in a file.
+
+        Args:
+            file: The file.
+            key: The name of the key it was written with.
+
+        Raises:
+            BackupDamaged: The file is missing or was changed.
+            InvalidInput: The key is another one, or is not given.
+        """
+        raw = self.read(file, key)
+        try:
+            found = list(split(raw))
+        except ValueError as error:
+            raise errors.BackupDamaged(f"{file.name}: {error}", file=file.name) from None
+        if len(found) != file.documents:
+            raise errors.BackupDamaged(
+                f"{file.name} holds {len(found):,} documents instead of {file.documents:,}",
+                file=file.name,
+            )
+        return found
 
     def check_key(self, key: str | None) -> None:
         """Check that files written with a key can be read.

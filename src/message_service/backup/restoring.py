@@ -18,7 +18,6 @@ from message_service.backup.selection import CONVERSATIONS, Selection
 from message_service.database.point import OplogPoint
 from message_service.database.raw_documents import (
     from_canonical_json,
-    split,
     to_canonical_json,
 )
 from message_service.database.rebuilding import STATE, Rebuilding
@@ -229,7 +228,9 @@ class Restoring:
                 if self._selection.learns and collection.name == CONVERSATIONS:
                     await self._learn()
             else:
-                documents = await asyncio.to_thread(self._documents, part, self._plan.full.key)
+                documents = await asyncio.to_thread(
+                    self._repository.documents, part, self._plan.full.key
+                )
                 while documents:  # what is stored is let go of at once
                     several = documents[-_AT_ONCE:]
                     del documents[-_AT_ONCE:]
@@ -245,19 +246,6 @@ class Restoring:
         """Have the selection learn from what an interrupted restore has loaded."""
         async for document in self._target.documents(CONVERSATIONS):
             self._selection.takes(CONVERSATIONS, document)
-
-    def _documents(self, file: FileRecord, key: str | None) -> list[bytes]:
-        raw = self._repository.read(file, key)
-        try:
-            found = list(split(raw))
-        except ValueError as error:
-            raise errors.BackupDamaged(f"{file.name}: {error}", file=file.name) from None
-        if len(found) != file.documents:
-            raise errors.BackupDamaged(
-                f"{file.name} holds {len(found):,} documents instead of {file.documents:,}",
-                file=file.name,
-            )
-        return found
 
     async def _replay(self, shape: Shape, position: OplogPoint) -> Shape:
         full = self._plan.full
@@ -283,7 +271,7 @@ class Restoring:
     ) -> bool:
         """Replay a file of entries; returns False when its end lies behind the target."""
         noted = replay.position
-        for raw in await asyncio.to_thread(self._documents, file, key):
+        for raw in await asyncio.to_thread(self._repository.documents, file, key):
             if not await replay.add(raw, until):
                 await replay.flush()
                 return False

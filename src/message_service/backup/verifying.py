@@ -16,7 +16,6 @@ from message_service.backup.repository import IDENTITY, Repository, SegmentName
 from message_service.backup.restoring import Restoring
 from message_service.backup.selection import Selection
 from message_service.database.point import OplogPoint
-from message_service.database.raw_documents import split
 from message_service.database.rebuilding import Rebuilding
 
 _COMPARED_AT_ONCE = 1_000
@@ -147,19 +146,10 @@ class Verifying:
         return content
 
     def _content(self, file: FileRecord, key: str | None, documents: bool) -> int:
-        raw = self._repository.read(file, key)
-        if not documents:
-            return 0
-        try:
-            found = list(split(raw))
-        except ValueError as error:
-            raise errors.BackupDamaged(f"{file.name}: {error}", file=file.name) from None
-        if len(found) != file.documents:
-            raise errors.BackupDamaged(
-                f"{file.name} holds {len(found):,} documents instead of {file.documents:,}",
-                file=file.name,
-            )
-        return packing.content_of(found)
+        if documents:
+            return packing.content_of(self._repository.documents(file, key))
+        self._repository.read(file, key)
+        return 0
 
     async def restore(self, full: FullManifest, scratch: Rebuilding, parallel: int) -> None:
         """Restore a full backup into a database of its own, compare it, and remove that."""

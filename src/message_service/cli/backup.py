@@ -15,6 +15,7 @@ from message_service.backup.keys import new_key
 from message_service.backup.making import BackedUp
 from message_service.backup.manifest import FullManifest
 from message_service.backup.pruning import KeepPolicy
+from message_service.backup.recovery import moment_text
 from message_service.cli import backup_schedule
 from message_service.cli.backup_options import (
     KeyOption,
@@ -22,7 +23,6 @@ from message_service.cli.backup_options import (
     TargetOption,
     connected_backups,
     give_way,
-    moment,
     progress_bar,
 )
 from message_service.cli.context import (
@@ -98,7 +98,7 @@ def _show_made(done: BackedUp, *, as_json: bool) -> None:
     if made is not None:
         _say(
             f"{made.id}: {made.documents:,} documents, {made.raw_bytes / 1e6:,.1f} MB stored in "
-            f"{made.bytes / 1e6:,.1f} MB, as of {moment(made.taken_wall)}"
+            f"{made.bytes / 1e6:,.1f} MB, as of {moment_text(made.taken_wall)}"
         )
         if not made.consistent:
             _say(
@@ -144,7 +144,7 @@ def list_command(
         [
             (
                 each.id,
-                moment(each.taken_wall),
+                moment_text(each.taken_wall),
                 f"{each.documents:,}",
                 f"{each.bytes / 1e6:,.1f}",
                 "-" if each.key is None else each.key[:6],
@@ -252,8 +252,8 @@ def window(ctx: typer.Context, target: TargetOption = None, as_json: JsonOption 
             [
                 {
                     "backup": each.backup,
-                    "since": moment(each.since_wall),
-                    "through": moment(each.through_wall),
+                    "since": moment_text(each.since_wall),
+                    "through": moment_text(each.through_wall),
                     "first_point": None if each.since is None else str(each.since),
                     "last_point": None if each.through is None else str(each.through),
                     "segments": each.segments,
@@ -268,15 +268,20 @@ def window(ctx: typer.Context, target: TargetOption = None, as_json: JsonOption 
         "What can be restored",
         ("any moment from", "to", "begins with", "segments"),
         [
-            (moment(each.since_wall), moment(each.through_wall), each.backup, f"{each.segments:,}")
+            (
+                moment_text(each.since_wall),
+                moment_text(each.through_wall),
+                each.backup,
+                f"{each.segments:,}",
+            )
             for each in found
         ],
     )
     for each in found:
         if each.gap is not None:
-            _say(f"gap before {moment(each.since_wall)}: {each.gap}")
+            _say(f"gap before {moment_text(each.since_wall)}: {each.gap}")
         if each.end is not None:
-            _say(f"does not go on at {moment(each.through_wall)}: {each.end}")
+            _say(f"does not go on at {moment_text(each.through_wall)}: {each.end}")
 
 
 @app.command("prune")
@@ -338,7 +343,7 @@ def _full_json(full: FullManifest) -> dict[str, Any]:
     return {
         "id": full.id,
         "database": full.database,
-        "as_of": moment(full.taken_wall),
+        "as_of": moment_text(full.taken_wall),
         "point": None if full.taken_at is None else str(full.taken_at),
         "documents": full.documents,
         "raw_bytes": full.raw_bytes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,9 +74,3 @@ def progress_bar(what: str) -> Generator[Any]:
             bar.update(task, description=step.what, completed=step.done, total=step.total or None)
 
         yield tell
-
-
-def moment(wall: int) -> str:
-    """Return a moment of the server's clock as people read it."""
-    found = datetime.fromtimestamp(wall // 1_000, UTC).replace(microsecond=wall % 1_000 * 1_000)
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,7 +9,7 @@ import typer
 
 from message_service import errors
 from message_service.backup.putting_back import PutBack
-from message_service.backup.recovery import RestorePlan
+from message_service.backup.recovery import RestorePlan, moment_text
 from message_service.backup.restoring import Restored
 from message_service.backup.targets import LATEST
 from message_service.cli.backup_options import (
@@ -17,7 +17,6 @@ from message_service.cli.backup_options import (
     ParallelOption,
     TargetOption,
     connected_backups,
-    moment,
     progress_bar,
 )
 from message_service.cli.context import JsonOption, console, print_json, target_of
@@ -144,7 +143,7 @@ def minutes(plan: RestorePlan) -> float:
 
 def _print_plan(plan: RestorePlan, into: str) -> None:
     lines = [
-        f"base {plan.full.id} as of {moment(plan.full.taken_wall)}: "
+        f"base {plan.full.id} as of {moment_text(plan.full.taken_wall)}: "
         f"{plan.full.documents:,} documents, {plan.full.raw_bytes / 1e6:,.1f} MB",
         f"then {len(plan.segments):,} segments with up to {plan.operations:,} operations",
         f"{plan.bytes / 1e6:,.1f} MB to read, about {minutes(plan):g} minutes, into {into}; "
